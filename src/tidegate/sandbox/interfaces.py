@@ -1,0 +1,67 @@
+"""What the emulated controllers ask of the data plane; the only seam between the two.
+
+The controllers decide (revisions, traffic, conditions) and know no process; the data plane runs
+processes and decides nothing. Whoever implements these Protocols can be swapped for a fake in tests.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+Phase = Literal["Pending", "Initializing", "Loading", "Ready", "Failed", "Stopped"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RevisionSpec:
+    """One Knative revision to run."""
+
+    namespace: str
+    name: str  # digits-predictor-00002
+    service: str  # the ksvc, digits-predictor
+    inferenceservice: str  # digits
+    storage_uri: str
+    labels: Mapping[str, str]  # pod labels: serving.knative.dev/revision ... plus predictor.labels
+    args: tuple[str, ...] = ()  # extra tritonserver arguments
+    env: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RevisionStatus:
+    """What the runtime sees of one revision."""
+
+    phase: Phase
+    reason: str = ""  # StorageInitializerFailed, ModelLoadFailed, CrashLoop, ...
+    message: str = ""  # the last log lines of Triton or of the storage initializer
+    exit_code: int | None = None
+    restarts: int = 0
+
+
+class RevisionRuntime(Protocol):
+    """Runs revisions; every call returns at once."""
+
+    def start(self, spec: RevisionSpec) -> None:
+        """Start it; a second call for a started revision changes nothing."""
+
+    def status(self, namespace: str, name: str) -> RevisionStatus:
+        """Say how it is; cheap, polled. `Stopped` for a revision that was never started."""
+        ...
+
+    def stop(self, namespace: str, name: str) -> None:
+        """Stop it, draining in the background; a second call changes nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostRoute:
+    """One virtual host at the ingress."""
+
+    host: str  # digits-predictor.default.example.com, latest-digits-predictor.default.example.com
+    weights: tuple[
+        tuple[str, str, int], ...
+    ]  # (namespace, revision name, percent): sum 100, all > 0
+
+
+class Ingress(Protocol):
+    """Sends each host's requests to revisions by weight."""
+
+    def program(self, routes: Sequence[HostRoute]) -> None:
+        """Apply the whole wanted table, replacing the last one; return once it is in force."""
