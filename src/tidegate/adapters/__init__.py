@@ -1,0 +1,1 @@
+"""One outside system per module, the only place its SDK is imported; errors leave as TidegateError."""

@@ -1,0 +1,50 @@
+"""Where things are: the only reader of the environment. What to decide is the policy's business."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from tidegate.errors import UsageError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Endpoints as given by the environment; '' = not set. Read them through `need`."""
+
+    mlflow_tracking_uri: str = ""
+    prometheus_url: str = ""
+    ingress_url: str = ""  # send here with the service's Host; '' = the service's own URL resolves
+    storage_uri: str = ""  # parent of published repositories, e.g. s3://models/tidegate
+    kubeconfig: str = ""
+    progress_file: str = ""  # JSON lines that a local runner shows while steps run
+
+    def need(self, field: str) -> str:
+        """The value of a setting, or the one line that says which variable to set."""
+        value: str = getattr(self, field)
+        if not value:
+            raise UsageError(f"{VARIABLES[field]} is not set; set it to {EXAMPLES[field]}")
+        return value
+
+
+VARIABLES: Mapping[str, str] = {
+    "mlflow_tracking_uri": "MLFLOW_TRACKING_URI",
+    "prometheus_url": "TIDEGATE_PROMETHEUS_URL",
+    "ingress_url": "TIDEGATE_INGRESS_URL",
+    "storage_uri": "TIDEGATE_STORAGE_URI",
+    "kubeconfig": "KUBECONFIG",
+    "progress_file": "TIDEGATE_PROGRESS_FILE",
+}
+EXAMPLES: Mapping[str, str] = {
+    "mlflow_tracking_uri": "the tracking server, e.g. http://mlflow.mlflow:5000",
+    "prometheus_url": "Prometheus, e.g. http://prometheus.monitoring:9090",
+    "ingress_url": "the ingress gateway, e.g. http://istio-ingressgateway.istio-system",
+    "storage_uri": "the folder for published repositories, e.g. s3://models/tidegate",
+    "kubeconfig": "a kubeconfig file",
+    "progress_file": "a file",
+}
+
+
+def settings(environ: Mapping[str, str] | None = None) -> Settings:
+    """Read the environment once."""
+    source = os.environ if environ is None else environ
+    return Settings(**{field: source.get(name, "") for field, name in VARIABLES.items()})
