@@ -155,7 +155,7 @@ class RelativeLatencySlo(Section):
 
     kind: Literal["relative_latency"]
     name: str = ""
-    quantile: Literal[0.5, 0.95] = 0.5
+    quantile: Literal["p50", "p95"] = "p50"
     margin: float = Field(default=0.10, gt=0)
     floor_ms: float = Field(
         default=0.0, ge=0, description="A slower quantile within this is not a harm"
@@ -203,8 +203,8 @@ Objective = Annotated[
 def _default_objectives() -> tuple[Objective, ...]:
     return (
         ErrorSlo(kind="errors"),
-        RelativeLatencySlo(kind="relative_latency", quantile=0.5),
-        RelativeLatencySlo(kind="relative_latency", quantile=0.95),
+        RelativeLatencySlo(kind="relative_latency", quantile="p50"),
+        RelativeLatencySlo(kind="relative_latency", quantile="p95"),
     )
 
 
