@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tidegate.errors import UsageError
 
@@ -12,6 +12,9 @@ class Settings:
     """Endpoints as given by the environment; '' = not set. Read them through `need`."""
 
     mlflow_tracking_uri: str = ""
+    mlflow_tracking_token: str = field(default="", repr=False)
+    mlflow_tracking_username: str = ""
+    mlflow_tracking_password: str = field(default="", repr=False)
     prometheus_url: str = ""
     ingress_url: str = ""  # send here with the service's Host; '' = the service's own URL resolves
     storage_uri: str = ""  # parent of published repositories, e.g. s3://models/tidegate
@@ -28,6 +31,9 @@ class Settings:
 
 VARIABLES: Mapping[str, str] = {
     "mlflow_tracking_uri": "MLFLOW_TRACKING_URI",
+    "mlflow_tracking_token": "MLFLOW_TRACKING_TOKEN",
+    "mlflow_tracking_username": "MLFLOW_TRACKING_USERNAME",
+    "mlflow_tracking_password": "MLFLOW_TRACKING_PASSWORD",
     "prometheus_url": "TIDEGATE_PROMETHEUS_URL",
     "ingress_url": "TIDEGATE_INGRESS_URL",
     "storage_uri": "TIDEGATE_STORAGE_URI",
@@ -36,6 +42,9 @@ VARIABLES: Mapping[str, str] = {
 }
 EXAMPLES: Mapping[str, str] = {
     "mlflow_tracking_uri": "the tracking server, e.g. http://mlflow.mlflow:5000",
+    "mlflow_tracking_token": "a bearer token of the tracking server",
+    "mlflow_tracking_username": "a user of the tracking server",
+    "mlflow_tracking_password": "that user's password",
     "prometheus_url": "Prometheus, e.g. http://prometheus.monitoring:9090",
     "ingress_url": "the ingress gateway, e.g. http://istio-ingressgateway.istio-system",
     "storage_uri": "the folder for published repositories, e.g. s3://models/tidegate",
@@ -47,4 +56,4 @@ EXAMPLES: Mapping[str, str] = {
 def settings(environ: Mapping[str, str] | None = None) -> Settings:
     """Read the environment once."""
     source = os.environ if environ is None else environ
-    return Settings(**{field: source.get(name, "") for field, name in VARIABLES.items()})
+    return Settings(**{key: source.get(name, "") for key, name in VARIABLES.items()})

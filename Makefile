@@ -1,0 +1,53 @@
+# `make help` lists the targets. Everything runs from .venv, which `make setup` builds from hash-pinned files.
+SHELL := /bin/sh
+BIN := .venv/bin
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export PYTHONDONTWRITEBYTECODE :=
+export MLFLOW_DISABLE_TELEMETRY := true
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-all lint fmt type layers generate check-generated requirements bench ci clean
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
+
+setup: ## Build .venv and install Debian's prometheus when it is missing
+	@sh scripts/setup
+
+demo: setup ## Release four versions of a real model on this machine, under production traffic
+	@$(BIN)/python -W ignore examples/digits/demo.py
+
+test: setup ## Run the tests, real servers included
+	@$(BIN)/pytest
+
+test-all: setup ## Run the slow tests too
+	@$(BIN)/pytest -m "slow or not slow" -o addopts="-q --strict-markers --strict-config"
+
+lint: setup ## Check style
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+fmt: setup ## Format
+	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
+
+type: setup ## Check types, strictly
+	@$(BIN)/mypy
+
+layers: setup ## Check who imports whom
+	@$(BIN)/lint-imports
+
+generate: setup ## Write everything that is generated: compiled pipelines and schemas
+	@$(BIN)/python scripts/generate.py
+
+check-generated: setup ## Fail when a committed generated file is not what `make generate` writes
+	@$(BIN)/python scripts/generate.py --check
+
+requirements: setup ## Pin every dependency by hash, newest that resolve together
+	@sh scripts/pin
+
+bench: setup ## Run the benchmarks
+	@for bench in benchmarks/*.py; do $(BIN)/python $$bench; done
+
+ci: lint type layers check-generated test ## What CI runs
+
+clean: ## Remove the virtual environment, caches and local state
+	@rm -rf .venv .tidegate .mypy_cache .ruff_cache .hypothesis .import_linter_cache

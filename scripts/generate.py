@@ -1,0 +1,56 @@
+"""Writes every generated file, or with --check says which committed one is not what it should be."""
+
+import json
+import runpy
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import yaml
+from kfp import compiler
+
+from tidegate.policy import Policy
+
+ROOT = Path(__file__).parents[1]
+
+
+def pipeline(name: str) -> str:
+    """A compiled pipeline. Deterministic; the SDK's version is part of it on purpose."""
+    function = runpy.run_path(str(ROOT / "pipelines" / f"{name}.py"))[name]
+    with tempfile.TemporaryDirectory() as folder:
+        target = Path(folder) / "compiled.yaml"
+        compiler.Compiler().compile(function, str(target))
+        text = target.read_text(encoding="utf-8")
+    assert list(yaml.safe_load_all(text))
+    return text
+
+
+def policy_schema() -> str:
+    """The policy's JSON Schema."""
+    return json.dumps(Policy.model_json_schema(), indent=2) + "\n"
+
+
+GENERATED: dict[str, Callable[[], str]] = {
+    "pipelines/release.yaml": lambda: pipeline("release"),
+    "docs/schemas/policy.json": policy_schema,
+}
+
+
+def main(check: bool) -> int:
+    """Exit 1 when a file drifted."""
+    drifted = []
+    for name, make in GENERATED.items():
+        path, text = ROOT / name, make()
+        if check and (not path.is_file() or path.read_text(encoding="utf-8") != text):
+            drifted.append(name)
+        elif not check:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+    for name in drifted:
+        print(f"{name} is not what `make generate` writes")
+    return 1 if drifted else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main("--check" in sys.argv))

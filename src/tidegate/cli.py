@@ -1,0 +1,148 @@
+"""The command line: one command per step, made from the step's signature, and `release` for all of them.
+
+stdout carries the outcome word alone; everything for people goes to stderr.
+"""
+
+import inspect
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from tidegate import __version__
+from tidegate.errors import TidegateError
+from tidegate.sandbox.commands import sandbox_app
+from tidegate.steps.execution import execute
+from tidegate.steps.progress import configure_logging
+from tidegate.steps.registry import Parameter, Step, steps
+
+app = typer.Typer(
+    name="tidegate",
+    help="Release a registered MLflow model to KServe and Triton behind evidence.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+app.add_typer(sandbox_app, name="sandbox")
+
+STEPS_PANEL = "Steps"
+
+
+def main() -> None:
+    """Run the command line; bad input ends in one line and the error's exit code."""
+    try:
+        app()
+    except TidegateError as error:
+        sys.stderr.write(f"tidegate: {error}\n")
+        raise SystemExit(error.exit_code) from error
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log more.")] = False,
+) -> None:
+    configure_logging(level=10 if verbose else 20)
+    if version:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.command()
+def release(
+    policy: Annotated[
+        str, typer.Argument(help="The policy: a file, or a reference (see resolve).")
+    ],
+    model_uri: Annotated[str, typer.Option(help="Overrides the policy's model.uri.")] = "",
+    namespace: Annotated[str, typer.Option(help="Overrides the policy's namespace.")] = "",
+    runs: Annotated[Path, typer.Option(help="Folder that keeps each run's documents.")] = Path(
+        ".tidegate/runs"
+    ),
+) -> None:
+    """Run the whole release here: the compiled Kubeflow pipeline on kfp's local runner."""
+    from tidegate.orchestrators.local_run import run_release  # kfp is an extra
+
+    ended = run_release(policy, model_uri=model_uri, namespace=namespace, runs=runs)
+    typer.echo(ended.result)
+    raise typer.Exit(ended.exit_code)
+
+
+@app.command()
+def validate(
+    policy: Annotated[Path, typer.Argument(help="A policy file.")],
+) -> None:
+    """Read a policy and print what it means, every default filled in."""
+    from tidegate.adapters.files import read_policy
+
+    typer.echo(read_policy(policy).model_dump_json(indent=2))
+
+
+@app.command()
+def schema() -> None:
+    """Print the policy's JSON Schema, for editors to complete and check policy.yaml."""
+    import json
+
+    from tidegate.policy import Policy
+
+    typer.echo(json.dumps(Policy.model_json_schema(), indent=2))
+
+
+def _command(step: Step) -> Callable[..., None]:
+    """A Typer command with the step's own parameters as options."""
+
+    def run(results: Path | None = None, **arguments: Any) -> None:
+        outputs = execute(step, arguments)
+        if results is not None:
+            _write_results(results, outputs)
+        typer.echo(next(iter(outputs.values()), ""))
+
+    options = [_option(p) for p in step.parameters]
+    results = inspect.Parameter(
+        "results",
+        inspect.Parameter.KEYWORD_ONLY,
+        default=None,
+        annotation=Annotated[
+            Path | None, typer.Option(help="Folder for the step's outputs, one file each.")
+        ],
+    )
+    run.__name__ = step.name
+    run.__doc__ = inspect.getdoc(step.function)
+    run.__signature__ = inspect.Signature([*options, results])  # type: ignore[attr-defined]
+    run.__annotations__ = {p.name: p.annotation for p in (*options, results)}
+    return run
+
+
+def _option(parameter: Parameter) -> inspect.Parameter:
+    wanted = {
+        "document": "document (JSON)",
+        "policy": "effective policy (JSON)",
+        "tree": "folder",
+        "page": "HTML page",
+        "metrics": "numbers (JSON)",
+    }
+    help_text = "read" if parameter.port and parameter.port.direction == "in" else "written"
+    described = f"{wanted[parameter.port.content]}, {help_text}" if parameter.port else ""
+    return inspect.Parameter(
+        parameter.name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=inspect.Parameter.empty if parameter.required else parameter.default,
+        annotation=Annotated[parameter.type, typer.Option(help=described)],
+    )
+
+
+def _write_results(folder: Path, outputs: dict[str, Any]) -> None:
+    from tidegate.adapters.files import write_text
+
+    for name, value in outputs.items():
+        write_text(folder / name, str(value))
+
+
+for _step in steps().values():
+    app.command(name=_step.command, rich_help_panel=STEPS_PANEL)(_command(_step))
+
+
+if __name__ == "__main__":
+    main()
