@@ -2,7 +2,7 @@
 
 import re
 
-from tidegate.sandbox.api import defaults, errors, webhook
+from tidegate.sandbox.api import defaults, errors, shapes, webhook
 from tidegate.sandbox.api.errors import Cause
 from tidegate.sandbox.api.kinds import CONFIGMAPS, INFERENCESERVICES, LEASES, Json, Kind
 from tidegate.sandbox.api.schemas import Schemas
@@ -63,6 +63,8 @@ def _check_strings(kind: Kind, values: object, where: str) -> None:
 
 
 def _check_kind(kind: Kind, item: Json) -> None:
+    if kind == INFERENCESERVICES and (causes := list(shapes.causes(item))):
+        raise errors.invalid(kind, item["metadata"].get("name", ""), causes)
     if kind == CONFIGMAPS:
         _check_strings(kind, item.get("data"), "ConfigMap.data")
     if kind == LEASES:

@@ -194,6 +194,11 @@ async def _refused(_request: Request, error: Exception) -> Response:
     return JSONResponse(error.body(), error.code)
 
 
+async def _broken(_request: Request, error: Exception) -> Response:
+    text = f"Internal error occurred: {type(error).__name__}: {error}"
+    return JSONResponse(errors.ApiError(500, "InternalError", text).body(), 500)
+
+
 async def _unknown(_request: Request) -> Response:
     raise errors.no_such_path()
 
@@ -218,4 +223,6 @@ def create_app(
         Route("/apis/{path:path}", api.resource, methods=_METHODS),
         Route("/{path:path}", _unknown, methods=_METHODS),
     ]
-    return Starlette(routes=routes, exception_handlers={errors.ApiError: _refused})
+    return Starlette(
+        routes=routes, exception_handlers={errors.ApiError: _refused, Exception: _broken}
+    )

@@ -4,7 +4,7 @@ from tidegate.sandbox.api.kinds import ALL, Json, Kind
 
 AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 VERSION: Json = {
-    "major": "1", "minor": "34", "gitVersion": "v1.34.0+tidegate-sandbox", "gitCommit": "",
+    "major": "1", "minor": "33", "gitVersion": "v1.33.0+tidegate-sandbox", "gitCommit": "",
     "gitTreeState": "clean", "buildDate": "1970-01-01T00:00:00Z", "goVersion": "none",
     "compiler": "none", "platform": "emulated",
 }  # fmt: skip

@@ -125,7 +125,8 @@ CLUSTERSERVINGRUNTIMES = Kind(
     kind="ClusterServingRuntime", namespaced=False,
 )  # fmt: skip
 KSERVICES = Kind(
-    categories=("all",), group="serving.knative.dev", version="v1", plural="services", kind="Service",
+    categories=("all",), group="serving.knative.dev", version="v1", plural="services",
+    kind="Service",
     short_names=("kservice", "ksvc"),
     columns=(
         URL, Column("LatestCreated", "status.latestCreatedRevisionName"),
@@ -133,7 +134,8 @@ KSERVICES = Kind(
     ),
 )  # fmt: skip
 CONFIGURATIONS = Kind(
-    categories=("all",), group="serving.knative.dev", version="v1", plural="configurations", kind="Configuration",
+    categories=("all",), group="serving.knative.dev", version="v1", plural="configurations",
+    kind="Configuration",
     short_names=("config", "cfg"),
     columns=(
         Column("LatestCreated", "status.latestCreatedRevisionName"),
@@ -141,7 +143,8 @@ CONFIGURATIONS = Kind(
     ),
 )  # fmt: skip
 REVISIONS = Kind(
-    categories=("all",), group="serving.knative.dev", version="v1", plural="revisions", kind="Revision",
+    categories=("all",), group="serving.knative.dev", version="v1", plural="revisions",
+    kind="Revision",
     short_names=("rev",),
     columns=(
         READY, REASON, Column("Actual Replicas", "status.actualReplicas", "integer"),
@@ -149,7 +152,8 @@ REVISIONS = Kind(
     ),
 )  # fmt: skip
 ROUTES = Kind(
-    categories=("all",), group="serving.knative.dev", version="v1", plural="routes", kind="Route", short_names=("rt",),
+    categories=("all",), group="serving.knative.dev", version="v1", plural="routes",
+    kind="Route", short_names=("rt",),
     columns=(URL, READY, REASON),
 )  # fmt: skip
 

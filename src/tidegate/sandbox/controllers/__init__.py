@@ -1,0 +1,1 @@
+"""The emulated KServe and Knative controllers: pure rules, and reconcilers that carry them out."""

@@ -1,0 +1,143 @@
+"""KServe: an InferenceService becomes a Knative Service, whose state becomes its status."""
+
+from collections.abc import Callable
+
+from tidegate.sandbox.api.kinds import (
+    CLUSTERSERVINGRUNTIMES,
+    INFERENCESERVICES,
+    KSERVICES,
+    PODS,
+    SERVINGRUNTIMES,
+    Json,
+)  # fmt: skip
+from tidegate.sandbox.api.metadata import timestamp
+from tidegate.sandbox.api.store import Store
+from tidegate.sandbox.controllers import (
+    hosts,
+    kserve_status,
+    model_status,
+    pods,
+    runtimes,
+    targets,
+    template,
+    traffic,
+)  # fmt: skip
+from tidegate.sandbox.controllers.events import Events
+from tidegate.sandbox.controllers.objects import Wanted, address, ensure
+
+_MODE = "serving.kserve.io/deploymentMode"
+_STOP = "serving.kserve.io/stop"
+_KNATIVE_WEBHOOK = 'admission webhook "validation.webhook.serving.knative.dev" denied the request'
+
+
+class KserveController:
+    """InferenceService -> ksvc -> status."""
+
+    def __init__(self, store: Store, clock: Callable[[], float], domain: str) -> None:
+        self._store, self._clock, self._domain = store, clock, domain
+        self._events = Events(store, clock, "v1beta1Controllers")
+
+    def reconcile(self) -> None:
+        """Every InferenceService, once."""
+        for isvc in self._store.items(INFERENCESERVICES):
+            try:
+                status = self._reconcile(isvc)
+            except Exception as error:  # noqa: BLE001 - one broken object must not stop the others
+                self._events.warn(isvc, "InternalError", f"{type(error).__name__}: {error}")
+                continue
+            if status is not None:
+                self._store.write_status(INFERENCESERVICES, *address(isvc), status)
+
+    def _reconcile(self, isvc: Json) -> Json | None:
+        """The new status, or None where KServe returns early and leaves the old one."""
+        if unsupported := _not_emulated(isvc):
+            return self._refuse(isvc, "NotEmulated", unsupported)
+        if isvc["metadata"].get("annotations", {}).get(_STOP) == "true":
+            return self._stop(isvc)
+        uri = str(template.model(isvc).get("storageUri", ""))
+        if refusal := template.storage_refusal(uri):
+            # An Event is all that KServe says here: the old Ready=True remains.
+            self._events.warn(isvc, "InternalError", refusal)
+            return None
+        runtime = self._runtime(isvc)
+        if isinstance(runtime, runtimes.NoRuntime):
+            self._events.warn(isvc, "InternalError", runtime.message)
+            before = isvc.get("status") or {}
+            broken = model_status.invalid(before.get("modelStatus") or {}, runtime)
+            return before | {"modelStatus": broken}
+        return self._roll(isvc, runtime)
+
+    def _roll(self, isvc: Json, runtime: Json) -> Json:
+        rolled = kserve_status.rollout(isvc.get("status") or {})
+        tagged = isvc["metadata"].get("annotations", {}).get(template.TAG_ROUTING) == "true"
+        wanted = traffic.desired(
+            template.canary_percent(isvc), rolled.latest_rolledout, tag_routing=tagged
+        )
+        if refusal := traffic.refusal(wanted):
+            message = f"{_KNATIVE_WEBHOOK}: validation failed: {refusal}"
+            return self._refuse(isvc, "ReconcileFailed", message)
+        ksvc = self._ensure_ksvc(isvc, runtime, wanted)
+        newest = (ksvc.get("status") or {}).get("latestCreatedRevisionName", "")
+        return kserve_status.propagate(
+            kserve_status.Sources(
+                isvc=isvc,
+                ksvc=ksvc,
+                pods=self._pods(isvc, newest),
+                runtime=runtime,
+                domain=self._domain,
+                stamp=timestamp(self._clock()),
+            )
+        )
+
+    def _ensure_ksvc(self, isvc: Json, runtime: Json, wanted: tuple[traffic.Target, ...]) -> Json:
+        namespace, name = address(isvc)
+        annotations = isvc["metadata"].get("annotations", {})
+        moved = {k: v for k, v in annotations.items() if k == template.ROLLOUT}
+        block = targets.spec_json(wanted)
+        spec = {"template": template.revision_template(isvc, runtime), "traffic": block}
+        return ensure(
+            self._store,
+            Wanted(
+                kind=KSERVICES,
+                namespace=namespace,
+                name=name + hosts.SUFFIX,
+                owner=isvc,
+                spec=spec,
+                labels={template.ISVC_LABEL: name, "component": "predictor"},
+                annotations=moved,
+            ),
+        )
+
+    def _runtime(self, isvc: Json) -> Json | runtimes.NoRuntime:
+        namespace = isvc["metadata"]["namespace"]
+        known = self._store.items(SERVINGRUNTIMES, namespace)
+        known += self._store.items(CLUSTERSERVINGRUNTIMES)
+        return runtimes.choose(template.model(isvc), known, namespace)
+
+    def _pods(self, isvc: Json, revision: str) -> list[Json]:
+        found = self._store.items(PODS, isvc["metadata"]["namespace"])
+        return [p for p in found if p["metadata"].get("labels", {}).get(pods.REVISION) == revision]
+
+    def _refuse(self, isvc: Json, reason: str, message: str) -> Json:
+        self._events.warn(isvc, reason, message)
+        stamp = timestamp(self._clock())
+        return kserve_status.refused(isvc.get("status") or {}, reason, message, stamp)
+
+    def _stop(self, isvc: Json) -> Json:
+        namespace, name = address(isvc)
+        if self._store.find(KSERVICES, namespace, name + hosts.SUFFIX):
+            self._store.delete(KSERVICES, namespace, name + hosts.SUFFIX)
+        return kserve_status.stopped(timestamp(self._clock()))
+
+
+def _not_emulated(isvc: Json) -> str:
+    """What this cluster cannot do yet; saying so beats doing something else."""
+    spec, annotations = isvc["spec"], isvc["metadata"].get("annotations", {})
+    if annotations.get(_MODE, kserve_status.MODE) != kserve_status.MODE:
+        return f"deploymentMode {annotations[_MODE]} is not emulated yet; use Knative"
+    for component in ("transformer", "explainer"):
+        if spec.get(component):
+            return f"spec.{component} is not emulated yet; remove it or use a real cluster"
+    if not template.model(isvc):
+        return "a predictor without `model` is not emulated; use predictor.model"
+    return ""

@@ -1,0 +1,117 @@
+"""The pod that stands for a revision's server: its manifest, and its status from the runtime. Pure."""
+
+from tidegate.sandbox.api.kinds import Json
+from tidegate.sandbox.controllers.objects import reference
+from tidegate.sandbox.controllers.template import SOURCE
+from tidegate.sandbox.interfaces import RevisionSpec, RevisionStatus
+
+REVISION = "serving.knative.dev/revision"
+STORAGE_FAILED = "StorageInitializerFailed"
+_INIT, _MAIN = "storage-initializer", "kserve-container"
+
+
+def labels(revision: Json) -> dict[str, str]:
+    """What Knative and KServe put on a pod, the predictor's own labels among it."""
+    meta = revision["metadata"]
+    own = {
+        REVISION: meta["name"],
+        "serving.knative.dev/revisionUID": meta["uid"],
+        "app": meta["name"],
+    }
+    found: dict[str, str] = dict(meta.get("labels", {}))
+    return found | own
+
+
+def manifest(revision: Json) -> Json:
+    """The pod without status; its name is generated, as a Deployment would."""
+    meta = revision["metadata"]
+    uri = meta.get("annotations", {}).get(SOURCE, "")
+    init = {"name": _INIT, "image": "kserve/storage-initializer", "args": [uri, "/mnt/models"]}
+    return {
+        "metadata": {
+            "generateName": f"{meta['name']}-deployment-", "labels": labels(revision),
+            "annotations": meta.get("annotations", {}), "ownerReferences": [reference(revision)],
+        },
+        "spec": {"initContainers": [init], "containers": revision["spec"]["containers"]},
+    }  # fmt: skip
+
+
+def spec(revision: Json) -> RevisionSpec:
+    """What the runtime has to know."""
+    meta, found = revision["metadata"], labels(revision)
+    container = next(iter(revision["spec"]["containers"]))
+    return RevisionSpec(
+        namespace=meta["namespace"], name=meta["name"],
+        service=found["serving.knative.dev/service"],
+        inferenceservice=found.get("serving.kserve.io/inferenceservice", ""),
+        storage_uri=meta.get("annotations", {}).get(SOURCE, ""), labels=found,
+        args=_own_args(container),
+        env={e["name"]: str(e.get("value", "")) for e in container.get("env", [])},
+    )  # fmt: skip
+
+
+def _own_args(container: Json) -> tuple[str, ...]:
+    """The InferenceService's arguments: the runtime's own name ports and paths of a container."""
+    fixed = ("tritonserver", "--model-store", "--grpc-port", "--http-port", "--allow-grpc",
+             "--allow-http")  # fmt: skip
+    return tuple(a for a in container.get("args", []) if a.partition("=")[0] not in fixed)
+
+
+def status(seen: RevisionStatus) -> Json:
+    """The pod's status as the kubelet would write it."""
+    init = _container(_INIT, _init_state(seen), seen, is_ready=seen.phase in {"Loading", "Ready"})
+    main = _container(_MAIN, _main_state(seen), seen, is_ready=seen.phase == "Ready")
+    ready = "True" if seen.phase == "Ready" else "False"
+    return {
+        "phase": "Running" if seen.phase in {"Loading", "Ready"} else "Pending",
+        "podIP": "127.0.0.1",
+        "conditions": [
+            {"type": "PodScheduled", "status": "True"},
+            {"type": "Ready", "status": ready},
+        ],
+        "initContainerStatuses": [init],
+        "containerStatuses": [main],
+    }
+
+
+def _container(name: str, state: Json, seen: RevisionStatus, *, is_ready: bool) -> Json:
+    found: Json = {"name": name, "ready": is_ready, "restartCount": 0, "state": state}
+    is_culprit = (name == _INIT) == (seen.reason == STORAGE_FAILED)
+    if is_culprit and seen.restarts:
+        found |= {"restartCount": seen.restarts, "lastState": {"terminated": _ended(seen)}}
+    return found
+
+
+def _init_state(seen: RevisionStatus) -> Json:
+    if seen.phase in {"Pending", "Stopped"}:
+        return {"waiting": {"reason": "PodInitializing"}}
+    if seen.phase == "Initializing":
+        return {"running": {}}
+    if seen.phase == "Failed" and seen.reason == STORAGE_FAILED:
+        return _failed(seen)
+    return {"terminated": {"reason": "Completed", "exitCode": 0}}
+
+
+def _main_state(seen: RevisionStatus) -> Json:
+    if seen.phase in {"Loading", "Ready"}:
+        return {"running": {}}
+    if seen.phase == "Failed" and seen.reason != STORAGE_FAILED:
+        return _failed(seen)
+    return {"waiting": {"reason": "PodInitializing"}}
+
+
+def _failed(seen: RevisionStatus) -> Json:
+    if seen.restarts:
+        return {"waiting": {"reason": "CrashLoopBackOff", "message": seen.message}}
+    return {"terminated": _ended(seen)}
+
+
+def _ended(seen: RevisionStatus) -> Json:
+    return {"reason": "Error", "exitCode": exit_code(seen), "message": seen.message}
+
+
+def exit_code(seen: RevisionStatus) -> int:
+    """The code a container would show: a signal is 128 + its number, a failure without a code is 1."""
+    if seen.exit_code is None:
+        return 1
+    return 128 - seen.exit_code if seen.exit_code < 0 else seen.exit_code

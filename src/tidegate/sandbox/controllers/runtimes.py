@@ -1,0 +1,77 @@
+"""Which serving runtime an InferenceService gets, and why it may get none. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tidegate.sandbox.api.kinds import Json
+
+DEFAULT_RUNTIME = "kserve-tritonserver"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoRuntime:
+    """No runtime will do; `reason` is one of KServe's `lastFailureInfo` reasons."""
+
+    reason: str
+    message: str
+
+
+def choose(model: Json, runtimes: Sequence[Json], namespace: str) -> Json | NoRuntime:
+    """The named runtime, or the first that auto-selects the model's format and protocol."""
+    name = model.get("runtime")
+    if name:
+        named = [r for r in runtimes if r["metadata"]["name"] == name]
+        if not named:
+            text = f"No ServingRuntimes or ClusterServingRuntimes with the name: {name}"
+            return NoRuntime(reason="RuntimeNotRecognized", message=text)
+        return _enabled(named[0], str(name))
+    fits = [r for r in runtimes if _fits(r["spec"], model)]
+    if not fits:
+        wanted = (
+            f"{model.get('modelFormat')} and protocol {_protocol(model)} in namespace {namespace}"
+        )
+        text = f"no runtime found to support predictor with model type: {wanted}"
+        return NoRuntime(reason="NoSupportingRuntime", message=text)
+    return fits[0]
+
+
+def _enabled(runtime: Json, name: str) -> Json | NoRuntime:
+    if runtime["spec"].get("disabled"):
+        return NoRuntime(reason="RuntimeDisabled", message=f"specified runtime {name} is disabled")
+    return runtime
+
+
+def _protocol(model: Json) -> str:
+    return str(model.get("protocolVersion") or "v1")  # v1 also for onnx: KServe's own default
+
+
+def _fits(spec: Json, model: Json) -> bool:
+    wanted = (model.get("modelFormat") or {}).get("name", "")
+    formats = spec.get("supportedModelFormats") or []
+    known = any(f["name"] == wanted and f.get("autoSelect") for f in formats)
+    return known and not spec.get("disabled") and _protocol(model) in spec["protocolVersions"]
+
+
+def triton(image: str) -> Json:
+    """The ClusterServingRuntime that the embedded cluster starts with."""
+    names = ("tensorrt", "tensorflow", "onnx", "triton")
+    formats = [
+        {"name": n, "version": "2" if n == "triton" else "1", "autoSelect": True} for n in names
+    ]
+    args = [
+        "tritonserver", "--model-store=/mnt/models", "--grpc-port=9000", "--http-port=8080",
+        "--allow-grpc=true", "--allow-http=true",
+    ]  # fmt: skip
+    container = {"name": "kserve-container", "image": image, "args": args}
+    return {
+        "metadata": {"name": DEFAULT_RUNTIME},
+        "spec": {
+            "annotations": {
+                "prometheus.kserve.io/port": "8002",
+                "prometheus.kserve.io/path": "/metrics",
+            },
+            "supportedModelFormats": [*formats, {"name": "pytorch", "version": "1"}],
+            "protocolVersions": ["v2", "grpc-v2"],
+            "containers": [container],
+        },
+    }

@@ -1,0 +1,114 @@
+"""What of an InferenceService becomes the revision template: a change here is a new revision. Pure."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from tidegate.sandbox.api.kinds import Json
+
+SOURCE = "internal.serving.kserve.io/storage-initializer-sourceuri"
+TAG_ROUTING = "serving.kserve.io/enable-tag-routing"
+ISVC_LABEL = "serving.kserve.io/inferenceservice"
+ROLLOUT = "serving.knative.dev/rollout-duration"  # moves to the ksvc: no new revision
+MIN_SCALE = "autoscaling.knative.dev/min-scale"
+_DISALLOWED = {
+    MIN_SCALE,
+    "autoscaling.knative.dev/max-scale",
+    SOURCE,
+    "kubectl.kubernetes.io/last-applied-configuration",
+    "modelFormat",
+}
+_SCHEMES = {
+    "gs", "s3", "pvc", "file", "https", "http", "hdfs", "webhdfs", "oci", "oci+native", "oci+fetch",
+    "hf", "modelscope",
+}  # fmt: skip
+_RUNTIME_ONLY = {
+    "modelFormat", "runtime", "runtimeVersion", "protocolVersion", "storageUri", "storageUris",
+    "storage", "confidential", "args", "env", "name",
+}  # fmt: skip
+
+
+def canary_percent(isvc: Json) -> int | None:
+    """`canaryTrafficPercent` of the predictor."""
+    found: int | None = isvc["spec"]["predictor"].get("canaryTrafficPercent")
+    return found
+
+
+def model(isvc: Json) -> Json:
+    """The predictor's model, empty for a custom predictor."""
+    return isvc["spec"]["predictor"].get("model") or {}
+
+
+def storage_refusal(uri: str) -> str:
+    """Why KServe refuses a storage URI; a text without a scheme is taken for a local path."""
+    scheme, separator, _ = uri.partition("://")
+    if not separator or scheme in _SCHEMES:
+        return ""
+    listed = "://, ".join(sorted(_SCHEMES))
+    return f"storageUri, must be one of: [{listed}://] or match https://<account>.blob.core.windows.net/<path>, or be an absolute or relative local path. StorageUri [{uri}] is not supported."  # noqa: E501 - KServe's sentence
+
+
+def revision_template(isvc: Json, runtime: Json) -> Json:
+    """The Knative revision template of the predictor."""
+    predictor, meta = isvc["spec"]["predictor"], isvc["metadata"]
+    identity = {ISVC_LABEL: meta["name"], "component": "predictor"}
+    labels = _strings(meta.get("labels")) | _strings(predictor.get("labels")) | identity
+    annotations = (
+        _strings(runtime["spec"].get("annotations"))
+        | {k: v for k, v in _strings(meta.get("annotations")).items() if k not in _DISALLOWED}
+        | _strings(predictor.get("annotations"))
+        | _scaling(predictor)
+    )
+    annotations.pop(ROLLOUT, None)
+    if uri := model(isvc).get("storageUri"):
+        annotations[SOURCE] = uri
+    return {
+        "metadata": {"labels": labels, "annotations": annotations},
+        "spec": _pod_spec(predictor, runtime),
+    }
+
+
+def _strings(values: Any) -> dict[str, str]:
+    return dict(values or {})
+
+
+def _scaling(predictor: Json) -> dict[str, str]:
+    """Replicas and scaling targets are annotations of the template: changing them is a revision."""
+    low = predictor.get("minReplicas")
+    found = {MIN_SCALE: str(1 if low is None else low)}
+    fields = {"maxReplicas": "max-scale", "scaleTarget": "target", "scaleMetric": "metric"}
+    for field, key in fields.items():
+        if predictor.get(field):
+            found[f"autoscaling.knative.dev/{key}"] = str(predictor[field])
+    return found
+
+
+def _pod_spec(predictor: Json, runtime: Json) -> Json:
+    spec: Json = {"containers": [_container(predictor.get("model") or {}, runtime)]}
+    if predictor.get("containers"):
+        spec["containers"] = predictor["containers"]
+    kept = {"serviceAccountName": "serviceAccountName", "containerConcurrency": "containerConcurrency",
+            "timeout": "timeoutSeconds"}  # fmt: skip
+    return spec | {new: predictor[old] for old, new in kept.items() if old in predictor}
+
+
+def _container(model: Json, runtime: Json) -> Json:
+    base: Json = next(iter(runtime["spec"].get("containers") or []), {})
+    image = model.get("image") or base.get("image", "")
+    if version := model.get("runtimeVersion"):
+        image = f"{image.rpartition(':')[0] or image}:{version}"
+    overlay = {k: v for k, v in model.items() if k not in _RUNTIME_ONLY}
+    return (
+        base
+        | overlay
+        | {
+            "name": "kserve-container",
+            "image": image,
+            "args": [*base.get("args", []), *model.get("args", [])],
+            "env": _environment(base.get("env", []), model.get("env", [])),
+        }
+    )
+
+
+def _environment(base: list[Json], overlay: list[Json]) -> list[Json]:
+    merged: Mapping[str, Json] = {entry["name"]: entry for entry in (*base, *overlay)}
+    return list(merged.values())
