@@ -1,0 +1,157 @@
+"""configure: the graph becomes a Triton model repository, checked against the target server's rules."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from tidegate.core import lint, model_config
+from tidegate.core.model_config import ModelConfig
+from tidegate.documents import Finding, ModelRepository, OptimizedModel, Refusal, Word
+from tidegate.policy import Policy
+from tidegate.steps.progress import say
+from tidegate.steps.registry import InDocument, InPolicy, InTree, OutDocument, OutTree, step
+
+BACKEND = "onnxruntime"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Configured:
+    """The lint's word and why."""
+
+    verdict: str
+    reason: str
+
+
+@step(cacheable=True)
+def configure(
+    optimized: InDocument,
+    optimized_model: InTree,
+    policy_document: InPolicy,
+    repository_document: OutDocument,
+    repository: OutTree,
+) -> Configured:
+    """Write config.pbtxt and the version folder, and refuse what the target Triton would trip over.
+
+    Args:
+        optimized: The OptimizedModel of optimize.
+        optimized_model: The graph and the golden data.
+        policy_document: The effective policy.
+        repository_document: Where the ModelRepository is written.
+        repository: Where the model repository is put.
+    """
+    from tidegate.adapters import files, trees
+
+    model, policy = files.read(optimized, OptimizedModel), files.read_policy(policy_document)
+    trees.require(optimized_model, model.tree_digest, what="optimized_model")
+    config, findings = _config(model, policy, optimized_model)
+    bad = [finding for finding in findings if finding.word is Word.FAIL and finding.blocking]
+    if bad:
+        return _refuse(model, tuple(findings), bad[0], repository_document, repository)
+    _write(config, model, optimized_model, repository)
+    digest = trees.digest_of(trees.files_of(repository))
+    files.write(repository_document, _document(model, policy, config, findings, digest))
+    reason = _reason(config, policy)
+    say("configure", reason)
+    return Configured(verdict=Word.PASS.value, reason=reason)
+
+
+def _config(
+    model: OptimizedModel, policy: Policy, tree: Path
+) -> tuple[ModelConfig, tuple[Finding, ...]]:
+    """The config for the graph as it lies there, and what the rules say of it."""
+    from tidegate.adapters import golden_data, onnx_runtime
+
+    graph = onnx_runtime.load(tree / model.model_file, what=str(model.subject))
+    golden = golden_data.read(tree / "golden.npz", what="golden.npz")
+    config = model_config.build(
+        name=policy.triton_model,
+        backend=BACKEND,
+        inputs=graph.inputs,
+        outputs=graph.outputs,
+        wanted=policy.triton,
+        shapes={name: array.shape[1:] for name, array in golden.inputs.items()},
+    )
+    checked = lint.Repository(
+        config=config,
+        folder=policy.triton_model,
+        versions=(int(model.subject.version),) if model.subject.version.isdecimal() else (),
+        triton=lint.triton_version(policy.triton.version),
+        inputs=graph.inputs,
+        outputs=graph.outputs,
+        opset=model.opset,
+        ir_version=model.ir_version,
+        batch_symbols=graph.batch_symbols,
+    )
+    return config, (*lint.lint(checked), *_notes(config, policy))
+
+
+def _notes(config: ModelConfig, policy: Policy) -> tuple[Finding, ...]:
+    """What the policy asked for and the graph does not allow; served all the same."""
+    notes = []
+    if policy.triton.max_batch_size and not config.max_batch_size:
+        notes.append("the graph has no free batch axis: served without batching")
+    if policy.triton.warmup and not config.warmup:
+        notes.append("an input has free dims of unknown size: no warm-up")
+    return tuple(
+        Finding(name="configure", word=Word.INCONCLUSIVE, message=note, blocking=False)
+        for note in notes
+    )
+
+
+def _write(config: ModelConfig, model: OptimizedModel, tree: Path, repository: Path) -> None:
+    """The text is parsed back before it ships: the server would say why only in its log."""
+    from tidegate.adapters import model_config_text, model_repository, trees
+
+    text = model_config_text.to_text(config)
+    assert model_config_text.from_text(text, what="config.pbtxt") == config
+    with trees.building(repository) as target:
+        version = model.subject.version
+        model_repository.write(target, config, text, version=version, model_tree=tree)
+
+
+def _document(
+    model: OptimizedModel,
+    policy: Policy,
+    config: ModelConfig,
+    findings: tuple[Finding, ...],
+    digest: str,
+) -> ModelRepository:
+    return ModelRepository(
+        subject=model.subject,
+        triton_model=config.name,
+        triton_version=policy.triton.version,
+        model_version=model.subject.version,
+        backend=config.backend,
+        max_batch_size=config.max_batch_size,
+        inputs=model.inputs,
+        outputs=model.outputs,
+        digest=digest,
+        findings=findings,
+    )
+
+
+def _refuse(
+    model: OptimizedModel,
+    findings: tuple[Finding, ...],
+    worst: Finding,
+    document: Path,
+    repository: Path,
+) -> Configured:
+    from tidegate.adapters import files, trees
+
+    trees.emptied(repository)
+    reason = f"{worst.name}: {worst.message}"
+    refusal = Refusal(
+        subject=model.subject, step="configure", word=Word.FAIL, reason=reason, findings=findings
+    )
+    files.write(document, refusal)
+    say("configure", reason)
+    return Configured(verdict=Word.FAIL.value, reason=reason)
+
+
+def _reason(config: ModelConfig, policy: Policy) -> str:
+    batch = f"batches up to {config.max_batch_size}" if config.max_batch_size else "no batching"
+    group = config.instance_groups[0]
+    return (
+        f"{config.name} for Triton {policy.triton.version}: {config.backend}, {batch}, "
+        f"{group.count} instance(s) {group.kind}"
+    )

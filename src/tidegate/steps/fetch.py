@@ -1,0 +1,94 @@
+"""fetch: downloads exactly the resolved version, proves it whole, and refuses what would run code."""
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from tidegate.documents import Candidate, FetchedModel, Refusal, Word
+from tidegate.errors import ConflictError
+from tidegate.policy import Policy
+from tidegate.steps.progress import say
+from tidegate.steps.registry import InDocument, InPolicy, OutDocument, OutTree, step
+from tidegate.steps.resolve import flavor_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fetched:
+    """The word, and the digest of the files."""
+
+    verdict: str
+    tree_digest: str
+
+
+@step(cacheable=True)
+def fetch(
+    candidate: InDocument,
+    policy_document: InPolicy,
+    fetched: OutDocument,
+    model_tree: OutTree,
+) -> Fetched:
+    """Download the model version, check it, and refuse pickles unless the policy allows them.
+
+    Args:
+        candidate: The Candidate of resolve.
+        policy_document: The effective policy.
+        fetched: Where the FetchedModel is written.
+        model_tree: Where the version's files are put.
+    """
+    from tidegate.adapters import files, trees
+
+    subject = files.read(candidate, Candidate)
+    refused = _download(subject, files.read_policy(policy_document), model_tree)
+    if refused is not None:
+        files.write(fetched, refused)
+        say("fetch", refused.reason)
+        return Fetched(verdict=refused.word.value, tree_digest="")
+    found = trees.files_of(model_tree)
+    digest = trees.digest_of(found)
+    document = FetchedModel(
+        subject=subject.subject, flavor=flavor_of(subject), files=found, tree_digest=digest
+    )
+    files.write(fetched, document)
+    say("fetch", f"{len(found)} files, {digest[:19]}")
+    return Fetched(verdict=Word.PASS.value, tree_digest=digest)
+
+
+def _download(candidate: Candidate, policy: Policy, target: Path) -> Refusal | None:
+    """Fill the target, or leave it empty and say why."""
+    from tidegate.adapters import mlflow_model, trees
+    from tidegate.adapters.mlflow_registry import registry
+
+    with trees.building(target) as temporary:
+        with registry(say=partial(say, "fetch")) as models:
+            models.download(candidate, temporary)
+        _require_same(candidate, temporary)
+        names = tuple(file.path for file in trees.files_of(temporary))
+        pickled = mlflow_model.pickles(
+            mlflow_model.read(temporary, what=str(candidate.subject)), names
+        )
+        if not pickled or policy.model.allow_pickle:
+            return None
+    trees.emptied(target)
+    return _refusal(candidate, pickled)
+
+
+def _require_same(candidate: Candidate, tree: Path) -> None:
+    from tidegate.adapters.trees import file_digest
+
+    path = tree / "MLmodel"
+    digest = file_digest(path) if path.is_file() else "no MLmodel file"
+    if digest != candidate.subject.digest:
+        raise ConflictError(
+            f"{candidate.subject}: its MLmodel is {digest[:19]}, resolve saw "
+            f"{candidate.subject.digest[:19]}; its files were changed: register a new version"
+        )
+
+
+def _refusal(candidate: Candidate, pickled: tuple[str, ...]) -> Refusal:
+    return Refusal(
+        subject=candidate.subject,
+        step="fetch",
+        word=Word.FAIL,
+        reason=f"{candidate.subject} holds a pickle ({', '.join(pickled[:3])}), which runs code when "
+        "loaded; log the model in the skops or onnx format, or set model.allow_pickle: true",
+    )

@@ -1,0 +1,98 @@
+"""resolve: pins what was asked for to one immutable, READY model version and one policy."""
+
+from dataclasses import dataclass
+from functools import partial
+
+from tidegate.documents import Candidate, Word
+from tidegate.errors import DocumentError
+from tidegate.policy import Policy
+from tidegate.steps.progress import say
+from tidegate.steps.registry import OutDocument, OutPolicy, step
+
+FLAVORS = ("onnx", "sklearn")  # in order of preference where a version has both
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resolved:
+    """What the run is about."""
+
+    verdict: str
+    model: str
+    version: str
+    name: str
+    namespace: str
+
+
+@step()
+def resolve(
+    policy: str,
+    release_id: str,
+    candidate: OutDocument,
+    policy_document: OutPolicy,
+    model_uri: str = "",
+    namespace: str = "",
+) -> Resolved:
+    """Pin the model URI to one immutable version and write the effective policy.
+
+    Args:
+        policy: A path, configmap:<namespace>/<name>[/<key>], model:<path> or base64:<text>.
+        release_id: Identifies this release.
+        candidate: Where the Candidate is written.
+        policy_document: Where the effective policy is written.
+        model_uri: Overrides the policy's model.uri.
+        namespace: Overrides the policy's namespace.
+    """
+    from tidegate.adapters.files import write
+
+    say("resolve", f"release {release_id}: reading policy {policy.partition(':')[0]}")
+    effective, found = _resolved(policy, model_uri, namespace)
+    write(policy_document, effective)
+    write(candidate, found)
+    say("resolve", f"{found.requested_uri} is {found.subject}, {found.subject.digest[:19]}")
+    return Resolved(
+        verdict=Word.PASS.value,
+        model=found.subject.model,
+        version=found.subject.version,
+        name=effective.name,
+        namespace=effective.namespace,
+    )
+
+
+def _resolved(reference: str, model_uri: str, namespace: str) -> tuple[Policy, Candidate]:
+    """The policy is judged first, so that a typo costs no request."""
+    from tidegate.adapters import policy_source
+    from tidegate.adapters.mlflow_registry import registry
+
+    def artifact(uri: str, path: str) -> str:
+        with registry(say=partial(say, "resolve")) as models:
+            return models.artifact_text(models.candidate(uri), path)
+
+    policy = policy_source.load(
+        reference, model_uri=model_uri, namespace=namespace, artifact=artifact
+    )
+    _require_built(policy)
+    say("resolve", f"asking MLflow for {policy.model.uri}")
+    with registry(say=partial(say, "resolve")) as models:
+        found = models.candidate(policy.model.uri)
+    _require_flavor(found)
+    return policy, found
+
+
+def _require_built(policy: Policy) -> None:
+    if policy.optimize.target != "onnxruntime":
+        raise DocumentError(
+            f"policy: optimize.target = {policy.optimize.target!r}: is not built yet; write onnxruntime"
+        )
+
+
+def _require_flavor(found: Candidate) -> None:
+    if not set(FLAVORS) & set(found.flavors):
+        raise DocumentError(
+            f"{found.subject} has flavor {', '.join(found.flavors) or 'none'}, which is not built yet; "
+            f"log it as {' or '.join(FLAVORS)}"
+        )
+
+
+def flavor_of(found: Candidate) -> str:
+    """The flavor that is converted."""
+    return next(flavor for flavor in FLAVORS if flavor in found.flavors)
