@@ -1,0 +1,117 @@
+"""May this release begin, and from what? (what is seen, policy) -> the incumbent, or why not. Pure."""
+
+from dataclasses import dataclass
+
+from tidegate.core.journal import Journal, Phase
+from tidegate.core.manifest import snapshot
+from tidegate.core.readiness import Observation
+from tidegate.core.traffic import Refuse
+from tidegate.documents import Incumbent, Word
+from tidegate.policy import Policy
+
+AUTO_UPDATE = "serving.kserve.io/disable-auto-update"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """What a release starts from; no incumbent for a first release."""
+
+    incumbent: Incumbent | None
+    uid: str = ""
+    created_before: str = ""
+    uri_before: str = ""
+
+
+def holder_refusal(journal: Journal, release_id: str, now_s: float) -> Refuse | None:
+    """Why the journal of an earlier release stops this one; None when it does not, or is to be undone."""
+    if journal.is_over and journal.release_id == release_id:
+        return _invalid(f"release {release_id} has ended ({journal.outcome}); start a new run")
+    if journal.is_over or journal.release_id == release_id or journal.deadline_s < now_s:
+        return None
+    return _invalid(
+        f"release {journal.release_id} of {journal.subject} holds {journal.namespace}/{journal.name} "
+        f"({journal.phase}, for {journal.deadline_s - now_s:.0f} s more); wait for it or end it"
+    )
+
+
+def can_resume(journal: Journal) -> bool:
+    """A second run of the same deploy goes on from its journal; the cluster is no longer as it was."""
+    return journal.phase in {Phase.STAGING, Phase.STAGED}
+
+
+def mode_refusal(seen: Observation | None, policy: Policy, default: str) -> Refuse | None:
+    """The mode is what the cluster recorded; for a new object, what the policy or the cluster says."""
+    asked = policy.serving.mode if policy.serving.mode != "auto" else ""
+    mode = (seen.mode if seen else "") or (asked if seen is None else "") or default
+    if asked and mode and asked != mode:
+        return _invalid(
+            f"policy: serving.mode is {asked}, but {policy.name} runs in {mode}; write auto"
+        )
+    if mode == "Standard":
+        return _invalid(
+            f"{policy.name} runs in Standard mode, which ignores canaryTrafficPercent: there is no 0 %; "
+            "use Knative mode"
+        )
+    if mode != "Knative":
+        return _invalid(
+            f"the deployment mode of {policy.name} is {mode or 'unknown'}; write serving.mode: Knative "
+            "in the policy if the cluster has Knative"
+        )
+    return None
+
+
+def claim(seen: Observation | None, policy: Policy, storage_uri: str) -> Claim | Refuse:
+    """Find the incumbent: the revision with all of the traffic, and the URI that it really serves."""
+    if seen is None:
+        return _first(policy)
+    if seen.deleting or not seen.rolled_out:
+        state = "is being deleted" if seen.deleting else "has never served"
+        return _invalid(f"{policy.name} {state}; wait, or delete it and release again")
+    if len(seen.traffic) != 1:
+        return _invalid(
+            f"{policy.name} splits its traffic {seen.traffic}; finish that rollout first"
+        )
+    return _succeed(seen, policy, storage_uri, next(iter(seen.traffic)))
+
+
+def _first(policy: Policy) -> Claim | Refuse:
+    if policy.initial == "allow":
+        return Claim(incumbent=None)
+    return _invalid(
+        f"{policy.namespace}/{policy.name} does not exist, and a first release is live at once (KServe "
+        "ignores 0 %); write initial: allow in the policy if that is meant"
+    )
+
+
+def _succeed(seen: Observation, policy: Policy, storage_uri: str, serving: str) -> Claim | Refuse:
+    revision = seen.revisions.get(serving)
+    if revision is None or not revision.storage_uri:
+        return _invalid(f"what {serving} serves cannot be read from its Revision; check the role")
+    if revision.storage_uri == storage_uri:
+        return Refuse(word=Word.UNCHANGED, reason=f"{serving} already serves {storage_uri}")
+    if seen.storage_uri == storage_uri:
+        return _invalid(
+            f"the spec of {policy.name} already names {storage_uri} though {serving} serves "
+            f"{revision.storage_uri}; repair the spec first"
+        )
+    if not seen.is_healthy(serving):
+        return _invalid(f"the incumbent {serving} is not ready, so no traffic could return to it")
+    if seen.annotations.get(AUTO_UPDATE) == "true":
+        return _invalid(f"{policy.name} has {AUTO_UPDATE}, which stops rollouts; remove it")
+    predictor = snapshot(seen.predictor, revision.storage_uri, dict(revision.labels))
+    incumbent = Incumbent(
+        revision=serving,
+        storage_uri=revision.storage_uri,
+        predictor=predictor,
+        version=revision.version,
+    )
+    return Claim(
+        incumbent=incumbent,
+        uid=seen.uid,
+        created_before=seen.created,
+        uri_before=seen.storage_uri,
+    )
+
+
+def _invalid(reason: str) -> Refuse:
+    return Refuse(word=Word.INVALID, reason=reason)

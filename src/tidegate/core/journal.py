@@ -1,0 +1,119 @@
+"""The journal of one release: who owns the traffic, what was there before, and every act on it.
+
+It lives in the cluster beside the InferenceService, not in the orchestrator, so that whoever comes after
+a death (guard, sweep, the next release) knows what to undo. An act is written as an intent first, done,
+and confirmed; an intent without confirmation means "look at the cluster, it may or may not be so".
+"""
+
+from enum import StrEnum
+from typing import Literal
+
+from pydantic import Field
+
+from tidegate.documents import Incumbent, Result, Strict, Subject, TrafficStep
+
+
+class Phase(StrEnum):
+    """Where a release is; everything but ENDED can be half-way."""
+
+    STAGING = "STAGING"
+    STAGED = "STAGED"
+    PROMOTING = "PROMOTING"
+    RETURNING = "RETURNING"
+    ENDED = "ENDED"
+
+
+class ActKind(StrEnum):
+    """Every way in which tidegate writes to an InferenceService."""
+
+    CREATE = "CREATE"  # first release: live at once
+    STAGE = "STAGE"  # the candidate's template at 0 %
+    SHIFT = "SHIFT"  # the percent, nothing else
+    RESTORE = "RESTORE"  # the incumbent's template, warming at 0 %
+    UNSTAGE = "UNSTAGE"  # the very spec of before, while KServe has not acted on ours
+    DELETE = "DELETE"  # takes back a first release
+
+
+class ActRecord(Strict):
+    """One act: when it was meant, and when the cluster showed it (None: never seen)."""
+
+    kind: ActKind
+    percent: int | None = None
+    why: str = ""
+    intended_s: float
+    confirmed_s: float | None = None
+
+
+class Journal(Strict):
+    """The whole journal, as it is stored."""
+
+    schema_version: Literal[1] = 1
+    kind: Literal["Journal"] = "Journal"
+    release_id: str = Field(min_length=1)
+    subject: Subject
+    namespace: str
+    name: str
+    isvc_uid: str = ""
+    phase: Phase = Phase.STAGING
+    deadline_s: float = Field(description="Unix time; a release past it is dead and is undone")
+    return_within_s: float = Field(default=900, gt=0, description="For a return, by whomever")
+    incumbent: Incumbent | None = None
+    created_before: str = Field(default="", description="latestCreatedRevision before the staging")
+    uri_before: str = Field(default="", description="spec's storageUri before the staging")
+    candidate_revision: str = ""
+    storage_uri: str
+    acts: tuple[ActRecord, ...] = ()
+    steps: tuple[TrafficStep, ...] = ()
+    outcome: Result | None = None
+    reason: str = ""
+    alias: str = Field(default="", description="What became of the registry alias")
+
+    @property
+    def is_over(self) -> bool:
+        """Nothing is left to do or undo."""
+        return self.phase is Phase.ENDED
+
+    @property
+    def percents(self) -> set[int | None]:
+        """The shares that the spec may show: the last confirmed one, and any meant since."""
+        shown: set[int | None] = set()
+        for act in reversed(self.acts):
+            if act.percent is not None:
+                shown.add(act.percent)
+                if act.confirmed_s is not None:
+                    break
+        return shown
+
+    @property
+    def is_initial(self) -> bool:
+        """Nothing served before this release."""
+        return self.incumbent is None
+
+    @property
+    def manual_command(self) -> str:
+        """What a person types when tidegate cannot return the traffic."""
+        if self.is_initial:
+            return f"kubectl -n {self.namespace} delete inferenceservice {self.name}"
+        patch = '{"spec":{"predictor":{"canaryTrafficPercent":0}}}'
+        return f"kubectl -n {self.namespace} patch inferenceservice {self.name} --type merge -p '{patch}'"
+
+    def intending(self, act: ActRecord) -> "Journal":
+        """With one more act, meant but not yet seen; a second try of the last one adds nothing."""
+        last = self.acts[-1] if self.acts else None
+        same = last and (last.kind, last.percent) == (act.kind, act.percent)
+        if last and same and last.confirmed_s is None:
+            return self
+        return self.model_copy(update={"acts": (*self.acts, act)})
+
+    def confirming(self, at_s: float) -> "Journal":
+        """With every act so far confirmed: the cluster shows what they led to."""
+        acts = tuple(
+            a if a.confirmed_s is not None else a.model_copy(update={"confirmed_s": at_s})
+            for a in self.acts
+        )
+        return self.model_copy(update={"acts": acts})
+
+    def ended(self, outcome: Result, reason: str) -> "Journal":
+        """Closed; nobody has to undo anything."""
+        update = {"phase": Phase.ENDED, "outcome": outcome, "reason": reason}
+        return self.model_copy(update=update)

@@ -1,0 +1,287 @@
+"""What an InferenceService and its revisions show, read from the API's dicts into typed values. Pure.
+
+KServe's own `Ready` speaks of the newest revision, not of production, and `observedGeneration` is not the
+InferenceService's, so nothing here relies on either alone. Unknown is never good.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+from tidegate.core.manifest import MODEL_VERSION_LABEL, PERCENT
+
+Json = Mapping[str, Any]
+
+SOURCE_URI = "internal.serving.kserve.io/storage-initializer-sourceuri"
+LEGACY_MODES = {"Serverless": "Knative", "RawDeployment": "Standard"}
+FATAL_REASONS = ("ExitCode", "ProgressDeadlineExceeded", "ContainerMissing")
+BLOCKED = ("BlockedByFailedLoad", "InvalidSpec")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Share:
+    """One entry of the traffic list."""
+
+    revision: str
+    percent: int
+    latest: bool
+    tag: str
+    host: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Condition:
+    """One condition: "True", "False" or "Unknown"."""
+
+    status: str = "Unknown"
+    reason: str = ""
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Revision:
+    """One Knative revision."""
+
+    name: str
+    storage_uri: str
+    ready: Condition
+    replicas: int
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def version(self) -> str:
+        """The registry version that tidegate labelled it with."""
+        return self.labels.get(MODEL_VERSION_LABEL, "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observation:
+    """An InferenceService at one moment."""
+
+    uid: str
+    resource_version: str
+    deleting: bool
+    mode: str
+    predictor: dict[str, Any]
+    annotations: Mapping[str, str]
+    created: str
+    ready: str
+    rolled_out: str
+    shares: tuple[Share, ...]
+    conditions: Mapping[str, Condition]
+    transition: str
+    failure: str
+    host: str
+    revisions: Mapping[str, Revision]
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def storage_uri(self) -> str:
+        """What the spec asks for."""
+        return str(self.predictor.get("model", {}).get("storageUri", ""))
+
+    @property
+    def percent(self) -> int | None:
+        """What the spec asks for."""
+        return self.predictor.get(PERCENT)
+
+    @property
+    def min_replicas(self) -> int:
+        """What the spec asks for; KServe's own default is 1."""
+        return int(self.predictor.get("minReplicas", 1))
+
+    @property
+    def traffic(self) -> dict[str, int]:
+        """Revision -> percent of production; revisions without a share are left out."""
+        total: dict[str, int] = {}
+        for share in self.shares:
+            total[share.revision] = total.get(share.revision, 0) + share.percent
+        return {revision: percent for revision, percent in total.items() if percent}
+
+    @property
+    def latest(self) -> Share | None:
+        """The entry that follows the newest ready revision."""
+        return next((share for share in self.shares if share.latest), None)
+
+    @property
+    def prev(self) -> Share | None:
+        """The entry tagged `prev`: the last revision seen with all of `latest`."""
+        return next((share for share in self.shares if share.tag == "prev"), None)
+
+    def condition(self, name: str) -> Condition:
+        """A condition; Unknown when the status does not have it."""
+        return self.conditions.get(name, Condition())
+
+    def is_true(self, name: str) -> bool:
+        """The condition is there and True."""
+        return self.condition(name).status == "True"
+
+    def is_healthy(self, revision: str) -> bool:
+        """The revision says Ready; one that cannot be seen is not."""
+        seen = self.revisions.get(revision)
+        return seen is not None and seen.ready.status == "True"
+
+
+def observe(
+    isvc: Json, revisions: Iterable[Json] = (), warnings: Iterable[str] = ()
+) -> Observation:
+    """Read the API's objects."""
+    metadata, status = isvc.get("metadata", {}), isvc.get("status") or {}
+    component = status.get("components", {}).get("predictor", {})
+    model = status.get("modelStatus", {})
+    seen = [revision_of(item) for item in revisions]
+    return Observation(
+        uid=metadata.get("uid", ""),
+        resource_version=metadata.get("resourceVersion", ""),
+        deleting=bool(metadata.get("deletionTimestamp")),
+        mode=mode_of(isvc),
+        predictor=dict(isvc.get("spec", {}).get("predictor", {})),
+        annotations=metadata.get("annotations") or {},
+        created=component.get("latestCreatedRevision", ""),
+        ready=component.get("latestReadyRevision", ""),
+        rolled_out=component.get("latestRolledoutRevision", ""),
+        shares=tuple(_share(entry) for entry in component.get("traffic") or ()),
+        conditions={c["type"]: _condition(c) for c in status.get("conditions") or ()},
+        transition=model.get("transitionStatus", ""),
+        failure=model.get("lastFailureInfo", {}).get("message", ""),
+        host=_host(status.get("url", "")),
+        revisions={item.name: item for item in seen},
+        warnings=tuple(warnings),
+    )
+
+
+def revision_of(item: Json) -> Revision:
+    """Read a Revision."""
+    metadata, status = item.get("metadata", {}), item.get("status") or {}
+    conditions = {c["type"]: _condition(c) for c in status.get("conditions") or ()}
+    return Revision(
+        name=metadata.get("name", ""),
+        storage_uri=(metadata.get("annotations") or {}).get(SOURCE_URI, ""),
+        ready=conditions.get("Ready", Condition()),
+        replicas=status.get("actualReplicas") or 0,
+        labels=metadata.get("labels") or {},
+    )
+
+
+def mode_of(isvc: Json) -> str:
+    """The mode that the cluster recorded, else the annotation; '' when neither says."""
+    recorded = (isvc.get("status") or {}).get("deploymentMode", "")
+    annotations = isvc.get("metadata", {}).get("annotations") or {}
+    return modern(recorded or annotations.get("serving.kserve.io/deploymentMode", ""))
+
+
+def modern(mode: str) -> str:
+    """Today's name of a mode."""
+    return LEGACY_MODES.get(mode, mode)
+
+
+def _share(entry: Json) -> Share:
+    return Share(
+        revision=entry.get("revisionName", ""),
+        percent=entry.get("percent") or 0,
+        latest=bool(entry.get("latestRevision")),
+        tag=entry.get("tag", ""),
+        host=_host(entry.get("url", "")),
+    )
+
+
+def _condition(entry: Json) -> Condition:
+    return Condition(
+        status=entry.get("status", "Unknown"),
+        reason=entry.get("reason", ""),
+        message=entry.get("message", ""),
+    )
+
+
+def _host(url: str) -> str:
+    return urlsplit(url).netloc
+
+
+# -- predicates
+
+
+def is_staged(seen: Observation, *, incumbent: str, storage_uri: str, before: str) -> bool:
+    """The candidate is the newest and ready, dark, and the incumbent has everything."""
+    candidate, latest, prev = seen.revisions.get(seen.created), seen.latest, seen.prev
+    if candidate is None or latest is None or prev is None or seen.created in {"", before}:
+        return False
+    return (
+        (seen.ready, latest.revision, latest.percent) == (seen.created, seen.created, 0)
+        and (prev.revision, prev.percent) == (incumbent, 100)
+        and candidate.storage_uri == storage_uri
+        and candidate.replicas >= seen.min_replicas
+        and seen.is_true("Ready")
+        and seen.is_true("RoutesReady")
+    )
+
+
+def is_live(seen: Observation, *, storage_uri: str) -> bool:
+    """A first release: the newest revision is ours, ready, and has everything."""
+    newest = seen.revisions.get(seen.created)
+    return (
+        newest is not None
+        and seen.ready == seen.created
+        and seen.traffic == {seen.created: 100}
+        and newest.storage_uri == storage_uri
+        and newest.replicas >= seen.min_replicas
+        and seen.is_true("Ready")
+    )
+
+
+def is_step(seen: Observation, *, candidate: str, incumbent: str, percent: int) -> bool:
+    """The share is in the spec, in the status and in the routes."""
+    wanted = {candidate: percent, incumbent: 100 - percent}
+    latest = seen.latest
+    return (
+        seen.percent == percent
+        and latest is not None
+        and (latest.revision, latest.percent) == (candidate, percent)
+        and seen.traffic == {revision: share for revision, share in wanted.items() if share}
+        and (percent < 100 or seen.rolled_out == candidate)
+        and seen.is_true("RoutesReady")
+    )
+
+
+def is_safe(seen: Observation, revision: str) -> bool:
+    """All of production is on the revision."""
+    return seen.traffic == {revision: 100}
+
+
+def failure_of(seen: Observation, revision: str) -> str:
+    """Why this revision will not serve, in the runtime's own words; '' while it may still come up."""
+    shown = seen.revisions.get(revision)
+    if shown is None or shown.ready.status != "False":
+        return ""
+    if not shown.ready.reason.startswith(FATAL_REASONS):
+        return ""
+    return f"{shown.ready.reason}: {seen.failure or shown.ready.message}"
+
+
+def suspicion_of(seen: Observation) -> str:
+    """What looks like a failed load but may pass: KServe calls a restart after a storage blip the same."""
+    if seen.transition not in BLOCKED:
+        return ""
+    return f"{seen.transition}: {seen.failure or seen.condition('PredictorReady').message}"
+
+
+def drift_of(
+    seen: Observation | None,
+    *,
+    uid: str,
+    storage_uri: str,
+    candidate: str,
+    percents: set[int | None],
+) -> str:
+    """What somebody else changed under the release; '' when all is as we wrote it."""
+    if seen is None or seen.deleting:
+        return "the InferenceService was deleted"
+    if seen.uid != uid:
+        return f"the InferenceService was replaced (uid {seen.uid}, was {uid})"
+    if seen.storage_uri != storage_uri:
+        return f"spec.predictor.model.storageUri was changed to {seen.storage_uri}"
+    if seen.created != candidate:
+        return f"revision {seen.created} was created by another change of the spec"
+    if seen.percent not in percents:
+        return f"canaryTrafficPercent was changed to {seen.percent}"
+    return ""
