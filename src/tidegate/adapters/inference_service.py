@@ -1,0 +1,83 @@
+"""InferenceServices, their revisions and their events, in the Kubernetes API."""
+
+from typing import Any
+
+from tidegate.adapters.kubernetes import Kubernetes
+from tidegate.core.readiness import Observation, modern, observe
+from tidegate.errors import RejectedError
+
+Json = dict[str, Any]
+CONFIG = "/api/v1/namespaces/kserve/configmaps/inferenceservice-config"
+
+
+class InferenceServices:
+    """One InferenceService, by name."""
+
+    def __init__(self, kube: Kubernetes, namespace: str, name: str) -> None:
+        self._kube, self._namespace, self._name = kube, namespace, name
+        self._all = f"/apis/serving.kserve.io/v1beta1/namespaces/{namespace}/inferenceservices"
+        self._one = f"{self._all}/{name}"
+
+    def look(self, *, known_warnings: frozenset[str] | None = None) -> Observation | None:
+        """What is there now, with the revisions it speaks of; None when it does not exist.
+
+        With `known_warnings` (of an earlier `warnings()`), also the Warning events that came since.
+        """
+        found = self._kube.find(self._one)
+        if found is None:
+            return None
+        news = [] if known_warnings is None else self._news(known_warnings)
+        return observe(found, [r for r in map(self._revision, _named(found)) if r], news)
+
+    def create(self, manifest: Json) -> None:
+        """Create it; ConflictError when it exists."""
+        self._kube.request("POST", self._all, manifest)
+
+    def patch(self, patch: Json) -> None:
+        """Merge-patch it; ConflictError when the patch carries another resourceVersion."""
+        self._kube.request("PATCH", self._one, patch)
+
+    def delete(self, uid: str) -> None:
+        """Delete it if it is still the one with this uid; already gone is fine."""
+        try:
+            self._kube.request("DELETE", self._one, {"preconditions": {"uid": uid}})
+        except RejectedError:
+            if self._kube.find(self._one) is not None:
+                raise
+
+    def default_mode(self) -> str:
+        """The mode of new InferenceServices; '' when the cluster does not let us read it."""
+        import json
+
+        try:
+            found = self._kube.find(CONFIG)
+            deploy = json.loads((found or {}).get("data", {}).get("deploy", "{}"))
+        except (RejectedError, ValueError):
+            return ""
+        return modern(str(deploy.get("defaultDeploymentMode", "")))
+
+    def warnings(self) -> dict[str, str]:
+        """KServe's InternalError events about it: an identity that changes when one repeats -> message."""
+        path = f"/api/v1/namespaces/{self._namespace}/events"
+        selector = f"involvedObject.name={self._name},type=Warning"
+        items = self._kube.request("GET", path, query={"fieldSelector": selector})["items"]
+        told = [item for item in items if item.get("reason") == "InternalError"]
+        return {_identity(item): str(item.get("message", "")) for item in told}
+
+    def _news(self, known: frozenset[str]) -> list[str]:
+        return [message for key, message in self.warnings().items() if key not in known]
+
+    def _revision(self, name: str) -> Json | None:
+        path = f"/apis/serving.knative.dev/v1/namespaces/{self._namespace}/revisions/{name}"
+        return self._kube.find(path)
+
+
+def _named(isvc: Json) -> list[str]:
+    component = (isvc.get("status") or {}).get("components", {}).get("predictor", {})
+    names = [component.get("latestCreatedRevision"), component.get("latestReadyRevision")]
+    names += [entry.get("revisionName") for entry in component.get("traffic") or ()]
+    return sorted({name for name in names if name})
+
+
+def _identity(event: Json) -> str:
+    return f"{event['metadata'].get('uid')}/{event.get('count', 1)}/{event.get('lastTimestamp')}"

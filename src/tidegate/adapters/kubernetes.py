@@ -1,0 +1,184 @@
+"""Access to the Kubernetes API through the official client: one way to ask, one place for its errors.
+
+Importing the client takes over a second, so it is imported when a connection is made. Everything travels
+as plain dicts; which objects tidegate reads and writes stands in `inference_service` and `release_lock`.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
+
+from tidegate.config import settings
+from tidegate.core.journal import Journal
+from tidegate.errors import (
+    ConflictError,
+    RejectedError,
+    TidegateError,
+    UnavailableError,
+    UsageError,
+)
+
+Json = dict[str, Any]
+
+MERGE_PATCH = "application/merge-patch+json"
+REQUEST_TIMEOUT_S = (3.0, 15.0)  # connect, read
+RETRY_S = 20.0
+
+
+class Kubernetes:
+    """One connection; every call retries what may pass, and raises tidegate's errors."""
+
+    def __init__(self, client: Any, *, retry_s: float = RETRY_S) -> None:
+        self._client = client
+        self._retry = Retrying(
+            retry=retry_if_exception_type(UnavailableError),
+            wait=wait_random_exponential(multiplier=0.2, max=3),
+            stop=stop_after_delay(retry_s),
+            reraise=True,
+        )
+
+    def find(self, path: str, **query: str) -> Json | None:
+        """GET an object; None when it does not exist."""
+        try:
+            return self.request("GET", path, query=query)
+        except RejectedError as error:
+            if _code(error) == 404:
+                return None
+            raise
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        body: Json | None = None,
+        query: Mapping[str, str] | None = None,
+    ) -> Json:
+        """Any call. A lost answer to a write is retried, and then met by its own conflict: callers that
+        get a ConflictError read again and decide anew."""
+        answer: Json = self._retry(self.once, method, path, body, query)
+        return answer
+
+    def once(
+        self, method: str, path: str, body: Json | None, query: Mapping[str, str] | None
+    ) -> Json:
+        """One attempt."""
+        from kubernetes.client.exceptions import ApiException
+        from urllib3.exceptions import HTTPError
+
+        what = f"{method} {path}"
+        try:
+            answer: Json = self._send(method, path, body, query)
+        except ApiException as error:
+            raise _translated(what, error) from error
+        except (HTTPError, OSError) as error:
+            raise UnavailableError(
+                f"the Kubernetes API cannot be reached ({what}: {error}); try again"
+            ) from error
+        return answer
+
+    def _send(
+        self, method: str, path: str, body: Json | None, query: Mapping[str, str] | None
+    ) -> Json:
+        kind = MERGE_PATCH if method == "PATCH" else "application/json"
+        answer: Json = self._client.call_api(
+            path,
+            method,
+            query_params=list((query or {}).items()),
+            header_params={"Accept": "application/json", "Content-Type": kind},
+            body=body,
+            response_type="object",
+            auth_settings=["BearerToken"],
+            _return_http_data_only=True,
+            _request_timeout=REQUEST_TIMEOUT_S,
+        )
+        return answer
+
+    def close(self) -> None:
+        """Drop the connections."""
+        self._client.rest_client.pool_manager.clear()
+        self._client.close()
+
+
+@contextmanager
+def connect(*, retry_s: float = RETRY_S) -> Iterator[Kubernetes]:
+    """A connection from KUBECONFIG, from the pod's own account, or from ~/.kube/config.
+
+    Raises UsageError when none of them is there.
+    """
+    from kubernetes.client import ApiClient
+
+    kube = Kubernetes(ApiClient(configuration=_configuration()), retry_s=retry_s)
+    try:
+        yield kube
+    finally:
+        kube.close()
+
+
+def _configuration() -> Any:
+    from kubernetes import config
+    from kubernetes.client import Configuration
+
+    configuration = Configuration()
+    try:
+        if settings().kubeconfig:
+            config.load_kube_config(settings().kubeconfig, client_configuration=configuration)
+        else:
+            _load_default(configuration)
+    except (config.ConfigException, OSError, ValueError, TypeError, AttributeError) as error:
+        named = settings().kubeconfig or "~/.kube/config"
+        raise UsageError(
+            f"no cluster to talk to ({named}: {error}); set KUBECONFIG to a kubeconfig file"
+        ) from error
+    configuration.retries = False  # retried here, where a deadline holds
+    return configuration
+
+
+def _load_default(configuration: Any) -> None:
+    from kubernetes import config
+
+    try:
+        config.load_incluster_config(client_configuration=configuration)
+    except config.ConfigException:
+        config.load_kube_config(client_configuration=configuration)
+
+
+def _translated(what: str, error: Any) -> TidegateError:
+    said = _message(error)
+    if error.status == 409:
+        return ConflictError(f"{what}: {said}; somebody else wrote it, read again")
+    if error.status == 429 or error.status >= 500 or not error.status:
+        return UnavailableError(f"{what}: HTTP {error.status}: {said}; try again")
+    return RejectedError(f"{what}: HTTP {error.status}: {said}; correct the object or the role")
+
+
+def _message(error: Any) -> str:
+    try:
+        return str(json.loads(error.body)["message"])
+    except (TypeError, ValueError, KeyError):
+        return str(error.reason or error.body)
+
+
+def _code(error: RejectedError) -> int | None:
+    status = getattr(error.__cause__, "status", None)
+    return status if isinstance(status, int) else None
+
+
+def read_journal(namespace: str, name: str) -> Journal | None:
+    """The journal of the last release of an InferenceService."""
+    from tidegate.adapters.release_lock import load_journal
+
+    with connect() as kube:
+        stored = load_journal(kube, namespace, name)
+    return stored.journal if stored else None
+
+
+def find_journal(release_id: str, namespace: str = "") -> Journal | None:
+    """The journal of a release, wherever it is; '' = every namespace."""
+    from tidegate.adapters.release_lock import list_journals
+
+    with connect() as kube:
+        stored = list_journals(kube, namespace, release_id=release_id)
+    return stored[0].journal if stored else None

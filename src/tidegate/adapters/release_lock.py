@@ -1,0 +1,171 @@
+"""The Lease that is held around an act, and the journal ConfigMap beside it; both by compare-and-swap."""
+
+import json
+import logging
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from pydantic import ValidationError
+
+from tidegate.adapters.files import first_error
+from tidegate.adapters.kubernetes import Kubernetes
+from tidegate.core.journal import Journal
+from tidegate.errors import ConflictError, DocumentError, TidegateError, UsageError
+
+log = logging.getLogger("tidegate")
+
+Json = dict[str, Any]
+
+LEASE_S = 60  # an act is one write; its holder is dead long before
+SKEW_S = 10  # clocks of the holder and of ours may differ by this
+MANAGED_BY = ("app.kubernetes.io/managed-by", "tidegate")
+RELEASE_LABEL = "tidegate.dev/release-id"
+KEY = "journal.json"
+
+
+def label_of(release_id: str) -> str:
+    """The release id as a label value. Raises UsageError when it is none."""
+    if not re.fullmatch(r"[A-Za-z0-9]([-_.A-Za-z0-9]{0,61}[A-Za-z0-9])?", release_id):
+        raise UsageError(
+            f"release_id {release_id!r} is no label value; use at most 63 letters, digits and - _ ."
+        )
+    return release_id
+
+
+# -- lease
+
+
+class Lease:
+    """The lock of one InferenceService."""
+
+    def __init__(self, kube: Kubernetes, namespace: str, name: str, holder: str) -> None:
+        self._kube, self._holder, self._name = kube, holder, f"tidegate-{name}"
+        self._namespace = namespace
+        self._all = f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"
+        self._one = f"{self._all}/{self._name}"
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold it for one act."""
+        self.acquire()
+        try:
+            yield
+        finally:
+            self.release()
+
+    def acquire(self) -> None:
+        """Take or renew it. Raises ConflictError naming the holder while somebody else's is alive."""
+        found = self._kube.find(self._one)
+        if found is None:
+            self._kube.request("POST", self._all, self._wanted(None))
+            return
+        other = found.get("spec", {}).get("holderIdentity") or ""
+        if other not in {"", self._holder} and not _expired(found):
+            raise ConflictError(
+                f"{self._namespace}/{self._name} is held by release {other}; wait until its act is over"
+            )
+        self._kube.request("PUT", self._one, self._wanted(found))
+
+    def release(self) -> None:
+        """Give it back if it is still ours. Never fails: the act is done, and a lease expires."""
+        try:
+            found = self._kube.find(self._one)
+            if found and found.get("spec", {}).get("holderIdentity") == self._holder:
+                free = {**found["spec"], "holderIdentity": ""}
+                self._kube.request("PUT", self._one, {**found, "spec": free})
+        except TidegateError as error:
+            log.warning("lease %s/%s was not given back: %s", self._namespace, self._name, error)
+
+    def _wanted(self, found: Json | None) -> Json:
+        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        spec = {"holderIdentity": self._holder, "leaseDurationSeconds": LEASE_S, "renewTime": now}
+        if found is not None:
+            return {**found, "spec": {**found.get("spec", {}), **spec}}
+        metadata = {"name": self._name, "namespace": self._namespace, "labels": dict([MANAGED_BY])}
+        kind = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease"}
+        return {**kind, "metadata": metadata, "spec": {**spec, "acquireTime": now}}
+
+
+def _expired(lease: Json) -> bool:
+    spec = lease.get("spec", {})
+    try:
+        renewed = datetime.fromisoformat(spec["renewTime"])
+    except (KeyError, TypeError, ValueError):
+        return True  # never renewed: nobody holds it
+    age = (datetime.now(UTC) - renewed).total_seconds()
+    return age > float(spec.get("leaseDurationSeconds") or LEASE_S) + SKEW_S
+
+
+# -- journal
+
+
+@dataclass(frozen=True, slots=True)
+class StoredJournal:
+    """A journal and the ConfigMap it came from, whose version the next write must match."""
+
+    journal: Journal
+    config_map: Json
+
+
+def load_journal(kube: Kubernetes, namespace: str, name: str) -> StoredJournal | None:
+    """The journal of an InferenceService; None when there never was one. Raises DocumentError."""
+    found = kube.find(f"{_journals(namespace)}/tidegate-{name}")
+    return _parsed(found) if found else None
+
+
+def list_journals(
+    kube: Kubernetes, namespace: str = "", *, release_id: str = ""
+) -> list[StoredJournal]:
+    """Every journal, or those of one release; '' = every namespace."""
+    selector = "=".join(MANAGED_BY)
+    if release_id:
+        selector += f",{RELEASE_LABEL}={label_of(release_id)}"
+    path = _journals(namespace) if namespace else "/api/v1/configmaps"
+    items = kube.request("GET", path, query={"labelSelector": selector})["items"]
+    return [_parsed(item) for item in items if KEY in (item.get("data") or {})]
+
+
+def save_journal(kube: Kubernetes, journal: Journal, stored: StoredJournal | None) -> StoredJournal:
+    """Write it over what was read. Raises ConflictError when somebody else wrote in between."""
+    wanted = _config_map(journal, stored)
+    everything = _journals(journal.namespace)
+    try:
+        if stored is None:
+            saved = kube.request("POST", everything, wanted)
+        else:
+            saved = kube.request("PUT", f"{everything}/tidegate-{journal.name}", wanted)
+    except ConflictError:
+        now = load_journal(kube, journal.namespace, journal.name)
+        if now is None or now.journal != journal:
+            raise
+        return now  # our own write, whose answer was lost
+    return StoredJournal(journal, saved)
+
+
+def _journals(namespace: str) -> str:
+    return f"/api/v1/namespaces/{namespace}/configmaps"
+
+
+def _config_map(journal: Journal, stored: StoredJournal | None) -> Json:
+    metadata: Json = {"name": f"tidegate-{journal.name}", "namespace": journal.namespace}
+    if stored is not None:
+        metadata["resourceVersion"] = stored.config_map["metadata"]["resourceVersion"]
+    metadata["labels"] = {**dict([MANAGED_BY]), RELEASE_LABEL: label_of(journal.release_id)}
+    data = {KEY: journal.model_dump_json(indent=1)}
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}
+
+
+def _parsed(config_map: Json) -> StoredJournal:
+    metadata = config_map["metadata"]
+    what = f"ConfigMap {metadata['namespace']}/{metadata['name']}"
+    try:
+        journal = Journal.model_validate_json((config_map.get("data") or {}).get(KEY, ""))
+    except (ValidationError, json.JSONDecodeError) as error:
+        if isinstance(error, ValidationError):
+            raise first_error(error, what=what) from error
+        raise DocumentError(f"{what} is no journal; delete it") from error
+    return StoredJournal(journal, config_map)

@@ -1,0 +1,77 @@
+"""A served model over the v2 HTTP protocol: is it ready, and which version answers."""
+
+import time
+from collections.abc import Callable, Sequence
+from math import prod
+from typing import Any
+
+import httpx
+
+from tidegate.config import settings
+from tidegate.documents import Tensor
+from tidegate.errors import RejectedError, UnavailableError
+
+Json = dict[str, Any]
+TRANSIENT = (404, 429, 502, 503, 504)  # a route that was just programmed answers these for a moment
+
+
+def url_of(host: str) -> str:
+    """Where to connect: the ingress, or the service's own name where that resolves."""
+    return settings().ingress_url.rstrip("/") or f"http://{host}"
+
+
+def version_answering(
+    host: str, model: str, inputs: Sequence[Tensor], *, within_s: float = 30.0
+) -> str:
+    """Ask readiness and send one real request; the version that answered it.
+
+    Raises UnavailableError when nothing answers in time, RejectedError when the model refuses.
+    """
+    deadline = time.monotonic() + within_s
+    with httpx.Client(base_url=url_of(host), headers={"Host": host}, timeout=10) as client:
+        _answer(lambda: client.get(f"/v2/models/{model}/ready"), host, deadline)
+        body = _request(inputs)
+        answer = _answer(
+            lambda: client.post(f"/v2/models/{model}/infer", json=body), host, deadline
+        )
+    return _version(answer, host)
+
+
+def _request(inputs: Sequence[Tensor]) -> Json:
+    return {"inputs": [_input(tensor) for tensor in inputs]}
+
+
+def _input(tensor: Tensor) -> Json:
+    """One row of zeros: any model must take it, and warm-up sends the same."""
+    shape = [max(axis, 1) for axis in tensor.shape]
+    zero: Any = {"STRING": "", "BOOL": False}.get(tensor.dtype, 0)
+    dtype = "BYTES" if tensor.dtype == "STRING" else tensor.dtype
+    return {"name": tensor.name, "datatype": dtype, "shape": shape, "data": [zero] * prod(shape)}
+
+
+def _answer(send: Callable[[], httpx.Response], host: str, deadline: float) -> httpx.Response:
+    while True:
+        said = "no answer"
+        try:
+            answer = send()
+            if answer.is_success:
+                return answer
+            said = f"HTTP {answer.status_code}: {answer.text[:300]}"
+            if answer.status_code not in TRANSIENT:
+                raise RejectedError(f"{host} refuses a request of zeros: {said}; check the model")
+        except httpx.HTTPError as error:
+            said = str(error) or type(error).__name__
+        if time.monotonic() > deadline:
+            raise UnavailableError(
+                f"{host} does not answer at {url_of(host)}: {said}; check the ingress"
+            )
+        time.sleep(0.3)
+
+
+def _version(answer: httpx.Response, host: str) -> str:
+    try:
+        return str(answer.json()["model_version"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise RejectedError(
+            f"{host} does not name a model_version; serve it with Triton"
+        ) from error
