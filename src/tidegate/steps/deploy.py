@@ -1,0 +1,217 @@
+"""deploy: the candidate comes up at 0 % beside the incumbent, and proves that it serves."""
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tidegate.core.claim import Claim, can_resume, claim, holder_refusal, mode_refusal
+from tidegate.core.journal import Journal, Phase
+from tidegate.core.traffic import Done, Refuse, next_for_stage
+from tidegate.documents import Deployment, Published, Refusal, Result, Word
+from tidegate.errors import RejectedError, UnavailableError
+from tidegate.policy import Policy
+from tidegate.steps.ending import give_back
+from tidegate.steps.progress import say
+from tidegate.steps.registry import InDocument, InPolicy, OutDocument, step
+from tidegate.steps.traffic_driver import POLL_S, Driver, finishing_acts
+
+if TYPE_CHECKING:
+    from tidegate.adapters.kubernetes import Kubernetes
+    from tidegate.adapters.release_lock import StoredJournal
+    from tidegate.core.readiness import Observation
+
+HAND_OVER_S = 3600.0  # between two steps: images are pulled, a person approves
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """Whether the candidate is up, and as which revision."""
+
+    verdict: str
+    reason: str
+    revision: str
+
+
+@step()
+def deploy(
+    published: InDocument, policy_document: InPolicy, release_id: str, deployment: OutDocument
+) -> Deployed:
+    """Stage the candidate at 0 % of production, and prove that it answers."""
+    from tidegate.adapters.files import read, read_policy, write
+    from tidegate.adapters.kubernetes import connect
+
+    document, policy = read(published, Published), read_policy(policy_document)
+    with connect() as kube, finishing_acts():
+        result = staged(kube, document, policy, release_id)
+    write(deployment, result)
+    if isinstance(result, Refusal):
+        return Deployed(verdict=result.word.value, reason=result.reason, revision="")
+    reason = "live (first release)" if result.initial else "ready at 0 %"
+    return Deployed(verdict=Word.PASS.value, reason=reason, revision=result.candidate_revision)
+
+
+def staged(
+    kube: "Kubernetes",
+    published: Published,
+    policy: Policy,
+    release_id: str,
+    *,
+    poll_s: float = POLL_S,
+) -> Deployment | Refusal:
+    """Claim the InferenceService, stage, prove; a refusal has left production as it was."""
+    driver = claimed(kube, published, policy, release_id, poll_s=poll_s)
+    if isinstance(driver, Refuse):
+        say("deploy", f"refused: {driver.reason}")
+        return _refusal(published, driver.word, driver.reason)
+    trouble = _brought_up(driver, policy) or _proved(driver, published)
+    if trouble:
+        reason = give_back(driver, trouble.reason)
+        return _refusal(published, trouble.word, reason)
+    driver.enter(Phase.STAGED, policy.load.max_duration_s + HAND_OVER_S)
+    return _deployment(driver, published)
+
+
+def claimed(
+    kube: "Kubernetes", published: Published, policy: Policy, release_id: str, *, poll_s: float
+) -> Driver | Refuse:
+    """Own the InferenceService by a journal that names what it returns to; or why not."""
+    from tidegate.adapters.inference_service import InferenceServices
+    from tidegate.adapters.release_lock import load_journal
+
+    stored = load_journal(kube, policy.namespace, policy.name)
+    if stored:
+        if refusal := holder_refusal(stored.journal, release_id, time.time()):
+            return refusal
+        resumed = _resumed(kube, stored, policy, release_id, poll_s=poll_s)
+        if resumed is not None:
+            return resumed
+        stored = load_journal(kube, policy.namespace, policy.name)
+    service = InferenceServices(kube, policy.namespace, policy.name)
+    seen = service.look()
+    if refusal := mode_refusal(seen, policy, service.default_mode()):
+        return refusal
+    start = claim(seen, policy, published.storage_uri)
+    if isinstance(start, Refuse):
+        return start
+    return _opened(kube, stored, _journal(published, policy, release_id, start), policy, poll_s)
+
+
+def _resumed(
+    kube: "Kubernetes", stored: "StoredJournal", policy: Policy, release_id: str, *, poll_s: float
+) -> Driver | Refuse | None:
+    """Go on with this release's own journal, or undo what a dead one left; None: nothing is open."""
+    journal = stored.journal
+    if journal.is_over:
+        return None
+    holder = "" if journal.release_id == release_id else release_id
+    driver = Driver(kube, stored, step="deploy", policy=policy, poll_s=poll_s, holder=holder)
+    if journal.release_id == release_id and can_resume(journal):
+        driver.say(f"going on with release {release_id} ({journal.phase})")
+        return driver
+    why = f"release {journal.release_id} died while {journal.phase}"
+    reason = give_back(driver, why, result=Result.DIED)
+    if journal.release_id == release_id:
+        return Refuse(word=Word.INVALID, reason=f"{reason}; start a new run")
+    return None
+
+
+def _opened(
+    kube: "Kubernetes",
+    stored: "StoredJournal | None",
+    journal: Journal,
+    policy: Policy,
+    poll_s: float,
+) -> Driver:
+    from tidegate.adapters.release_lock import save_journal
+
+    opened = save_journal(kube, journal, stored)
+    return Driver(kube, opened, step="deploy", policy=policy, poll_s=poll_s)
+
+
+def _journal(published: Published, policy: Policy, release_id: str, start: Claim) -> Journal:
+    ready = policy.serving.ready_timeout_s
+    return Journal(
+        release_id=release_id,
+        subject=published.subject,
+        namespace=policy.namespace,
+        name=policy.name,
+        isvc_uid=start.uid,
+        deadline_s=time.time() + ready + 300,
+        return_within_s=ready + policy.traffic.step_timeout_s,
+        incumbent=start.incumbent,
+        created_before=start.created_before,
+        uri_before=start.uri_before,
+        storage_uri=published.storage_uri,
+    )
+
+
+def _brought_up(driver: Driver, policy: Policy) -> Refuse | None:
+    """Drive the staging; None when the candidate is up, which the journal then names."""
+    within = policy.serving.ready_timeout_s
+    known = frozenset(driver.service.warnings())
+    closed = driver.drive(next_for_stage, within_s=within, known_warnings=known)
+    if isinstance(closed, Refuse):
+        return closed
+    if not isinstance(closed, Done):
+        reason = f"not ready after {within:g} s, still waiting for {closed.what}"
+        return Refuse(word=Word.FAIL, reason=reason)
+    seen = _look(driver)
+    changes = {"candidate_revision": seen.created, "isvc_uid": seen.uid}
+    driver.save(driver.journal.model_copy(update=changes))
+    return None
+
+
+def _proved(driver: Driver, published: Published) -> Refuse | None:
+    """One real request through the candidate's own host; None when the right version answered it."""
+    from tidegate.adapters.served_model import version_answering
+
+    host, repository = _candidate_host(_look(driver)), published.repository
+    driver.say(f"asking {host} for {repository.triton_model}")
+    try:
+        version = version_answering(host, repository.triton_model, repository.inputs)
+    except RejectedError as error:
+        return Refuse(word=Word.FAIL, reason=str(error))
+    except UnavailableError as error:
+        return Refuse(word=Word.INVALID, reason=str(error))
+    if version == repository.model_version:
+        return None
+    reason = f"{host} is answered by version {version}, not {repository.model_version}"
+    return Refuse(word=Word.INVALID, reason=reason)
+
+
+def _look(driver: Driver) -> "Observation":
+    seen = driver.service.look()
+    if seen is None:
+        raise UnavailableError(f"{driver.journal.name} vanished while it was staged; run guard")
+    return seen
+
+
+def _candidate_host(seen: "Observation") -> str:
+    return seen.latest.host if seen.latest and seen.latest.host else seen.host
+
+
+def _deployment(driver: Driver, published: Published) -> Deployment:
+    seen, journal = _look(driver), driver.journal
+    incumbent, host = journal.incumbent, seen.prev.host if seen.prev else ""
+    if incumbent:
+        incumbent = incumbent.model_copy(update={"tag_host": host})
+    return Deployment(
+        subject=published.subject,
+        release_id=journal.release_id,
+        name=journal.name,
+        namespace=journal.namespace,
+        mode="Knative",
+        repository=published.repository,
+        storage_uri=published.storage_uri,
+        candidate_revision=journal.candidate_revision,
+        candidate_host=_candidate_host(seen),
+        production_host=seen.host,
+        incumbent=incumbent,
+        incumbent_host=host if incumbent else "",
+        initial=journal.is_initial,
+        isvc_uid=seen.uid,
+    )
+
+
+def _refusal(published: Published, word: Word, reason: str) -> Refusal:
+    return Refusal(subject=published.subject, step="deploy", word=word, reason=reason)

@@ -1,0 +1,46 @@
+"""guard: whatever a release left half-way is undone; the exit handler of every run."""
+
+from typing import TYPE_CHECKING
+
+from tidegate.documents import Result
+from tidegate.steps.ending import Ended, give_back
+from tidegate.steps.progress import say
+from tidegate.steps.registry import OutPage, step
+from tidegate.steps.traffic_driver import POLL_S, Driver
+
+if TYPE_CHECKING:
+    from tidegate.adapters.kubernetes import Kubernetes
+    from tidegate.core.journal import Journal
+
+
+@step(takes_refusal=True)
+def guard(release_id: str, page: OutPage, namespace: str = "") -> Ended:
+    """Return the traffic of a release that died, and write its page from the journal."""
+    from tidegate.adapters.files import write_text
+    from tidegate.adapters.kubernetes import connect
+    from tidegate.report.journal_page import journal_page
+
+    with connect() as kube:
+        journal = guarded(kube, release_id, namespace)
+    write_text(page, journal_page(journal.model_dump(mode="json") if journal else {}))
+    if journal is None:
+        return Ended(outcome="", reason=f"release {release_id} left nothing in the cluster")
+    return Ended(outcome=(journal.outcome or Result.DIED).value, reason=journal.reason)
+
+
+def guarded(
+    kube: "Kubernetes", release_id: str, namespace: str, *, poll_s: float = POLL_S
+) -> "Journal | None":
+    """The release's journal, ended; None when it never had one."""
+    from tidegate.adapters.release_lock import list_journals
+
+    found = list_journals(kube, namespace, release_id=release_id)
+    if not found:
+        say("guard", f"release {release_id} left nothing in the cluster")
+        return None
+    driver = Driver(kube, found[0], step="guard", poll_s=poll_s)
+    if driver.journal.is_over:
+        say("guard", f"release {release_id} has ended: {driver.journal.outcome}")
+        return driver.journal
+    give_back(driver, f"the run died while {driver.journal.phase}", result=Result.DIED)
+    return driver.journal

@@ -1,0 +1,290 @@
+"""promote: production moves to the candidate by the policy's steps, and back at the first bad sign."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from tidegate.core.journal import Journal, Phase
+from tidegate.core.readiness import Observation, is_live
+from tidegate.core.traffic import Decision, Done, Refuse, next_for_step, trouble_of
+from tidegate.documents import Deployment, Outcome, Result, Subject, TrafficStep, Verdict, Word
+from tidegate.errors import ConflictError, DocumentError, TidegateError
+from tidegate.policy import Policy
+from tidegate.steps.ending import Ended, give_back, outcome_of
+from tidegate.steps.registry import InDocument, InPolicy, OutDocument, step
+from tidegate.steps.traffic_driver import POLL_S, SAY_EVERY_S, Driver, finishing_acts, stop_if_asked
+
+if TYPE_CHECKING:
+    from tidegate.adapters.kubernetes import Kubernetes
+    from tidegate.steps.live_gate import LiveEvidence
+
+JUDGE_EVERY_S = 1.0
+GRACE_S = 300.0  # beyond what a phase may take by its own limits
+
+Judge = Callable[..., "LiveEvidence"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Aliases:
+    """The registry's aliases: which version one names, and its compare-and-swap."""
+
+    names: Callable[[str, str], str]
+    move: Callable[[str, str, str, str], None]
+
+
+@step()
+def promote(
+    verdict_document: InDocument,
+    deployment: InDocument,
+    policy_document: InPolicy,
+    release_id: str,
+    outcome_document: OutDocument,
+) -> Ended:
+    """Move production to the candidate step by step, judging each; ends promoted or rolled back."""
+    from tidegate.adapters.files import read, read_policy, write
+    from tidegate.adapters.kubernetes import connect
+    from tidegate.steps.live_gate import judge_step
+
+    verdict = read(verdict_document, Verdict)
+    staged = read(deployment, Deployment, about=verdict.subject)
+    policy = read_policy(policy_document)
+    _require(verdict, staged, release_id)
+    with connect() as kube, finishing_acts():
+        outcome = promoted(kube, staged, policy, judge=judge_step, aliases=mlflow_aliases())
+    write(outcome_document, outcome)
+    return Ended(outcome=outcome.result.value, reason=outcome.reason)
+
+
+def _require(verdict: Verdict, staged: Deployment, release_id: str) -> None:
+    if verdict.word is not Word.PASS:
+        raise DocumentError(f"the verdict is {verdict.word}; only PASS promotes, run roll-back")
+    for document in (verdict, staged):
+        if document.release_id != release_id:
+            raise DocumentError(
+                f"the {document.kind} is of release {document.release_id}, this is {release_id}; "
+                "use documents of one run"
+            )
+
+
+def promoted(
+    kube: "Kubernetes",
+    staged: Deployment,
+    policy: Policy,
+    *,
+    judge: Judge,
+    aliases: Aliases,
+    poll_s: float = POLL_S,
+    judge_every_s: float = JUDGE_EVERY_S,
+) -> Outcome:
+    """All steps; the outcome when it ended promoted or rolled back."""
+    driver = _taken_up(kube, staged, poll_s)
+    if driver.journal.is_over:
+        return _told(driver)
+    move = _alias_move(driver, policy, aliases)
+    judged = partial(judge, staged, policy)
+    trouble = _stepped(driver, staged, policy, judged, judge_every_s)
+    if trouble is None:
+        _finish(driver, policy, move)
+        return _told(driver)
+    reason = give_back(driver, trouble.reason)
+    if trouble.foreign:
+        raise ConflictError(f"{reason}; find out who changes {staged.namespace}/{staged.name}")
+    return _told(driver)
+
+
+def _taken_up(kube: "Kubernetes", staged: Deployment, poll_s: float) -> Driver:
+    from tidegate.adapters.release_lock import load_journal
+
+    stored = load_journal(kube, staged.namespace, staged.name)
+    if stored is None or stored.journal.release_id != staged.release_id:
+        holder = stored.journal.release_id if stored else "nobody"
+        raise ConflictError(
+            f"{staged.namespace}/{staged.name} is held by {holder}, not by {staged.release_id}; "
+            "start a new run"
+        )
+    if stored.journal.phase is Phase.RETURNING:
+        raise ConflictError(f"release {staged.release_id} is being rolled back; start a new run")
+    if stored.journal.phase is Phase.STAGING:
+        raise ConflictError(f"release {staged.release_id} is not staged yet; run deploy")
+    return Driver(kube, stored, step="promote", poll_s=poll_s)
+
+
+def _told(driver: Driver) -> Outcome:
+    journal = driver.journal
+    result = journal.outcome or Result.ROLLED_BACK
+    return outcome_of(journal, driver.service.look(), result, journal.reason)
+
+
+# -- steps
+
+
+def _stepped(
+    driver: Driver, staged: Deployment, policy: Policy, judged: Judge, judge_every_s: float
+) -> Refuse | None:
+    """Every step that is still to do; why it stopped, or None at 100 %."""
+    if staged.initial:
+        return _confirmed(driver, policy)
+    done = [s.percent for s in driver.journal.steps if s.word is Word.PASS]
+    for percent in (p for p in policy.traffic.steps if p > max(done, default=0)):
+        trouble = _step(driver, policy, percent, judged, judge_every_s)
+        if trouble is not None:
+            return trouble
+    return None
+
+
+def _confirmed(driver: Driver, policy: Policy) -> Refuse | None:
+    """A first release is live since deploy; it has passed the gate, and must still be what serves."""
+    driver.enter(Phase.PROMOTING, policy.traffic.step_timeout_s + GRACE_S)
+    closed = driver.drive(_still_live, within_s=policy.traffic.step_timeout_s)
+    if isinstance(closed, Done):
+        driver.add(_traffic_step(driver, 100, Word.PASS, closed.what))
+        return None
+    return closed if isinstance(closed, Refuse) else _late(closed.what, policy)
+
+
+def _still_live(seen: Observation | None, journal: Journal, _waited_s: float) -> Decision:
+    from tidegate.core.traffic import Wait
+
+    if seen is None or seen.uid != journal.isvc_uid or seen.storage_uri != journal.storage_uri:
+        reason = "the first release was changed by somebody else"
+        return Refuse(word=Word.INVALID, reason=reason, foreign=True)
+    if is_live(seen, storage_uri=journal.storage_uri):
+        return Done(what=f"{seen.created} is live")
+    return Wait(what=f"{seen.created} to be ready")
+
+
+def _step(
+    driver: Driver, policy: Policy, percent: int, judged: Judge, judge_every_s: float
+) -> Refuse | None:
+    """Set the share, see it, bake it under the live gate, note the evidence."""
+    traffic = policy.traffic
+    driver.enter(Phase.PROMOTING, traffic.step_timeout_s + traffic.max_bake_s + GRACE_S)
+    closed = driver.drive(
+        lambda seen, journal, _: next_for_step(seen, journal, percent),
+        within_s=traffic.step_timeout_s,
+    )
+    if not isinstance(closed, Done):
+        return closed if isinstance(closed, Refuse) else _late(closed.what, policy)
+    evidence = partial(judged, percent=percent, since_s=time.time())
+    return _bake(driver, policy, percent, evidence, judge_every_s)
+
+
+def _late(what: str, policy: Policy) -> Refuse:
+    reason = f"still waiting for {what} after {policy.traffic.step_timeout_s:g} s"
+    return Refuse(word=Word.INVALID, reason=reason)
+
+
+def _bake(
+    driver: Driver,
+    policy: Policy,
+    percent: int,
+    judged: Callable[[], "LiveEvidence"],
+    judge_every_s: float,
+) -> Refuse | None:
+    """Look at the cluster and at the evidence until there is enough of it, or too much of the wrong."""
+    started, said = time.monotonic(), 0.0
+    while True:
+        stop_if_asked()
+        trouble = trouble_of(driver.service.look(), driver.journal)
+        if trouble is not None:
+            driver.add(_traffic_step(driver, percent, trouble.word, trouble.reason))
+            return trouble
+        evidence, baked = judged(), time.monotonic() - started
+        word = _word_after(evidence, baked, policy)
+        if word is not None:
+            return _baked(driver, percent, evidence, word)
+        if time.monotonic() - said > SAY_EVERY_S:
+            said = time.monotonic()
+            driver.say(
+                f"baking at {percent} % for {baked:.0f} s: {evidence.word}, {evidence.reason}"
+            )
+        time.sleep(judge_every_s)
+
+
+def _word_after(evidence: "LiveEvidence", baked_s: float, policy: Policy) -> Word | None:
+    """The step's word once it is known; None: go on baking."""
+    if evidence.word is Word.FAIL:
+        return Word.FAIL
+    if evidence.word is Word.PASS:
+        return Word.PASS if baked_s >= policy.traffic.bake_s else None
+    return evidence.word if baked_s >= policy.traffic.max_bake_s else None
+
+
+def _baked(driver: Driver, percent: int, evidence: "LiveEvidence", word: Word) -> Refuse | None:
+    figures = {
+        "requests": evidence.requests,
+        "p50_ms": evidence.p50_ms,
+        "p95_ms": evidence.p95_ms,
+        "p99_ms": evidence.p99_ms,
+    }
+    noted = _traffic_step(driver, percent, word, evidence.reason)
+    driver.add(noted.model_copy(update=figures))
+    driver.say(f"{percent} %: {word}, {evidence.reason}")
+    if word is Word.PASS:
+        return None
+    return Refuse(word=word, reason=f"{word} at {percent} %: {evidence.reason}")
+
+
+def _traffic_step(driver: Driver, percent: int, word: Word, message: str) -> TrafficStep:
+    return TrafficStep(
+        at_s=time.time(),
+        percent=percent,
+        revision=driver.journal.candidate_revision,
+        word=word,
+        message=message,
+    )
+
+
+# -- the end
+
+
+def _alias_move(driver: Driver, policy: Policy, aliases: Aliases) -> Callable[[], str]:
+    """What moves the alias at the end, if it then still names what it names now. Returns what came of it."""
+    subject, alias = driver.journal.subject, policy.model.alias
+    try:
+        before = aliases.names(subject.model, alias) if alias else ""
+    except TidegateError as error:
+        lost = f"alias {alias} was not moved, for it could not be read: {error}"
+        return lambda: lost
+    return partial(_moved, aliases, subject, alias, before)
+
+
+def _moved(aliases: Aliases, subject: Subject, alias: str, before: str) -> str:
+    try:
+        aliases.move(subject.model, alias, subject.version, before)
+    except TidegateError as error:
+        return f"alias {alias} was not moved: {error}"
+    return f"alias {alias} names version {subject.version}"
+
+
+def _finish(driver: Driver, policy: Policy, move: Callable[[], str]) -> None:
+    """Close the journal first, for traffic is proven; then the alias, which decides nothing."""
+    journal = driver.journal
+    reason = f"{journal.subject} serves all of production as {journal.candidate_revision}"
+    driver.end(Result.PROMOTED, reason)
+    if not policy.model.alias:
+        return
+    said = move()
+    driver.say(said)
+    changes = {"alias": said, "reason": f"{reason}; {said}"}
+    try:
+        driver.save(driver.journal.model_copy(update=changes))
+    except ConflictError as error:  # the next release has begun, and the journal is its own
+        driver.say(str(error))
+
+
+def mlflow_aliases() -> Aliases:
+    """MLflow's."""
+    from tidegate.adapters.mlflow_registry import registry
+
+    def names(model: str, alias: str) -> str:
+        with registry() as models:
+            return models.alias(model, alias)
+
+    def move(model: str, alias: str, version: str, expected: str) -> None:
+        with registry() as models:
+            models.move_alias(model, alias, version, expected)
+
+    return Aliases(names=names, move=move)

@@ -1,0 +1,237 @@
+"""Carries out what `core.traffic` decides: reads, does the act under the Lease, journals, reads again.
+
+Shared by deploy, promote, roll-back, guard and sweep; it decides nothing itself.
+"""
+
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from tidegate.core.journal import ActKind, ActRecord, Journal, Phase
+from tidegate.core.manifest import (
+    TAG_ROUTING,
+    inference_service,
+    predictor,
+    restore_patch,
+    shift_patch,
+    stage_patch,
+)
+from tidegate.core.traffic import Act, Decision, Done, Refuse, Wait
+from tidegate.documents import Incumbent, Result, TrafficStep
+from tidegate.errors import ConflictError, UnavailableError
+from tidegate.policy import Policy
+from tidegate.steps.progress import say
+
+if TYPE_CHECKING:
+    from tidegate.adapters.kubernetes import Kubernetes
+    from tidegate.adapters.release_lock import StoredJournal
+    from tidegate.core.readiness import Observation
+
+POLL_S = 0.5
+SAY_EVERY_S = 4.0
+SUSPICIONS = 3  # looks in a row that must show the same trouble before it counts
+
+Decide = Callable[["Observation | None", Journal, float], Decision]
+
+
+class Driver:
+    """One release's hand on one InferenceService."""
+
+    def __init__(
+        self,
+        kube: "Kubernetes",
+        stored: "StoredJournal",
+        *,
+        step: str,
+        holder: str = "",
+        poll_s: float = POLL_S,
+        policy: Policy | None = None,
+    ) -> None:
+        from tidegate.adapters.inference_service import InferenceServices
+        from tidegate.adapters.release_lock import Lease
+
+        journal = stored.journal
+        self._kube, self._stored, self._step, self._policy = kube, stored, step, policy
+        self.poll_s = poll_s
+        self.service = InferenceServices(kube, journal.namespace, journal.name)
+        self._lease = Lease(kube, journal.namespace, journal.name, holder or journal.release_id)
+        self._said = (0.0, "")
+
+    @property
+    def journal(self) -> Journal:
+        """As last written."""
+        return self._stored.journal
+
+    def say(self, message: str) -> None:
+        """Progress of the step that drives."""
+        say(self._step, message)
+
+    # -- journal
+
+    def save(self, journal: Journal) -> None:
+        """Write the journal, if nobody else did meanwhile. Raises ConflictError."""
+        from tidegate.adapters.release_lock import save_journal
+
+        self._stored = save_journal(self._kube, journal, self._stored)
+
+    def enter(self, phase: Phase, within_s: float, **update: object) -> None:
+        """Begin a phase that must be over by then; who finds it later may undo the release."""
+        changes = {"phase": phase, "deadline_s": time.time() + within_s, **update}
+        self.save(self.journal.model_copy(update=changes))
+
+    def add(self, step: TrafficStep) -> None:
+        """Note a step of traffic with its evidence."""
+        self.save(self.journal.model_copy(update={"steps": (*self.journal.steps, step)}))
+
+    def end(self, outcome: Result, reason: str) -> None:
+        """Close the journal."""
+        self.save(self.journal.confirming(time.time()).ended(outcome, reason))
+
+    # -- the loop
+
+    def drive(
+        self,
+        decide: Decide,
+        *,
+        within_s: float,
+        known_warnings: frozenset[str] | None = None,
+        heed_signals: bool = True,
+    ) -> Done | Refuse | Wait:
+        """Read, act, read again until it is done or refused; the last Wait when time runs out."""
+        started, suspicions = time.monotonic(), 0
+        while True:
+            waited = time.monotonic() - started
+            decision = self._turn(decide, waited, known_warnings)
+            if isinstance(decision, Done | Refuse):
+                return self._closed(decision)
+            suspicions = suspicions + 1 if isinstance(decision, Wait) and decision.suspicion else 0
+            if isinstance(decision, Wait) and suspicions >= SUSPICIONS:
+                return suspected(decision)
+            if isinstance(decision, Wait) and waited > within_s:
+                return decision
+            if heed_signals:
+                stop_if_asked()
+            self._pause(decision, waited)
+
+    def _turn(
+        self, decide: Decide, waited: float, known_warnings: frozenset[str] | None
+    ) -> Decision:
+        """One look and at most one act. An API that is away, or a lost race, is waited for."""
+        try:
+            seen = self.service.look(known_warnings=known_warnings)
+            decision = decide(seen, self.journal, waited)
+            if isinstance(decision, Act):
+                self.act(decision, seen)
+        except UnavailableError as error:
+            return Wait(what=f"the Kubernetes API ({error})")
+        except ConflictError as error:
+            self._reload(error)
+            return Wait(what=f"a quiet moment ({error})")
+        return decision
+
+    def _reload(self, error: ConflictError) -> None:
+        """A lost race on the InferenceService is harmless; a lost race on the journal is a second hand."""
+        from tidegate.adapters.release_lock import load_journal
+
+        now = load_journal(self._kube, self.journal.namespace, self.journal.name)
+        if now is None or now.journal != self.journal:
+            raise error
+
+    def _closed(self, decision: Done | Refuse) -> Done | Refuse:
+        if isinstance(decision, Done) and any(a.confirmed_s is None for a in self.journal.acts):
+            self.save(self.journal.confirming(time.time()))
+        self.say(decision.what if isinstance(decision, Done) else decision.reason)
+        return decision
+
+    def _pause(self, decision: Decision, waited: float) -> None:
+        what = decision.what if isinstance(decision, Wait) else ""
+        at, last = self._said
+        if what and (what != last or time.monotonic() - at > SAY_EVERY_S):
+            self.say(f"waiting for {what} ({waited:.0f} s)")
+            self._said = (time.monotonic(), what)
+        time.sleep(self.poll_s if what else self.poll_s / 2)
+
+    # -- acts
+
+    def act(self, act: Act, seen: "Observation | None") -> None:
+        """Journal the intent and write, under the Lease."""
+        record = ActRecord(kind=act.kind, percent=act.percent, why=act.why, intended_s=time.time())
+        with self._lease.held():
+            self.say(act.why)
+            intended = self.journal.intending(record)
+            if intended is not self.journal:
+                self.save(intended)
+            self._write(act, seen)
+
+    def _write(self, act: Act, seen: "Observation | None") -> None:
+        if act.kind is ActKind.CREATE:
+            self.service.create(self._manifest())
+        elif seen is None:
+            raise ConflictError(f"{self.journal.name} is gone; look again")
+        elif act.kind is ActKind.DELETE:
+            self.service.delete(seen.uid)
+        else:
+            self.service.patch(self._patch(act, seen))
+
+    def _patch(self, act: Act, seen: "Observation") -> dict[str, object]:
+        version = seen.resource_version
+        if act.kind is ActKind.SHIFT:
+            return shift_patch(act.percent or 0, resource_version=version if act.percent else "")
+        if act.kind is ActKind.STAGE:
+            untagged = seen.annotations.get(TAG_ROUTING) != "true"
+            return stage_patch(self._wanted(), resource_version=version, add_tag_routing=untagged)
+        return restore_patch(
+            seen.predictor, self._incumbent(), resource_version=version, percent=act.percent
+        )
+
+    def _incumbent(self) -> Incumbent:
+        assert self.journal.incumbent is not None  # nothing is restored after a first release
+        return self.journal.incumbent
+
+    def _wanted(self) -> dict[str, object]:
+        assert self._policy is not None  # only deploy stages
+        version = self.journal.subject.version
+        return predictor(self._policy, self.journal.storage_uri, version).as_dict()
+
+    def _manifest(self) -> dict[str, object]:
+        assert self._policy is not None  # only deploy creates
+        version = self.journal.subject.version
+        return inference_service(self._policy, self.journal.storage_uri, version).as_dict()
+
+
+def suspected(wait: Wait) -> Refuse:
+    """A suspicion that has persisted."""
+    from tidegate.documents import Word
+
+    return Refuse(word=Word.FAIL, reason=wait.suspicion)
+
+
+# -- signals
+
+_asked: list[int] = []
+
+
+@contextmanager
+def finishing_acts() -> Iterator[None]:
+    """SIGTERM stops between two acts instead of within one; the guard undoes what is journalled."""
+    import threading
+
+    _asked.clear()
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may set handlers; elsewhere nobody sends us signals
+        return
+    before = signal.signal(signal.SIGTERM, lambda number, _frame: _asked.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def stop_if_asked() -> None:
+    """Raise UnavailableError when SIGTERM came."""
+    if _asked:
+        raise UnavailableError(
+            "stopped by SIGTERM between two acts; run guard to return the traffic"
+        )
