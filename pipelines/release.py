@@ -102,12 +102,7 @@ def release(policy: str, model_uri: str = "", namespace: str = ""):
             reason=reason,
             **judged,
         )
-        task(
-            "conclude",
-            outcome=reported.outputs["result"],
-            reason=reported.outputs["summary"],
-            **settled,
-        )
+        task("conclude", outcome=outcome, reason=reason, **settled).after(reported)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ stdout carries the outcome word alone; everything for people goes to stderr.
 """
 
 import inspect
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -12,8 +13,8 @@ from typing import Annotated, Any
 import typer
 
 from tidegate import __version__
-from tidegate.errors import TidegateError
-from tidegate.sandbox.commands import sandbox_app
+from tidegate.errors import TidegateError, UsageError
+from tidegate.sandbox.commands import DEFAULT_STATE, sandbox_app
 from tidegate.steps.execution import execute
 from tidegate.steps.progress import configure_logging
 from tidegate.steps.registry import Parameter, Step, steps
@@ -61,13 +62,33 @@ def release(
     runs: Annotated[Path, typer.Option(help="Folder that keeps each run's documents.")] = Path(
         ".tidegate/runs"
     ),
+    sandbox: Annotated[
+        bool, typer.Option("--sandbox", help="On the running `tidegate sandbox`.")
+    ] = False,
 ) -> None:
     """Run the whole release here: the compiled Kubeflow pipeline on kfp's local runner."""
     from tidegate.orchestrators.local_run import run_release  # kfp is an extra
 
-    ended = run_release(policy, model_uri=model_uri, namespace=namespace, runs=runs)
+    ended = run_release(
+        policy,
+        model_uri=model_uri,
+        namespace=namespace,
+        runs=runs,
+        environment=_sandbox_environment() if sandbox else None,
+    )
+    sys.stderr.write(f"{ended.reason}\nreport: {ended.page or ended.folder}\n")
     typer.echo(ended.result)
     raise typer.Exit(ended.exit_code)
+
+
+def _sandbox_environment() -> dict[str, str]:
+    from tidegate.sandbox.state import StateDirectory
+
+    home = StateDirectory(Path(os.environ.get("TIDEGATE_SANDBOX", str(DEFAULT_STATE))))
+    state = home.read()
+    if state is None or state.phase != "Ready" or not home.is_held():
+        raise UsageError(f"no sandbox runs at {home.root}; run `tidegate sandbox up` first")
+    return os.environ | state.environment
 
 
 @app.command()

@@ -52,12 +52,12 @@ def components() -> dict[str, Callable[..., Any]]:
 
 
 def _interface(step: Step) -> list[inspect.Parameter]:
-    """Inputs and artifacts without a default first, then outputs, then inputs with a default."""
+    """Inputs and artifacts without a default first, then outputs, then inputs with a default.
+
+    KFP has one namespace for both: an output that only repeats an input is left out.
+    """
     given = [_parameter(p) for p in step.parameters]
     results = [_output(name) for name, _ in step.outputs if name not in _names(step)]
-    clash = set(_names(step)) & {name for name, _ in step.outputs}
-    if clash:
-        raise ValueError(f"step {step.name}: {clash} is both an input and an output")
     required = [p for p in given if p.default is inspect.Parameter.empty]
     return [*required, *results, *(p for p in given if p.default is not inspect.Parameter.empty)]
 

@@ -53,7 +53,8 @@ def _step(name: str) -> Step:
 def _run(step: Step, executor_input: dict[str, Any]) -> None:
     arguments = _arguments(step, executor_input)
     event(step.command, "started", release_id=arguments.get("release_id", ""))
-    results = execute(step, dict(arguments))
+    declared = executor_input["outputs"].get("parameters", {})
+    results = {k: v for k, v in execute(step, dict(arguments)).items() if k in declared}
     outputs = {
         "parameterValues": results,
         "artifacts": {

@@ -63,8 +63,8 @@ def _check(environ: Mapping[str, str]) -> None:
     for field in REQUIRED:
         if not getattr(found, field):
             raise UsageError(
-                f"{VARIABLES[field]} is not set; run `tidegate sandbox up` and "
-                "`eval $(tidegate sandbox env)`, or point it at your cluster"
+                f"{VARIABLES[field]} is not set; run `tidegate sandbox up` and release with --sandbox, "
+                "or point it at your cluster"
             )
 
 
