@@ -77,8 +77,10 @@ class ConfigurationController:
     def reconcile(self) -> None:
         """Every Configuration, once."""
         for configuration in self._store.items(CONFIGURATIONS):
-            created = self._revision(configuration)
+            # Listed before a missing one is made: a deleted revision is forgotten as the newest Ready
+            # one even though it comes back, which is the way out of a blocked Route.
             mine = self._revisions(configuration)
+            created = self._revision(configuration)
             status = configuration_status(configuration, created, mine, timestamp(self._clock()))
             self._store.write_status(CONFIGURATIONS, *address(configuration), status)
 

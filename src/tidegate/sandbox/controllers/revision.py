@@ -28,13 +28,17 @@ class RevisionController:
     ) -> None:
         self._store, self._runtime, self._clock, self._grace_s = store, runtime, clock, grace_s
         self._running: dict[Key, float] = {}  # since when
+        self._uids: dict[
+            Key, str
+        ] = {}  # whose server it is; a revision may be deleted and made again
         self._idle_since: dict[Key, float] = {}
 
     def reconcile(self, routed: Set[Key]) -> None:
         """Every Revision, once; `routed` is what the ingress sends requests to right now."""
         revisions = {address(r): r for r in self._store.items(REVISIONS)}
-        for gone in self._running.keys() - revisions.keys():
-            self._stop(gone)
+        for key in tuple(self._running):
+            if key not in revisions or revisions[key]["metadata"]["uid"] != self._uids[key]:
+                self._stop(key)
         needed = routed | self._referenced()
         for key, revision in revisions.items():
             self._reconcile(key, revision, is_needed=key in needed)
@@ -77,6 +81,7 @@ class RevisionController:
 
     def _start(self, key: Key, revision: Json) -> None:
         self._running.setdefault(key, self._clock())
+        self._uids[key] = revision["metadata"]["uid"]
         self._runtime.start(pods.spec(revision))
 
     def _stop(self, key: Key) -> None:
