@@ -107,6 +107,19 @@ def test_defaulting_twice_is_defaulting_once() -> None:
     assert defaults.defaulted(once) == once
 
 
+def test_nulls_are_not_stored(api: Api) -> None:
+    body = isvc(minReplicas=None)
+    body["metadata"] |= {"annotations": None, "labels": None}
+    stored = api.post(ISVCS, body)
+    assert "minReplicas" not in stored["spec"]["predictor"]
+    assert "labels" not in stored["metadata"]
+
+
+def test_everybody_may_do_everything(api: Api) -> None:
+    path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+    assert api.post(path, {"spec": {}})["status"]["allowed"] is True
+
+
 @pytest.mark.parametrize("spec", [{"leaseDurationSeconds": 0}, {"leaseTransitions": -1}])
 def test_a_lease_with_impossible_numbers_is_invalid(api: Api, spec: dict[str, int]) -> None:
     api.post(LEASES, {"metadata": {"name": "l"}, "spec": spec}, 422)

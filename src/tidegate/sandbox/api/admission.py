@@ -1,6 +1,7 @@
 """The chain that every write passes: defaults, pruning, schema, rules of the kind."""
 
 import re
+from typing import Any
 
 from tidegate.sandbox.api import defaults, errors, shapes, webhook
 from tidegate.sandbox.api.errors import Cause
@@ -22,7 +23,11 @@ class Admission:
 
     def __call__(self, kind: Kind, new: Json, old: Json | None) -> Json:
         """The object as it may be stored, or an ApiError."""
-        item = new | {"metadata": dict(new.get("metadata") or {})}
+        item = new | {"metadata": _without_nulls(new.get("metadata") or {})}
+        if kind.is_custom:
+            item = _without_nulls(
+                item
+            )  # as the real server prunes them; `annotations: null` is none
         _check_metadata(kind, item)
         if kind == INFERENCESERVICES:
             item = defaults.defaulted(item)
@@ -38,6 +43,14 @@ class Admission:
         """Paths that strict field validation refuses."""
         checked = defaults.defaulted(item) if kind == INFERENCESERVICES else item
         return self.schemas.prune(kind, checked)[1]
+
+
+def _without_nulls(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_without_nulls(below) for below in value]
+    if not isinstance(value, dict):
+        return value
+    return {key: _without_nulls(below) for key, below in value.items() if below is not None}
 
 
 def _check_metadata(kind: Kind, item: Json) -> None:

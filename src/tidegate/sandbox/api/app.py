@@ -22,6 +22,7 @@ from tidegate.sandbox.api.watches import Watch, stream
 PodLogs = Callable[[str, str], str]  # (namespace, pod) -> the container's log
 _METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
 _WATCH_S = 1800.0
+_ACCESS_REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 
 
 class Api:
@@ -182,6 +183,13 @@ async def _openapi_v3(request: Request) -> Response:
     return JSONResponse(found)
 
 
+async def _access_review(request: Request) -> Response:
+    """`kubectl auth can-i`: there is no RBAC here, everybody may do everything."""
+    said = await _body(request)
+    review = said if isinstance(said, dict) else {}
+    return JSONResponse(review | {"status": {"allowed": True, "reason": "no RBAC here"}}, 201)
+
+
 def _constant(value: Json | str) -> Callable[[Request], Awaitable[Response]]:
     async def handler(_request: Request) -> Response:
         return PlainTextResponse(value) if isinstance(value, str) else JSONResponse(value)
@@ -219,6 +227,7 @@ def create_app(
         Route("/api/v1", _resources),
         Route("/apis/{group}", _group),
         Route("/apis/{group}/{version}", _resources),
+        Route(_ACCESS_REVIEWS, _access_review, methods=["POST"]),
         Route("/api/v1/{path:path}", api.resource, methods=_METHODS),
         Route("/apis/{path:path}", api.resource, methods=_METHODS),
         Route("/{path:path}", _unknown, methods=_METHODS),

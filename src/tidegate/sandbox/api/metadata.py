@@ -1,10 +1,10 @@
 """What the server writes into `metadata`: identity at creation, versions at every change. Pure."""
 
-import copy
 import secrets
 import time
 import uuid
 
+from tidegate.sandbox.api.copies import copied
 from tidegate.sandbox.api.errors import Cause, bad_request, conflict, invalid
 from tidegate.sandbox.api.kinds import Json, Kind
 
@@ -69,7 +69,7 @@ def addressed(kind: Kind, item: Json, namespace: str) -> Json:
             f"{said[1]} in version {said[0]!r} cannot be handled as a {kind.kind}"
             f" in version {kind.api_version!r}"
         )
-    result = copy.deepcopy(item) | {"apiVersion": kind.api_version, "kind": kind.kind}
+    result = copied(item) | {"apiVersion": kind.api_version, "kind": kind.kind}
     result["metadata"] = dict(result.get("metadata") or {})
     if kind.namespaced:
         _check_namespace(result["metadata"].get("namespace"), namespace)

@@ -3,7 +3,6 @@
 Stored objects are never changed in place and copies go out, so a reader may keep what it was given.
 """
 
-import copy
 import threading
 import time
 from collections import deque
@@ -11,7 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tidegate.sandbox.api import errors, metadata
-from tidegate.sandbox.api.kinds import ALL, NAMESPACES, Json, Kind
+from tidegate.sandbox.api.copies import copied
+from tidegate.sandbox.api.kinds import NAMESPACES, Json, Kind
 
 HISTORY = 4096  # changes kept for watches; an older watch is told 410 and lists again
 Admission = Callable[[Kind, Json, Json | None], Json]  # (kind, new, old) -> admitted, or raises
@@ -57,7 +57,7 @@ class Store:
     def find(self, kind: Kind, namespace: str, name: str) -> Json | None:
         """A copy of the object, or None."""
         with self._lock:
-            return copy.deepcopy(self._objects.get(_key(kind, namespace, name)))
+            return copied(self._objects.get(_key(kind, namespace, name)))
 
     def get(self, kind: Kind, namespace: str, name: str) -> Json:
         """A copy of the object; 404 when absent."""
@@ -73,11 +73,12 @@ class Store:
     def snapshot(self, kind: Kind, namespace: str = "") -> tuple[list[Json], int]:
         """The list and the version that a watch can go on from."""
         with self._lock:
-            found = [
-                copy.deepcopy(item)
-                for (held, where, _), item in sorted(self._objects.items(), key=_address)
-                if held == kind and namespace in {"", where}
-            ]
+            chosen = {
+                key: item
+                for key, item in self._objects.items()
+                if key[0] is kind and namespace in {"", key[1]}
+            }
+            found = [copied(chosen[key]) for key in sorted(chosen, key=lambda key: key[1:])]
             return found, self._version
 
     def changes_since(self, version: int) -> tuple[list[Change], int]:
@@ -116,7 +117,7 @@ class Store:
         """Read, change and replace under the lock: what a patch does."""
         with self._lock:
             old = self.get(kind, namespace, name)
-            wanted = change(copy.deepcopy(old))
+            wanted = change(copied(old))
             if not status:
                 wanted = self._admit(kind, wanted, old)
             return self._commit(
@@ -168,7 +169,7 @@ class Store:
         if old is not None:
             item["metadata"]["resourceVersion"] = old["metadata"]["resourceVersion"]
             if item == old:
-                return copy.deepcopy(old)  # as the real server: no change, no new version
+                return copied(old)  # as the real server: no change, no new version
         item["metadata"] = item["metadata"] | {"resourceVersion": str(version)}
         if dry_run:
             return item
@@ -176,7 +177,7 @@ class Store:
             return self._remove(key, cascade=True)
         self._objects[key] = item
         self._announce(key, old, item)
-        return copy.deepcopy(item)
+        return copied(item)
 
     def _mark_deleted(self, kind: Kind, old: Json) -> Json:
         stamp = metadata.timestamp(self._clock())
@@ -193,7 +194,7 @@ class Store:
             for dependent in self._dependents(key, old["metadata"]["uid"]):
                 if dependent in self._objects:
                     self._remove(dependent, cascade=True)
-        return copy.deepcopy(gone)
+        return copied(gone)
 
     def _dependents(self, owner: _Key, uid: str) -> list[_Key]:
         """What dies with an object: what it owns; for a namespace, what is in it."""
@@ -214,11 +215,6 @@ class Store:
 
 def _key(kind: Kind, namespace: str, name: str) -> _Key:
     return (kind, namespace if kind.namespaced else "", name)
-
-
-def _address(entry: tuple[_Key, Json]) -> tuple[int, str, str]:
-    kind, namespace, name = entry[0]
-    return ALL.index(kind), namespace, name
 
 
 def _check_preconditions(kind: Kind, old: Json, *, uid: str, version: str) -> None:

@@ -1,7 +1,7 @@
 """One thread that reconciles everything: woken by a change, by the runtime, and now and then.
 
-All controllers see all objects in each pass. With a handful of objects that costs about a
-millisecond, and a pass that finds nothing to do writes nothing, so it wakes nobody.
+All controllers see all objects in each pass. With a handful of objects that costs a few
+milliseconds, and a pass that finds nothing to do writes nothing, so it wakes nobody.
 """
 
 import logging
