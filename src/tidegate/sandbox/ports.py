@@ -1,0 +1,46 @@
+"""Free loopback ports, and the one line said when a wanted port is taken."""
+
+import random
+import socket
+import threading
+
+from tidegate.errors import UsageError
+
+# Below the kernel's ephemeral range (32768..60999): a client's outgoing connection can never sit on
+# the port of a server that is being restarted.
+_RANGE = range(18000, 32000)
+_handed_out: set[int] = set()
+_lock = threading.Lock()
+
+
+def free_port() -> int:
+    """A loopback port that nobody listens on and that this process has not handed out before."""
+    with _lock:
+        for port in random.sample(_RANGE, k=500):
+            if port not in _handed_out and is_free(port):
+                _handed_out.add(port)
+                return port
+    raise UsageError("no free loopback port between 18000 and 32000; end some servers")
+
+
+def is_free(port: int) -> bool:
+    """Whether a server could listen on the loopback port now."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        # As servers do: a port whose last connections are in TIME_WAIT is free for a listener.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def wanted_or_free(port: int | None, *, flag: str) -> int:
+    """The port that was asked for if it is free, any free one when none was asked for."""
+    if port is None:
+        return free_port()
+    if not 1 <= port <= 65535:
+        raise UsageError(f"{flag} {port}: not a port number; use 1 to 65535")
+    if not is_free(port):
+        raise UsageError(f"{flag} {port}: the port is in use on 127.0.0.1; leave the flag out")
+    return port

@@ -1,0 +1,137 @@
+"""The kubelet of the sandbox: one real tritonserver per revision, restarted like a container."""
+
+import threading
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tidegate.sandbox import triton_command
+from tidegate.sandbox.interfaces import RevisionSpec, RevisionStatus
+from tidegate.sandbox.process import Spawner
+from tidegate.sandbox.revision import Endpoint, Revision
+
+Key = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pod:
+    """A running revision as the metrics side and `status` see it."""
+
+    spec: RevisionSpec
+    endpoint: Endpoint
+    status: RevisionStatus
+    pid: int | None
+    create_time: float
+    log: Path
+    since: float
+
+
+class TritonRuntime:
+    """Implements RevisionRuntime; each revision has a thread that is its kubelet."""
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        spawner: Spawner | None = None,
+        sandbox_id: str | None = None,
+        logs: Path | None = None,
+        claims: Mapping[str, Path] | None = None,
+        drain_s: float = 2.0,
+        back_off_s: tuple[float, ...] = (0.0, 5.0, 10.0, 20.0, 40.0),
+        on_change: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._directory = directory
+        self._logs = logs or directory
+        self._owned_spawner = None if spawner else Spawner()
+        self._spawner = spawner or self._owned_spawner
+        self._sandbox_id = sandbox_id or uuid.uuid4().hex
+        self._claims = dict(claims or {})
+        self._drain_s = drain_s
+        self._back_off_s = back_off_s
+        self.on_change = on_change
+        self._revisions: dict[Key, Revision] = {}
+        self._lock = threading.Lock()
+        self._prepare()
+
+    def start(self, spec: RevisionSpec) -> None:
+        """Start the revision unless it is started."""
+        with self._lock:
+            key = (spec.namespace, spec.name)
+            known = self._revisions.get(key)
+            if known is None or known.is_stopping:
+                self._revisions[key] = self._revision(spec, after=known)
+        self.on_change()
+
+    def status(self, namespace: str, name: str) -> RevisionStatus:
+        """How the revision is; Stopped when it was never started."""
+        revision = self._revisions.get((namespace, name))
+        return revision.status if revision else RevisionStatus(phase="Stopped")
+
+    def stop(self, namespace: str, name: str) -> None:
+        """Drain and end the revision in the background."""
+        revision = self._revisions.get((namespace, name))
+        if revision is not None:
+            revision.stop(drain_s=self._drain_s)
+
+    def endpoint(self, namespace: str, name: str) -> Endpoint | None:
+        """Where a revision listens from its start to its end; None when it does not exist."""
+        revision = self._revisions.get((namespace, name))
+        return revision.endpoint if revision else None
+
+    def pods(self) -> list[Pod]:
+        """Every revision that has not been stopped."""
+        with self._lock:
+            revisions = list(self._revisions.values())
+        return [_pod(r) for r in revisions if r.status.phase != "Stopped"]
+
+    def close(self) -> None:
+        """End every server at once and wait until they are gone."""
+        with self._lock:
+            revisions = list(self._revisions.values())
+        for revision in revisions:
+            revision.stop(drain_s=0.0, grace_s=0.5)  # nobody is routed here any more
+        for revision in revisions:
+            revision.join()
+        if self._owned_spawner is not None:
+            self._owned_spawner.close()
+        triton_command.remove_shared_memory(self._sandbox_id)
+
+    def _prepare(self) -> None:
+        self._backends = triton_command.assemble_backends(self._directory / "backends")
+        self._logs.mkdir(parents=True, exist_ok=True)
+
+    def _revision(self, spec: RevisionSpec, *, after: Revision | None) -> Revision:
+        assert self._spawner is not None
+        return Revision(
+            spec,
+            directory=self._directory / "revisions" / spec.namespace / spec.name,
+            backends=self._backends,
+            log=self._logs / f"{spec.namespace}.{spec.name}.log",
+            claims=self._claims,
+            spawner=self._spawner,
+            sandbox_id=self._sandbox_id,
+            back_off_s=self._back_off_s,
+            on_change=lambda: self.on_change(),
+            after=after,
+        )
+
+    def __enter__(self) -> "TritonRuntime":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _pod(revision: Revision) -> Pod:
+    child = revision.child
+    return Pod(
+        spec=revision.spec,
+        endpoint=revision.endpoint,
+        status=revision.status,
+        pid=child.pid if child else None,
+        create_time=child.create_time if child else 0.0,
+        log=revision.log,
+        since=revision.since,
+    )
