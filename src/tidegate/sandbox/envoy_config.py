@@ -1,0 +1,203 @@
+"""Pure: routes and endpoints in, Envoy's bootstrap and xDS documents out, as plain JSON values."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tidegate.sandbox.interfaces import HostRoute
+from tidegate.sandbox.revision import Endpoint
+
+Json = dict[str, Any]
+Key = tuple[str, str]
+
+BUCKETS_MS = (5, 10, 25, 50, 75, 100, 250, 500, 750, 1000, 2500, 5000, 7500, 10000)  # Knative's
+REVISION_HEADER = "x-tidegate-revision"
+VERSION_HOST = "version.tidegate.invalid"  # answers with the version of the routes in force
+STAT_PREFIX = "tidegate"
+HISTOGRAM = "revision_duration"
+ROUTES = "routes"
+_TYPE = "type.googleapis.com/envoy."
+_NO_LIMIT = 1 << 20
+
+
+def cluster_name(key: Key, protocol: str) -> str:
+    """The cluster of one revision and protocol (http or grpc)."""
+    return f"{key[0]}/{key[1]}/{protocol}"
+
+
+def revision_of(cluster: str) -> Key | None:
+    """The revision a cluster name is about; None for anything else."""
+    parts = cluster.split("/")
+    return (parts[0], parts[1]) if len(parts) == 3 else None
+
+
+def bootstrap(*, port: int, admin_port: int, clusters: Path, routes: Path) -> Json:
+    """What Envoy is started with; everything that changes is read from two watched files."""
+    return {
+        "node": {"id": "tidegate", "cluster": "tidegate"},
+        "admin": {"address": _address(admin_port)},
+        "stats_flush_interval": "0.2s",  # how old a histogram may be when it is asked for
+        "stats_config": {"histogram_bucket_settings": [_buckets()]},
+        "dynamic_resources": {"cds_config": _file(clusters)},
+        "static_resources": {"listeners": [_listener(port, routes)]},
+    }
+
+
+def clusters_document(version: int, endpoints: Mapping[Key, Endpoint | None]) -> Json:
+    """Two clusters per revision; one without an endpoint stays, empty, and answers 503."""
+    resources = []
+    for key, endpoint in sorted(endpoints.items()):
+        resources.append(_cluster(key, "http", endpoint.http if endpoint else None))
+        resources.append(_cluster(key, "grpc", endpoint.grpc if endpoint else None))
+    return {"version_info": str(version), "resources": resources}
+
+
+def routes_document(version: int, routes: Sequence[HostRoute]) -> Json:
+    """Every host as a virtual host, and the one that tells the version."""
+    hosts = [_virtual_host(route) for route in routes]
+    return {
+        "version_info": str(version),
+        "resources": [
+            {
+                "@type": f"{_TYPE}config.route.v3.RouteConfiguration",
+                "name": ROUTES,
+                "ignore_port_in_host_matching": True,
+                "virtual_hosts": [*hosts, _version_host(version)],
+            }
+        ],
+    }
+
+
+def revisions_of(routes: Iterable[HostRoute]) -> set[Key]:
+    """Every revision that a table names."""
+    return {(namespace, name) for r in routes for namespace, name, _ in r.weights}
+
+
+def _virtual_host(route: HostRoute) -> Json:
+    return {
+        "name": route.host,
+        "domains": [route.host],
+        "routes": [
+            {"match": {"prefix": "/", "grpc": {}}, **_action(route, "grpc")},
+            {"match": {"prefix": "/"}, **_action(route, "http")},
+        ],
+    }
+
+
+def _action(route: HostRoute, protocol: str) -> Json:
+    weights = [(ns, name, percent) for ns, name, percent in route.weights if percent > 0]
+    if not weights:
+        body = {"inline_string": f"no revision serves {route.host}"}
+        return {"direct_response": {"status": 503, "body": body}}
+    clusters = [_weight((ns, name), protocol, percent) for ns, name, percent in weights]
+    # No retry policy: a failure that Envoy repaired would be evidence lost.
+    return {"route": {"weighted_clusters": {"clusters": clusters}, "timeout": "300s"}}
+
+
+def _weight(key: Key, protocol: str, percent: int) -> Json:
+    header = {"header": {"key": REVISION_HEADER, "value": key[1]}}
+    return {
+        "name": cluster_name(key, protocol),
+        "weight": percent,
+        "response_headers_to_add": [{**header, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}],
+    }
+
+
+def _version_host(version: int) -> Json:
+    answer = {"status": 200, "body": {"inline_string": str(version)}}
+    return {
+        "name": "version",
+        "domains": [VERSION_HOST],
+        "routes": [{"match": {"prefix": "/"}, "direct_response": answer}],
+    }
+
+
+def _cluster(key: Key, protocol: str, port: int | None) -> Json:
+    name = cluster_name(key, protocol)
+    endpoints = [{"lb_endpoints": [{"endpoint": {"address": _address(port)}}]}] if port else []
+    return {
+        "@type": f"{_TYPE}config.cluster.v3.Cluster",
+        "name": name,
+        "type": "STATIC",
+        "connect_timeout": "2s",
+        "load_assignment": {"cluster_name": name, "endpoints": endpoints},
+        "circuit_breakers": {"thresholds": [_thresholds()]},
+        "typed_extension_protocol_options": {
+            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": _protocol(protocol)
+        },
+    }
+
+
+def _protocol(protocol: str) -> Json:
+    chosen = "http2_protocol_options" if protocol == "grpc" else "http_protocol_options"
+    return {
+        "@type": f"{_TYPE}extensions.upstreams.http.v3.HttpProtocolOptions",
+        "explicit_http_config": {chosen: {}},
+        "common_http_protocol_options": {"idle_timeout": "60s"},
+    }
+
+
+def _thresholds() -> Json:
+    """Envoy's default of 1024 would answer 503 under load where Knative queues."""
+    kinds = ("max_connections", "max_pending_requests", "max_requests")
+    return dict.fromkeys(kinds, _NO_LIMIT)
+
+
+def _listener(port: int, routes: Path) -> Json:
+    manager = {
+        "@type": f"{_TYPE}extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+        "stat_prefix": "ingress",
+        "codec_type": "AUTO",
+        "stream_idle_timeout": "0s",
+        "rds": {"route_config_name": ROUTES, "config_source": _file(routes)},
+        "access_log": [_duration_logger()],
+        "http_filters": [
+            {
+                "name": "envoy.filters.http.router",
+                "typed_config": {"@type": f"{_TYPE}extensions.filters.http.router.v3.Router"},
+            }
+        ],
+    }
+    filters = [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]
+    return {
+        "name": "ingress",
+        "address": _address(port),
+        "filter_chains": [{"filters": filters}],
+    }
+
+
+def _duration_logger() -> Json:
+    """Envoy's own histogram by revision and status code: its cluster histograms lack the code."""
+    tags = [
+        {"name": "tidegate_cluster", "value_format": "%UPSTREAM_CLUSTER_RAW%"},
+        {"name": "tidegate_code", "value_format": "%RESPONSE_CODE%"},
+    ]
+    config = {
+        "@type": f"{_TYPE}extensions.access_loggers.stats.v3.Config",
+        "stat_prefix": STAT_PREFIX,
+        "histograms": [
+            {
+                "stat": {"name": HISTOGRAM, "tags": tags},
+                "unit": "Microseconds",
+                "value_format": "%COMMON_DURATION(DS_RX_BEG:DS_TX_END:us)%",
+            }
+        ],
+    }
+    return {"name": "envoy.access_loggers.stats", "typed_config": config}
+
+
+def _buckets() -> Json:
+    # Keeps duplicates out of the way: only our own histogram is exposed with Knative's edges.
+    return {
+        "match": {"contains": HISTOGRAM},
+        "buckets": [edge * 1000 for edge in BUCKETS_MS],
+    }
+
+
+def _file(path: Path) -> Json:
+    source = {"path": str(path), "watched_directory": {"path": str(path.parent)}}
+    return {"path_config_source": source, "resource_api_version": "V3"}
+
+
+def _address(port: int) -> Json:
+    return {"socket_address": {"address": "127.0.0.1", "port_value": port}}
