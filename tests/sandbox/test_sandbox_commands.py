@@ -1,0 +1,267 @@
+"""`tidegate sandbox up|down|status` as a user types them, against one real cluster."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+
+from sandbox.real_servers import eventually
+from tidegate.sandbox.process import MARKER
+from tidegate.sandbox.state import State, StateDirectory
+
+pytestmark = pytest.mark.real
+# The sub-application alone, with the error line of tidegate.cli.main: no other command is imported.
+PROGRAM = """\
+import sys
+from tidegate.errors import TidegateError
+from tidegate.sandbox.commands import sandbox_app
+try:
+    sandbox_app()
+except TidegateError as error:
+    sys.stderr.write(f"tidegate: {error}\\n")
+    sys.exit(error.exit_code)
+"""
+
+
+def command(state: Path, *words: str) -> list[str]:
+    return [sys.executable, "-c", PROGRAM, *words, "--state", str(state)]
+
+
+def tidegate(state: Path, *words: str, **environ: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        command(state, *words), env={**os.environ, **environ}, capture_output=True, text=True,
+        check=False, timeout=100,
+    )  # fmt: skip
+
+
+def processes_of(state: Path) -> list[psutil.Process]:
+    """Everything that names the folder or was started by a supervisor of it."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            named = str(state) in " ".join(process.cmdline())
+            if process.pid != os.getpid() and (named or _started_for(process, state)):
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found
+
+
+def _started_for(process: psutil.Process, state: Path) -> bool:
+    document = StateDirectory(state).root / "state.json"
+    if not document.exists():
+        return False
+    return (
+        process.environ().get(MARKER, "").startswith(json.loads(document.read_text())["sandbox_id"])
+    )
+
+
+def read(state: Path) -> State:
+    found = StateDirectory(state).read()
+    assert found is not None
+    return found
+
+
+@pytest.fixture(scope="module")
+def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]:
+    """One detached cluster for this module, and what `up` printed."""
+    state = tmp_path_factory.mktemp("sandbox") / "state"
+    done = tidegate(state, "up")
+    try:
+        assert done.returncode == 0, done.stderr
+        yield state, done.stdout
+    finally:
+        tidegate(state, "down")
+
+
+def test_up_prints_progress_and_where_everything_is(up: tuple[Path, str]) -> None:
+    state, printed = up
+    assert "waiting for mlflow" in printed or "started" in printed
+    for name in (
+        "KUBECONFIG",
+        "MLFLOW_TRACKING_URI",
+        "TIDEGATE_PROMETHEUS_URL",
+        "TIDEGATE_INGRESS_URL",
+    ):
+        assert read(state).environment[name] in printed
+
+
+def test_every_part_answers(up: tuple[Path, str]) -> None:
+    environment = read(up[0]).environment
+    with httpx.Client(trust_env=False, timeout=10) as client:
+        mlflow = f"{environment['MLFLOW_TRACKING_URI']}/api/2.0/mlflow/registered-models/search"
+        assert client.get(mlflow, params={"max_results": 1}).status_code == 200
+        assert client.get(f"{environment['TIDEGATE_PROMETHEUS_URL']}/-/ready").status_code == 200
+        assert client.get(environment["TIDEGATE_INGRESS_URL"]).status_code == 404  # no such host
+    assert Path(environment["KUBECONFIG"]).exists()
+    assert Path(environment["TIDEGATE_STORAGE_URI"].removeprefix("file://")).is_dir()
+
+
+def test_every_server_listens_on_loopback_only(up: tuple[Path, str]) -> None:
+    listening = [
+        connection.laddr.ip
+        for process in processes_of(up[0])
+        for connection in process.connections()
+        if connection.status == psutil.CONN_LISTEN
+    ]
+    assert len(listening) >= 5
+    assert set(listening) == {"127.0.0.1"}
+
+
+def test_an_artifact_goes_through_mlflow_s_proxy_into_the_state_folder(
+    up: tuple[Path, str],
+) -> None:
+    url = read(up[0]).environment["MLFLOW_TRACKING_URI"]
+    path = f"{url}/api/2.0/mlflow-artifacts/artifacts/models/file.txt"
+    assert httpx.put(path, content=b"content", trust_env=False).status_code == 200
+    assert httpx.get(path, trust_env=False).content == b"content"
+    assert (up[0] / "mlflow" / "artifacts" / "models" / "file.txt").read_bytes() == b"content"
+
+
+def test_a_second_up_joins(up: tuple[Path, str]) -> None:
+    before = read(up[0]).pid
+    done = tidegate(up[0], "up")
+    assert done.returncode == 0
+    assert "sandbox joined" in done.stdout
+    assert read(up[0]).environment["MLFLOW_TRACKING_URI"] in done.stdout
+    assert read(up[0]).pid == before
+
+
+def test_an_up_that_wants_another_port_is_refused(up: tuple[Path, str]) -> None:
+    done = tidegate(up[0], "up", "--mlflow-port", "5999")
+    assert done.returncode == 4
+    assert "--mlflow-port" in done.stderr
+    assert "tidegate sandbox down" in done.stderr
+
+
+def test_an_up_of_another_version_is_refused(up: tuple[Path, str]) -> None:
+    directory, document = StateDirectory(up[0]), read(up[0])
+    own, document.tidegate = document.tidegate, "0.0.1"
+    directory.write(document)
+    done = tidegate(up[0], "up")
+    document.tidegate = own
+    directory.write(document)
+    assert done.returncode == 4
+    assert "tidegate 0.0.1 holds" in done.stderr
+
+
+def test_status_lists_every_part_with_its_memory(up: tuple[Path, str]) -> None:
+    done = tidegate(up[0], "status")
+    assert done.returncode == 0, done.stderr
+    for part in ("supervisor", "mlflow", "prometheus", "envoy", "kubernetes-api"):
+        assert part in done.stdout
+    document = json.loads(tidegate(up[0], "status", "--json").stdout)
+    assert document["phase"] == "Ready"
+    assert all(p["pid"] and p["rss_mb"] > 5 for p in document["parts"])
+
+
+def test_the_death_of_a_child_is_noticed_within_two_seconds(up: tuple[Path, str]) -> None:
+    part(up[0], "prometheus")["process"].kill()
+    eventually(
+        lambda: {p.name: p.state for p in read(up[0]).parts}["prometheus"] == "DEAD", timeout_s=2
+    )
+    done = tidegate(up[0], "status")
+    assert done.returncode == 75
+    assert "prometheus" in done.stderr
+    assert "exit code -9" in done.stdout
+
+
+def part(state: Path, name: str) -> dict[str, Any]:
+    (found,) = [p for p in read(state).parts if p.name == name]
+    return {"part": found, "process": psutil.Process(found.pid)}
+
+
+def test_an_up_on_a_half_dead_sandbox_is_refused_with_the_remedy(up: tuple[Path, str]) -> None:
+    done = tidegate(up[0], "up")
+    assert done.returncode == 4
+    assert done.stderr.count("\n") == 1
+    assert "lost prometheus; run `tidegate sandbox down`" in done.stderr
+
+
+def test_a_killed_supervisor_leaves_no_process_and_status_says_so(up: tuple[Path, str]) -> None:
+    psutil.Process(read(up[0]).pid).kill()
+    eventually(lambda: not processes_of(up[0]), timeout_s=5, what=lambda: processes_of(up[0]))
+    done = tidegate(up[0], "status")
+    assert done.returncode == 75
+    assert "the supervisor of" in done.stderr
+    assert "DEAD" in done.stdout
+
+
+def test_down_ends_a_dead_sandbox_and_is_idempotent(up: tuple[Path, str]) -> None:
+    for _ in range(2):
+        done = tidegate(up[0], "down")
+        assert done.returncode == 0, done.stderr
+    assert tidegate(up[0], "status").returncode == 75
+
+
+def test_an_interrupted_up_leaves_nothing(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    with subprocess.Popen(
+        command(state, "up"), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as starting:
+        eventually(
+            lambda: (state / "state.json").exists() and len(processes_of(state)) >= 4, timeout_s=20
+        )
+        starting.send_signal(signal.SIGINT)
+        starting.communicate(timeout=20)
+    assert starting.returncode != 0
+    assert processes_of(state) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_sandbox_in_the_foreground_ends_cleanly_on_a_signal(tmp_path: Path, number: int) -> None:
+    state = tmp_path / "state"
+    with subprocess.Popen(command(state, "up", "--foreground"), stderr=subprocess.PIPE) as running:
+        eventually(
+            lambda: (state / "state.json").exists() and len(processes_of(state)) >= 4, timeout_s=20
+        )
+        running.send_signal(number)
+        running.communicate(timeout=20)
+    assert running.returncode == 0
+    assert processes_of(state) == []
+    assert read(state).phase == "Stopped"
+
+
+def test_a_port_in_use_is_one_line_and_nothing_is_started(tmp_path: Path) -> None:
+    import socket
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        began = time.monotonic()
+        done = tidegate(tmp_path, "up", "--mlflow-port", str(port))
+    assert time.monotonic() - began < 10
+    assert done.returncode == 2
+    assert done.stderr == (
+        f"tidegate: --mlflow-port {port}: the port is in use on 127.0.0.1; leave the flag out\n"
+    )
+    assert processes_of(tmp_path) == []
+
+
+def test_a_missing_system_package_is_one_line_that_says_what_to_install(tmp_path: Path) -> None:
+    done = tidegate(tmp_path, "up", PATH=str(tmp_path))
+    assert done.returncode == 2
+    assert done.stderr == "tidegate: prometheus is not on PATH; apt-get install prometheus\n"
+
+
+def test_down_where_nothing_ever_ran_is_fine(tmp_path: Path) -> None:
+    done = tidegate(tmp_path / "never", "down")
+    assert done.returncode == 0
+    assert "no sandbox in" in done.stdout
+    assert not (tmp_path / "never").exists()
+
+
+def test_an_unknown_era_is_one_line(tmp_path: Path) -> None:
+    done = tidegate(tmp_path, "up", "--era", "stone")
+    assert done.returncode == 2
+    assert "--era stone: unknown" in done.stderr
