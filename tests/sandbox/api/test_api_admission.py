@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from running_api import ISVCS, LEASES, Api, isvc, running
 
 from tidegate.sandbox.api import defaults, webhook
+
+from .running_api import ISVCS, LEASES, Api, isvc, running
 
 SHARED = os.environ.get("TIDEGATE_SHARED")
 CRDS = Path(SHARED or "unset") / "data" / "crds"

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 import yaml
-from running_api import ISVCS, Api, isvc, running
 
 from tidegate.sandbox.api import kinds
 from tidegate.sandbox.api.server import ApiServer
+
+from .running_api import ISVCS, Api, isvc, running
 
 AGGREGATED = (
     "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,"

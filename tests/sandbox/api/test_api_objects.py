@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from running_api import CONFIGMAPS, ISVCS, LEASES, Api, configmap, isvc, running
+
+from .running_api import CONFIGMAPS, ISVCS, LEASES, Api, configmap, isvc, running
 
 
 @pytest.fixture(scope="module")

@@ -8,9 +8,10 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from running_api import CONFIGMAPS, ISVCS, Api, configmap, isvc, running
 
 from tidegate.sandbox.api.patches import merge
+
+from .running_api import CONFIGMAPS, ISVCS, Api, configmap, isvc, running
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.text(max_size=3)
 KEYS = st.sampled_from("abc")

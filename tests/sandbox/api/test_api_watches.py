@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 from kubernetes import client, watch
-from running_api import CONFIGMAPS, Api, configmap, running
+
+from .running_api import CONFIGMAPS, Api, configmap, running
 
 Event = tuple[str, str]
 

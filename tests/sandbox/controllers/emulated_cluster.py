@@ -2,13 +2,15 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
-from fake_data_plane import READY, FakeIngress, FakeRuntime
 from kubernetes import client
 
 from tidegate.sandbox.api.server import ApiServer
 from tidegate.sandbox.controllers.loop import ControllerLoop
+
+from .fake_data_plane import READY, FakeIngress, FakeRuntime
 
 ISVC = ("serving.kserve.io", "v1beta1", "default", "inferenceservices")
 
@@ -92,8 +94,8 @@ def revision(number: int) -> str:
 
 
 @contextmanager
-def running() -> Iterator[Cluster]:
-    api = ApiServer()
+def running(crd_dir: Path | None = None) -> Iterator[Cluster]:
+    api = ApiServer(crd_dir=crd_dir)
     api.start()
     cluster = Cluster(api)
     try:

@@ -4,13 +4,14 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
-from emulated_cluster import ISVC, Cluster, revision, running
-from fake_data_plane import READY
 from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 
 from tidegate.sandbox.api.kinds import PODS, REVISIONS, Json
 from tidegate.sandbox.interfaces import RevisionStatus
+
+from .emulated_cluster import ISVC, Cluster, revision, running
+from .fake_data_plane import READY
 
 CRASHED = RevisionStatus(
     phase="Failed", reason="CrashLoop", message="boom", exit_code=1, restarts=3

@@ -7,7 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from emulated_cluster import Cluster, running
+
+from tidegate.sandbox.api.admission import Admission
+from tidegate.sandbox.api.kinds import (
+    CONFIGURATIONS,
+    INFERENCESERVICES,
+    KSERVICES,
+    REVISIONS,
+    ROUTES,
+)  # fmt: skip
+from tidegate.sandbox.api.schemas import load
+
+from .emulated_cluster import Cluster, running
 
 SHARED = os.environ.get("TIDEGATE_SHARED")
 ORACLE = Path(SHARED or "unset") / "oracles" / "kserve_canary_scenarios.json"
@@ -27,6 +38,18 @@ def test_the_controllers_do_what_the_oracle_says(name: str, cluster: Cluster) ->
     for number, step in enumerate(SCENARIOS[name]):
         perform(cluster, step["op"], step["arg"], is_first=number == 0)
         assert seen(cluster) == step["expect"], f"{name}, step {number}: {step['op']} {step['arg']}"
+
+
+def test_what_the_controllers_write_passes_the_schemas_of_kserve_and_knative() -> None:
+    crds = Path(SHARED or "unset") / "data" / "crds"
+    admission = Admission(load(crds))
+    with running(crd_dir=crds) as strict:
+        strict.promoted()
+        assert strict.shares() == {2: 100}
+        for kind in (INFERENCESERVICES, KSERVICES, CONFIGURATIONS, REVISIONS, ROUTES):
+            for item in strict.api.store.items(kind):
+                assert admission.unknown_fields(kind, item) == []
+                admission.schemas.check(kind, item)
 
 
 def perform(cluster: Cluster, operation: str, argument: Any, *, is_first: bool) -> None:

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_data_plane import READY, FakeIngress, FakeRuntime
 
 from tidegate.sandbox.api.server import ApiServer
 from tidegate.sandbox.controllers.loop import ControllerLoop
+
+from .fake_data_plane import READY, FakeIngress, FakeRuntime
 
 KUBECTL = shutil.which("kubectl")
 OLDEST = 28
