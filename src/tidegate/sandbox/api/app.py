@@ -185,9 +185,11 @@ async def _openapi_v3(request: Request) -> Response:
 
 async def _access_review(request: Request) -> Response:
     """`kubectl auth can-i`: there is no RBAC here, everybody may do everything."""
-    said = await _body(request)
-    review = said if isinstance(said, dict) else {}
-    return JSONResponse(review | {"status": {"allowed": True, "reason": "no RBAC here"}}, 201)
+    said = {} if "protobuf" in _media(request) else await _body(request)  # the answer is the same
+    review: Json = {"kind": "SelfSubjectAccessReview", "apiVersion": "authorization.k8s.io/v1"}
+    review |= said if isinstance(said, dict) else {}
+    status = {"allowed": True, "reason": "no RBAC here"}
+    return JSONResponse({"metadata": {}, "spec": {}} | review | {"status": status}, 201)
 
 
 def _constant(value: Json | str) -> Callable[[Request], Awaitable[Response]]:
