@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,8 +14,9 @@ from typing import Any
 import httpx
 import psutil
 import pytest
+import yaml
 
-from sandbox.real_servers import eventually
+from sandbox.real_servers import Digits, body, eventually
 from tidegate.sandbox.process import MARKER
 from tidegate.sandbox.state import State, StateDirectory
 
@@ -162,6 +164,56 @@ def test_status_lists_every_part_with_its_memory(up: tuple[Path, str]) -> None:
     document = json.loads(tidegate(up[0], "status", "--json").stdout)
     assert document["phase"] == "Ready"
     assert all(p["pid"] and p["rss_mb"] > 5 for p in document["parts"])
+
+
+def test_an_inference_service_is_served_through_envoy_and_scraped(
+    up: tuple[Path, str], digits: Digits
+) -> None:
+    environment = read(up[0]).environment
+    storage = Path(environment["TIDEGATE_STORAGE_URI"].removeprefix("file://"))
+    shutil.copytree(digits.repository, storage / "digits-1")
+    with httpx.Client(trust_env=False, timeout=10) as client:
+        create_inference_service(client, environment, f"file://{storage}/digits-1/")
+        eventually(lambda: digits_url(client, environment) is not None)
+        host = str(digits_url(client, environment)).removeprefix("http://")
+        url = f"{environment['TIDEGATE_INGRESS_URL']}/v2/models/digits/infer"
+        answer = client.post(url, json=body(digits.images[:4]), headers={"host": host})
+        assert answer.status_code == 200, answer.text
+        labels = {o["name"]: o["data"] for o in answer.json()["outputs"]}["label"]
+        assert labels == digits.answers(digits.images[:4])[0].tolist()
+        revision = answer.headers["x-tidegate-revision"]
+        prometheus = f"{environment['TIDEGATE_PROMETHEUS_URL']}/api/v1/query"
+        series = "kn_serving_invocation_duration_seconds_count"
+        query = f'{series}{{serving_knative_dev_revision="{revision}"}} == 1'
+        eventually(
+            lambda: bool(client.get(prometheus, params={"query": query}).json()["data"]["result"]),
+            timeout_s=15,
+        )
+    rows = json.loads(tidegate(up[0], "status", "--json").stdout)["parts"]
+    assert {row["name"]: row["state"] for row in rows}[f"default/{revision}"] == "Ready"
+
+
+def create_inference_service(client: httpx.Client, environment: dict[str, str], uri: str) -> None:
+    model = {"modelFormat": {"name": "triton"}, "runtime": "kserve-tritonserver", "storageUri": uri}
+    document = {
+        "apiVersion": "serving.kserve.io/v1beta1",
+        "kind": "InferenceService",
+        "metadata": {"name": "digits", "namespace": "default"},
+        "spec": {"predictor": {"model": {**model, "protocolVersion": "v2"}}},
+    }
+    assert client.post(services(environment), json=document).status_code == 201
+
+
+def services(environment: dict[str, str]) -> str:
+    kubeconfig = yaml.safe_load(Path(environment["KUBECONFIG"]).read_text())
+    server = kubeconfig["clusters"][0]["cluster"]["server"]
+    return f"{server}/apis/serving.kserve.io/v1beta1/namespaces/default/inferenceservices"
+
+
+def digits_url(client: httpx.Client, environment: dict[str, str]) -> str | None:
+    status = client.get(f"{services(environment)}/digits").json().get("status", {})
+    ready = {c["type"]: c["status"] for c in status.get("conditions", [])}.get("Ready") == "True"
+    return str(status["url"]) if ready else None
 
 
 def test_the_death_of_a_child_is_noticed_within_two_seconds(up: tuple[Path, str]) -> None:

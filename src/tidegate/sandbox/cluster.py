@@ -5,6 +5,7 @@ same object in a supervisor of its own. Servers of the infrastructure are report
 restarted: a release judged across a restarted Prometheus or Envoy would be judged on broken evidence.
 """
 
+import contextlib
 import os
 import shutil
 import threading
@@ -12,7 +13,7 @@ import time
 import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,30 +21,17 @@ import psutil
 
 from tidegate import __version__
 from tidegate.errors import TidegateError, UnavailableError
-from tidegate.sandbox import binaries, parts, prometheus, triton_command
-from tidegate.sandbox.envoy import EnvoyIngress
-from tidegate.sandbox.mlflow_server import MlflowServer
-from tidegate.sandbox.process import Child, Spawner, kill_marked
-from tidegate.sandbox.prometheus import Prometheus
-from tidegate.sandbox.queue_proxy import Era, QueueProxyMetrics, RevisionLabels
-from tidegate.sandbox.state import Holder, Phase, State, StateDirectory, explanation
-from tidegate.sandbox.triton import TritonRuntime
+from tidegate.sandbox import binaries, parts, triton_command
+from tidegate.sandbox.data_plane import DataPlane, Ports
+from tidegate.sandbox.process import Child, kill_marked
+from tidegate.sandbox.queue_proxy import Era
+from tidegate.sandbox.state import Holder, Part, Phase, State, StateDirectory, explanation
 
 if TYPE_CHECKING:
     from tidegate.sandbox.api.server import ApiServer
     from tidegate.sandbox.controllers.loop import ControllerLoop
 
 DOMAIN = "example.com"  # Knative's own default
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ports:
-    """Ports that were asked for; None takes a free one."""
-
-    ingress: int | None = None
-    mlflow: int | None = None
-    prometheus: int | None = None
-    kubernetes: int | None = None
 
 
 class Sandbox:
@@ -72,6 +60,7 @@ class Sandbox:
         self._writing = threading.Lock()
         self._refresher: threading.Thread | None = None
         self._stop_lock = threading.Lock()
+        self.data_plane: DataPlane | None = None
         self.api: ApiServer | None = None
         self.controllers: ControllerLoop | None = None
 
@@ -83,7 +72,6 @@ class Sandbox:
         self.directory.acquire(self._holder())
         try:
             self._clean(before)
-            self._build()
             self._start_servers()
             self._start_control_plane()
         except BaseException as error:
@@ -105,18 +93,17 @@ class Sandbox:
             self._end()
 
     def environment(self) -> dict[str, str]:
-        """The variables by which programs find this cluster."""
+        """The variables by which programs find this cluster; empty before it was started."""
+        data = self.data_plane
+        if data is None:
+            return {}
         return {
             "KUBECONFIG": str(self.directory.kubeconfig),
-            "MLFLOW_TRACKING_URI": self.mlflow.url,
-            "TIDEGATE_PROMETHEUS_URL": self.prometheus.url,
-            "TIDEGATE_INGRESS_URL": self.ingress.url,
+            "MLFLOW_TRACKING_URI": data.mlflow.url,
+            "TIDEGATE_PROMETHEUS_URL": data.prometheus.url,
+            "TIDEGATE_INGRESS_URL": data.ingress.url,
             "TIDEGATE_STORAGE_URI": f"file://{self.directory.storage}",
         }
-
-    def dead(self) -> list[str]:
-        """Names of infrastructure parts that ended by themselves."""
-        return [c.name for c in self._children() if not c.is_alive and not c.stopping]
 
     def _holder(self) -> Holder:
         created = psutil.Process().create_time()
@@ -132,46 +119,14 @@ class Sandbox:
             if log.name != "supervisor.log":  # ours, open already
                 log.unlink()
 
-    def _build(self) -> None:
-        root, logs = self.directory.root, self.directory.logs
-        self._spawner = Spawner()
-        self.mlflow = MlflowServer(
-            root / "mlflow", port=self._ports.mlflow, log=logs / "mlflow.log", **self._common()
-        )
-        self.prometheus = Prometheus(
-            root / "prometheus",
-            port=self._ports.prometheus,
-            log=logs / "prometheus.log",
-            **self._common(),
-        )
-        self.runtime = TritonRuntime(
-            root,
-            spawner=self._spawner,
-            sandbox_id=self.sandbox_id,
-            logs=logs,
-            on_change=self._touch,
-        )
-        self.ingress = EnvoyIngress(
-            root / "envoy", endpoint=self.runtime.endpoint, port=self._ports.ingress,
-            log=logs / "envoy.log", **self._common(),
-        )  # fmt: skip
-        self.queue_proxy = QueueProxyMetrics(
-            scrape=self._scrape_envoy, revisions=self._revisions, era=self._era
-        )
-
-    def _common(self) -> "parts.Common":
-        return {"spawner": self._spawner, "sandbox_id": self.sandbox_id, "on_exit": self._on_exit}
-
     def _start_servers(self) -> None:
-        self.mlflow.spawn()  # at once: it takes longest, and the rest starts meanwhile
+        self.data_plane = data = DataPlane(
+            self.directory, sandbox_id=self.sandbox_id, ports=self._ports, era=self._era,
+            on_exit=self._on_exit, on_change=self._changed.set,
+        )  # fmt: skip
+        starts = dict(data.starts())
+        starts["kubernetes-api"] = partial(self._start_api, data)
         self._write()
-        self.queue_proxy.start()
-        starts = {
-            "mlflow": self.mlflow.start,
-            "prometheus": self.prometheus.start,
-            "envoy": self.ingress.start,
-            "kubernetes-api": self._start_api,
-        }
         pool = ThreadPoolExecutor(len(starts))
         try:
             waiting = {pool.submit(start): name for name, start in starts.items()}
@@ -182,28 +137,29 @@ class Sandbox:
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 
-    def _start_api(self) -> None:
+    def _start_api(self, data: DataPlane) -> None:
         from tidegate.sandbox.api import server  # the web framework, while MLflow is starting
         from tidegate.sandbox.ports import wanted_or_free
 
         port = wanted_or_free(self._ports.kubernetes, flag="--kubernetes-port")
-        self.api = server.ApiServer(
-            port=port, state_dir=self.directory.root, pod_logs=self._pod_log
-        )
+        self.api = server.ApiServer(port=port, state_dir=self.directory.root, pod_logs=data.pod_log)
         self.api.start()
 
     def _start_control_plane(self) -> None:
         from tidegate.sandbox.controllers import loop
 
-        if self.api is None or self._closing.is_set():
+        data = self.data_plane
+        if self.api is None or data is None or self._closing.is_set():
             raise UnavailableError("the sandbox was stopped while it was starting")
         self.controllers = loop.ControllerLoop(
-            self.api.store, self.runtime, self.ingress, domain=self._domain
+            self.api.store, data.runtime, data.ingress, domain=self._domain
         )
         self.controllers.start()
         self.directory.write_environment(self.environment())
         self._phase = "Ready"
-        self._refresher = threading.Thread(target=self._refresh, name="refresher", daemon=True)
+        self._refresher = threading.Thread(
+            target=self._refresh, args=(data,), name="refresher", daemon=True
+        )
         self._refresher.start()
         self._write()
 
@@ -212,34 +168,23 @@ class Sandbox:
         for part in (self.controllers, self.api):
             if part is not None:
                 part.stop()
-        if hasattr(self, "queue_proxy"):
-            closers = (
-                self.runtime.close,
-                self.ingress.close,
-                self.prometheus.close,
-                self.mlflow.close,
-            )
-            with ThreadPoolExecutor(len(closers)) as pool:
-                list(pool.map(lambda close: close(), closers))
-            self.queue_proxy.close()
-            self._spawner.close()
+        if self.data_plane is not None:
+            self.data_plane.close()
         kill_marked(self.sandbox_id)
         triton_command.remove_shared_memory(self.sandbox_id)
         self._phase = "Failed" if self._failure else "Stopped"
-        self._write()
+        with contextlib.suppress(TidegateError):  # a full disk must not keep the lock
+            self._write()
         self.directory.release()
-
-    def _touch(self) -> None:
-        self._changed.set()
 
     def _on_exit(self, child: Child) -> None:
         if not child.stopping:
             self._progress(f"{child.name} DIED with {child.exit_code}; read {child.log}")
-            self._touch()
+            self._changed.set()
             if self._phase != "Ready":  # nobody refreshes yet
                 self._write()
 
-    def _refresh(self) -> None:
+    def _refresh(self, data: DataPlane) -> None:
         """Follow revisions: scrape targets, ingress endpoints, state.json."""
         while not self._closing.is_set():
             self._changed.wait()
@@ -247,12 +192,8 @@ class Sandbox:
             if self._closing.is_set():
                 return
             try:
-                port = self.queue_proxy.port
-                self.prometheus.set_targets(
-                    prometheus.targets_of(self.runtime.pods(), queue_proxy_port=port)
-                )
                 self._write()
-                self.ingress.refresh()
+                data.follow_revisions()
             except (TidegateError, OSError) as error:  # a full disk now may be free again later
                 self._progress(f"could not follow a change: {error}")
             time.sleep(0.05)
@@ -270,30 +211,14 @@ class Sandbox:
             pid=os.getpid(),
             create_time=psutil.Process().create_time(),
             since=self._since,
-            parts=[] if self._phase in ("Stopped", "Failed") else parts.rows(self),
+            parts=[] if self._phase in ("Stopped", "Failed") else self._parts(),
             environment=self.environment() if self._phase == "Ready" else {},
             message=str(failure or ""),
             exit_code=failure.exit_code if failure else 0,
         )
 
-    def _children(self) -> list[Child]:
-        children = (self.mlflow.child, self.prometheus.child, self.ingress.child)
-        return [child for child in children if child is not None]
-
-    def _scrape_envoy(self) -> str:
-        return self.ingress.admin("/stats/prometheus?filter=revision_duration")
-
-    def _revisions(self) -> list[RevisionLabels]:
-        specs = [pod.spec for pod in self.runtime.pods()]
-        return [
-            RevisionLabels(namespace=s.namespace, name=s.name, service=s.service) for s in specs
-        ]
-
-    def _pod_log(self, namespace: str, pod: str) -> str:
-        for found in self.runtime.pods():
-            if found.spec.namespace == namespace and pod.startswith(f"{found.spec.name}-"):
-                return found.log.read_text(errors="replace") if found.log.exists() else ""
-        return ""
+    def _parts(self) -> list[Part]:
+        return parts.rows(self.data_plane, api_url=self.api.url if self.api else None)
 
     def __enter__(self) -> "Sandbox":
         self.start()

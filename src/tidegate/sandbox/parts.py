@@ -1,42 +1,28 @@
 """The rows of `tidegate sandbox status`, as the supervisor knows them."""
 
 import os
-from collections.abc import Callable
-from typing import TYPE_CHECKING, TypedDict
 
 import psutil
 
-from tidegate.sandbox.process import Child, Spawner
+from tidegate.sandbox.data_plane import DataPlane
+from tidegate.sandbox.process import Child
 from tidegate.sandbox.state import Part
 from tidegate.sandbox.triton import Pod
 
-if TYPE_CHECKING:
-    from tidegate.sandbox.cluster import Sandbox
 
-
-class Common(TypedDict):
-    """What every infrastructure server is given."""
-
-    spawner: Spawner
-    sandbox_id: str
-    on_exit: Callable[[Child], None]
-
-
-def rows(sandbox: "Sandbox") -> list[Part]:
+def rows(data: DataPlane | None, *, api_url: str | None) -> list[Part]:
     """Every part, infrastructure first."""
-    api = sandbox.api
+    if data is None:
+        return []
+    envoy = {"ingress": data.ingress.port, "admin": data.ingress.admin_port}
     servers = [
-        _server("mlflow", sandbox.mlflow.child, {"http": sandbox.mlflow.port}),
-        _server("prometheus", sandbox.prometheus.child, {"http": sandbox.prometheus.port}),
-        _server(
-            "envoy",
-            sandbox.ingress.child,
-            {"ingress": sandbox.ingress.port, "admin": sandbox.ingress.admin_port},
-        ),
-        _inside("kubernetes-api", _port(api.url) if api else 0),
-        _inside("queue-proxy-metrics", sandbox.queue_proxy.port),
+        _server("mlflow", data.mlflow.child, {"http": data.mlflow.port}),
+        _server("prometheus", data.prometheus.child, {"http": data.prometheus.port}),
+        _server("envoy", data.ingress.child, envoy),
+        _inside("kubernetes-api", _port(api_url) if api_url else 0),
+        _inside("queue-proxy-metrics", data.queue_proxy.port),
     ]
-    return [*servers, *(_revision(pod) for pod in sandbox.runtime.pods())]
+    return [*servers, *(_revision(pod) for pod in data.runtime.pods())]
 
 
 def _server(name: str, child: Child | None, ports: dict[str, int]) -> Part:

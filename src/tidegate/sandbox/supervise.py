@@ -8,7 +8,8 @@ import time
 from pathlib import Path
 
 from tidegate.errors import TidegateError
-from tidegate.sandbox.cluster import Ports, Sandbox
+from tidegate.sandbox.cluster import Sandbox
+from tidegate.sandbox.data_plane import Ports
 
 
 def hold(sandbox: Sandbox) -> None:

@@ -1,0 +1,112 @@
+"""The real servers of a sandbox, wired together: who asks whom, and how all of them end."""
+
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TypedDict
+
+from tidegate.sandbox import prometheus
+from tidegate.sandbox.envoy import EnvoyIngress
+from tidegate.sandbox.mlflow_server import MlflowServer
+from tidegate.sandbox.process import Child, Spawner
+from tidegate.sandbox.prometheus import Prometheus
+from tidegate.sandbox.queue_proxy import Era, QueueProxyMetrics, RevisionLabels
+from tidegate.sandbox.state import StateDirectory
+from tidegate.sandbox.triton import TritonRuntime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ports:
+    """Ports that were asked for; None takes a free one."""
+
+    ingress: int | None = None
+    mlflow: int | None = None
+    prometheus: int | None = None
+    kubernetes: int | None = None
+
+
+class _Common(TypedDict):
+    spawner: Spawner
+    sandbox_id: str
+    on_exit: Callable[[Child], None]
+
+
+class DataPlane:
+    """MLflow, Prometheus, Envoy, the Tritons and the queue-proxy's metrics; made, not yet started."""
+
+    def __init__(
+        self,
+        directory: StateDirectory,
+        *,
+        sandbox_id: str,
+        ports: Ports,
+        era: Era,
+        on_exit: Callable[[Child], None],
+        on_change: Callable[[], None],
+    ) -> None:
+        root, logs = directory.root, directory.logs
+        self._spawner = spawner = Spawner()
+        common: _Common = {"spawner": spawner, "sandbox_id": sandbox_id, "on_exit": on_exit}
+        self.mlflow = MlflowServer(
+            root / "mlflow", port=ports.mlflow, log=logs / "mlflow.log", **common
+        )
+        self.prometheus = Prometheus(
+            root / "prometheus", port=ports.prometheus, log=logs / "prometheus.log", **common
+        )
+        self.runtime = TritonRuntime(
+            root, spawner=spawner, sandbox_id=sandbox_id, logs=logs, on_change=on_change
+        )
+        self.ingress = EnvoyIngress(
+            root / "envoy", endpoint=self.runtime.endpoint, port=ports.ingress,
+            log=logs / "envoy.log", **common,
+        )  # fmt: skip
+        self.queue_proxy = QueueProxyMetrics(
+            scrape=self._scrape_envoy, revisions=self._revisions, era=era
+        )
+
+    def starts(self) -> Mapping[str, Callable[[], None]]:
+        """What to call, at the same time, until each returns ready."""
+        self.mlflow.spawn()  # at once: it takes longest, and the rest starts meanwhile
+        self.queue_proxy.start()
+        return {
+            "mlflow": self.mlflow.start,
+            "prometheus": self.prometheus.start,
+            "envoy": self.ingress.start,
+        }
+
+    def follow_revisions(self) -> None:
+        """Point Prometheus and Envoy at the revisions that there are now."""
+        port = self.queue_proxy.port
+        self.prometheus.set_targets(
+            prometheus.targets_of(self.runtime.pods(), queue_proxy_port=port)
+        )
+        self.ingress.refresh()
+
+    def dead(self) -> list[str]:
+        """Servers of the infrastructure that ended by themselves."""
+        children = (self.mlflow.child, self.prometheus.child, self.ingress.child)
+        return [c.name for c in children if c and not c.is_alive and not c.stopping]
+
+    def pod_log(self, namespace: str, pod: str) -> str:
+        """What `kubectl logs` shows of a revision's pod."""
+        for found in self.runtime.pods():
+            if found.spec.namespace == namespace and pod.startswith(f"{found.spec.name}-"):
+                return found.log.read_text(errors="replace") if found.log.exists() else ""
+        return ""
+
+    def close(self) -> None:
+        """End all servers at once and wait until they are gone."""
+        servers = (self.runtime, self.ingress, self.prometheus, self.mlflow)
+        with ThreadPoolExecutor(len(servers)) as pool:
+            list(pool.map(lambda server: server.close(), servers))
+        self.queue_proxy.close()
+        self._spawner.close()
+
+    def _scrape_envoy(self) -> str:
+        return self.ingress.admin("/stats/prometheus?filter=revision_duration")
+
+    def _revisions(self) -> list[RevisionLabels]:
+        specs = [pod.spec for pod in self.runtime.pods()]
+        return [
+            RevisionLabels(namespace=s.namespace, name=s.name, service=s.service) for s in specs
+        ]
