@@ -300,6 +300,26 @@ def test_a_port_in_use_is_one_line_and_nothing_is_started(tmp_path: Path) -> Non
     assert processes_of(tmp_path) == []
 
 
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 300 kB, where this user may mount one."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", str(disk)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode != 0:
+        pytest.skip("needs the right to mount a tmpfs")
+    yield disk
+    subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_a_full_disk_is_one_line_and_nothing_is_left_running(small_disk: Path) -> None:
+    done = tidegate(small_disk / "state", "up")
+    assert done.returncode == 75
+    assert done.stderr.count("\n") == 1
+    assert "no space left on the disk" in done.stderr
+    assert processes_of(small_disk) == []
+
+
 def test_a_missing_system_package_is_one_line_that_says_what_to_install(tmp_path: Path) -> None:
     done = tidegate(tmp_path, "up", PATH=str(tmp_path))
     assert done.returncode == 2

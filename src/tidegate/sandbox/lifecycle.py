@@ -1,8 +1,10 @@
 """What the three commands do: start a supervisor and wait for it, end it, report on it."""
 
 import contextlib
+import errno
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -24,11 +26,12 @@ from tidegate.errors import (
 from tidegate.sandbox import table, triton_command
 from tidegate.sandbox.process import is_running, kill_marked, marked, tail
 from tidegate.sandbox.queue_proxy import Era
-from tidegate.sandbox.state import REMEDY, Holder, State, StateDirectory
+from tidegate.sandbox.state import REMEDY, Holder, State, StateDirectory, explanation
 
 Wanted = Mapping[str, int | None]
 _START_S = 180.0
 _HEARTBEAT_S = 4.0
+_FULL_BYTES = 64 * 1024
 
 
 def up(root: Path, *, ports: Wanted, era: str, foreground: bool) -> None:
@@ -201,6 +204,8 @@ def _ended(
         and state.message
     ):
         return _failure(state)
+    if shutil.disk_usage(directory.root).free < _FULL_BYTES:  # too full even for its last words
+        return explanation(OSError(errno.ENOSPC, "full"), directory.root)
     last = tail(directory.logs / "supervisor.log", 1)
     line = last[0].partition(" ")[2] if last else "no word"
     for kind in (UsageError, ConflictError, RejectedError):

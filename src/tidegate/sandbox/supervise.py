@@ -1,6 +1,7 @@
 """The process that holds a sandbox: started by `tidegate sandbox up`, ended by a signal."""
 
 import argparse
+import contextlib
 import signal
 import sys
 import threading
@@ -63,8 +64,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _log(line: str) -> None:
-    sys.stderr.write(f"{time.strftime('%H:%M:%S')} {line}\n")
-    sys.stderr.flush()
+    with contextlib.suppress(OSError):  # the log may be on the disk that is full
+        sys.stderr.write(f"{time.strftime('%H:%M:%S')} {line}\n")
+        sys.stderr.flush()
 
 
 if __name__ == "__main__":
