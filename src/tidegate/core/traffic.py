@@ -38,10 +38,12 @@ class Act:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wait:
-    """Look again soon. A suspicion that persists over several looks is a refusal."""
+    """Look again soon. A suspicion that persists over several looks is a refusal; `word` is what it means
+    when this wait never ends."""
 
     what: str
     suspicion: str = ""
+    word: Word = Word.INVALID
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +76,8 @@ def next_for_stage(seen: Observation | None, journal: Journal, waited_s: float) 
         return _foreign("the InferenceService was deleted or replaced")
     if (seen.storage_uri, seen.created) == (journal.uri_before, journal.created_before):
         return Act(kind=ActKind.STAGE, percent=0, why=f"stage {journal.storage_uri} at 0 %")
+    if seen.storage_uri == journal.uri_before:
+        return _foreign(f"revision {seen.created} was created by another change of the spec")
     if seen.storage_uri != journal.storage_uri:
         return _foreign(f"spec.predictor.model.storageUri was changed to {seen.storage_uri}")
     if seen.percent != 0:
@@ -121,7 +125,10 @@ def _coming_up(seen: Observation) -> Decision:
     why = f" ({said.reason})" if said and said.reason else ""
     ready = seen.ready == seen.created
     what = f"routes and replicas of {seen.created}" if ready else f"{seen.created} to load{why}"
-    return Wait(what=what, suspicion=suspicion_of(seen))
+    word = (
+        Word.INVALID if said and said.reason == "Unschedulable" else Word.FAIL
+    )  # capacity, not model
+    return Wait(what=what, suspicion=suspicion_of(seen), word=word)
 
 
 def _next_for_first(seen: Observation | None, journal: Journal, waited_s: float) -> Decision:

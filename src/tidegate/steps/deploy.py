@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from tidegate.core.claim import Claim, can_resume, claim, holder_refusal, mode_refusal
 from tidegate.core.journal import Journal, Phase
-from tidegate.core.traffic import Done, Refuse, next_for_stage
+from tidegate.core.traffic import RECONCILE_S, Done, Refuse, next_for_stage
 from tidegate.documents import Deployment, Published, Refusal, Result, Word
 from tidegate.errors import RejectedError, UnavailableError
 from tidegate.policy import Policy
@@ -137,7 +137,7 @@ def _journal(published: Published, policy: Policy, release_id: str, start: Claim
         name=policy.name,
         isvc_uid=start.uid,
         deadline_s=time.time() + ready + 300,
-        return_within_s=ready + policy.traffic.step_timeout_s,
+        return_within_s=RECONCILE_S + ready + 2 * policy.traffic.step_timeout_s,
         incumbent=start.incumbent,
         created_before=start.created_before,
         uri_before=start.uri_before,
@@ -148,13 +148,13 @@ def _journal(published: Published, policy: Policy, release_id: str, start: Claim
 def _brought_up(driver: Driver, policy: Policy) -> Refuse | None:
     """Drive the staging; None when the candidate is up, which the journal then names."""
     within = policy.serving.ready_timeout_s
-    known = frozenset(driver.service.warnings())
-    closed = driver.drive(next_for_stage, within_s=within, known_warnings=known)
+    driver.known_warnings = frozenset(driver.service.warnings())
+    closed = driver.drive(next_for_stage, within_s=within)
     if isinstance(closed, Refuse):
         return closed
     if not isinstance(closed, Done):
         reason = f"not ready after {within:g} s, still waiting for {closed.what}"
-        return Refuse(word=Word.FAIL, reason=reason)
+        return Refuse(word=closed.word, reason=reason)
     seen = _look(driver)
     changes = {"candidate_revision": seen.created, "isvc_uid": seen.uid}
     driver.save(driver.journal.model_copy(update=changes))

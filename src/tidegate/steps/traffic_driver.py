@@ -55,6 +55,7 @@ class Driver:
         journal = stored.journal
         self._kube, self._stored, self._step, self._policy = kube, stored, step, policy
         self.poll_s = poll_s
+        self.known_warnings: frozenset[str] | None = None  # set: Warning events since then are read
         self.service = InferenceServices(kube, journal.namespace, journal.name)
         self._lease = Lease(kube, journal.namespace, journal.name, holder or journal.release_id)
         self._said = (0.0, "")
@@ -86,8 +87,9 @@ class Driver:
         self.save(self.journal.model_copy(update={"steps": (*self.journal.steps, step)}))
 
     def end(self, outcome: Result, reason: str) -> None:
-        """Close the journal."""
+        """Close the journal, and free a Lease that a dead process of this release still holds."""
         self.save(self.journal.confirming(time.time()).ended(outcome, reason))
+        self._lease.release()
 
     # -- the loop
 
@@ -96,14 +98,13 @@ class Driver:
         decide: Decide,
         *,
         within_s: float,
-        known_warnings: frozenset[str] | None = None,
         heed_signals: bool = True,
     ) -> Done | Refuse | Wait:
         """Read, act, read again until it is done or refused; the last Wait when time runs out."""
         started, suspicions = time.monotonic(), 0
         while True:
             waited = time.monotonic() - started
-            decision = self._turn(decide, waited, known_warnings)
+            decision = self._turn(decide, waited)
             if isinstance(decision, Done | Refuse):
                 return self._closed(decision)
             suspicions = suspicions + 1 if isinstance(decision, Wait) and decision.suspicion else 0
@@ -115,12 +116,10 @@ class Driver:
                 stop_if_asked()
             self._pause(decision, waited)
 
-    def _turn(
-        self, decide: Decide, waited: float, known_warnings: frozenset[str] | None
-    ) -> Decision:
+    def _turn(self, decide: Decide, waited: float) -> Decision:
         """One look and at most one act. An API that is away, or a lost race, is waited for."""
         try:
-            seen = self.service.look(known_warnings=known_warnings)
+            seen = self.service.look(known_warnings=self.known_warnings)
             decision = decide(seen, self.journal, waited)
             if isinstance(decision, Act):
                 self.act(decision, seen)
@@ -218,7 +217,6 @@ def finishing_acts() -> Iterator[None]:
     """SIGTERM stops between two acts instead of within one; the guard undoes what is journalled."""
     import threading
 
-    _asked.clear()
     if threading.current_thread() is not threading.main_thread():
         yield  # only the main thread may set handlers; elsewhere nobody sends us signals
         return
@@ -227,6 +225,7 @@ def finishing_acts() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+        _asked.clear()
 
 
 def stop_if_asked() -> None:

@@ -1,14 +1,21 @@
 """promote: step by step, back at the first bad sign, the alias last."""
 
+import os
+import signal
 from dataclasses import dataclass
+from typing import Any
 
+import pytest
 from traffic_cluster import POLL_S, Cluster, policy, published, staged_at, uri
 
 from tidegate.documents import Deployment, Finding, Outcome, Result, Word
-from tidegate.errors import ConflictError
+from tidegate.errors import ConflictError, UnavailableError
 from tidegate.policy import Policy
+from tidegate.sandbox.interfaces import RevisionStatus
 from tidegate.steps.deploy import staged
+from tidegate.steps.guard import guarded
 from tidegate.steps.promote import Aliases, promoted
+from tidegate.steps.traffic_driver import finishing_acts
 
 
 @dataclass(frozen=True)
@@ -29,9 +36,7 @@ class Judge:
         self.words = words
         self.asked: list[int] = []
 
-    def __call__(
-        self, deployment: Deployment, policy: Policy, *, percent: int, since_s: float
-    ) -> Evidence:
+    def __call__(self, *given: object, percent: int, since_s: float) -> Evidence:
         self.asked.append(percent)
         return Evidence(self.words.get(f"at_{percent}", Word.PASS))
 
@@ -50,15 +55,24 @@ class Registry:
         self.champion = version
 
 
-def release(cluster: Cluster, version: int, judge: Judge, registry: Registry) -> Outcome:
-    chosen = policy()
-    deployment = staged_at(
-        staged(cluster.kube, published(version), chosen, f"r{version}", poll_s=POLL_S)
+def stage(cluster: Cluster, version: int) -> Deployment:
+    return staged_at(
+        staged(cluster.kube, published(version), policy(), f"r{version}", poll_s=POLL_S)
     )
+
+
+def promote_(
+    cluster: Cluster, deployment: Deployment, chosen: Policy, judge: Any, registry: Any = None
+) -> Outcome:
+    aliases = (registry or Registry()).aliases
     return promoted(
-        cluster.kube, deployment, chosen, judge=judge, aliases=registry.aliases,
+        cluster.kube, deployment, chosen, judge=judge, aliases=aliases,
         poll_s=POLL_S, judge_every_s=POLL_S,
     )  # fmt: skip
+
+
+def release(cluster: Cluster, version: int, judge: Any, registry: Registry) -> Outcome:
+    return promote_(cluster, stage(cluster, version), policy(), judge, registry)
 
 
 def test_a_good_candidate_gets_every_step_and_then_the_alias(cluster: Cluster) -> None:
@@ -69,3 +83,139 @@ def test_a_good_candidate_gets_every_step_and_then_the_alias(cluster: Cluster) -
     assert [step.percent for step in outcome.steps] == [10, 50, 100]
     assert cluster.serving == {uri(2)}
     assert registry.champion == "2"
+
+
+@pytest.mark.parametrize("percent", [10, 50, 100])
+def test_a_candidate_that_fails_a_live_gate_is_rolled_back_and_the_alias_stays(
+    cluster: Cluster, percent: int
+) -> None:
+    registry = Registry()
+    release(cluster, 1, Judge(), registry)
+    outcome = release(cluster, 2, Judge(**{f"at_{percent}": Word.FAIL}), registry)
+    assert outcome.result is Result.ROLLED_BACK
+    assert f"FAIL at {percent} %" in outcome.reason
+    assert outcome.steps[-1].word is Word.FAIL
+    assert cluster.serving == {uri(1)}
+    assert registry.champion == "1"
+
+
+@pytest.mark.parametrize("word", [Word.INCONCLUSIVE, Word.INVALID])
+def test_a_step_without_enough_evidence_bakes_to_its_limit_and_is_rolled_back(
+    cluster: Cluster, word: Word
+) -> None:
+    registry = Registry()
+    release(cluster, 1, Judge(), registry)
+    judge = Judge(at_50=word)
+    outcome = release(cluster, 2, judge, registry)
+    assert (outcome.result, outcome.steps[-1].word) == (Result.ROLLED_BACK, word)
+    assert judge.asked.count(50) > 3
+    assert 100 not in judge.asked
+    assert cluster.serving == {uri(1)}
+
+
+def test_a_candidate_that_dies_while_it_bakes_is_left_at_once(cluster: Cluster) -> None:
+    release(cluster, 1, Judge(), Registry())
+    dead = RevisionStatus(phase="Failed", reason="CrashLoop", message="signal 11", exit_code=139)
+
+    class Killer(Judge):
+        def __call__(self, *given: object, percent: int, since_s: float) -> Evidence:
+            cluster.runtime.fates[uri(2)] = dead
+            return Evidence(Word.INCONCLUSIVE)
+
+    outcome = release(cluster, 2, Killer(), Registry())
+    assert outcome.result is Result.ROLLED_BACK
+    assert "no longer ready" in outcome.reason
+    assert "signal 11" in outcome.reason
+    assert cluster.serving == {uri(1)}
+
+
+def test_a_lost_race_for_the_alias_is_told_and_the_traffic_stays(cluster: Cluster) -> None:
+    registry = Registry()
+    release(cluster, 1, Judge(), registry)
+
+    class Thief(Judge):
+        def __call__(self, *given: object, percent: int, since_s: float) -> Evidence:
+            registry.champion = "7"
+            return Evidence(Word.PASS)
+
+    outcome = release(cluster, 2, Thief(), registry)
+    assert outcome.result is Result.PROMOTED
+    assert "alias champion was not moved" in outcome.reason
+    assert (cluster.serving, registry.champion) == ({uri(2)}, "7")
+
+
+@pytest.mark.parametrize(
+    ("patch", "named"),
+    [
+        ({"model": {"storageUri": uri(9)}}, "storageUri was changed to s3://models/digits/9/"),
+        ({"canaryTrafficPercent": 0}, "canaryTrafficPercent was changed to 0"),
+        ({"timeout": 30}, "was created by another change"),
+    ],
+    ids=["another model", "GitOps reverts the percent", "another template"],
+)
+def test_a_foreign_edit_stops_the_release_and_is_named(
+    cluster: Cluster, patch: dict[str, Any], named: str
+) -> None:
+    release(cluster, 1, Judge(), Registry())
+
+    class Foreigner(Judge):
+        def __call__(self, *given: object, percent: int, since_s: float) -> Evidence:
+            if not self.asked:
+                cluster.service.patch({"spec": {"predictor": patch}})
+            self.asked.append(percent)
+            return Evidence(Word.INCONCLUSIVE)
+
+    with pytest.raises(ConflictError, match=named):
+        release(cluster, 2, Foreigner(), Registry())
+    assert cluster.journal.is_over
+    assert uri(2) not in cluster.serving
+
+
+def test_a_promotion_goes_on_where_the_last_run_of_it_stopped(cluster: Cluster) -> None:
+    release(cluster, 1, Judge(), Registry())
+    chosen, deployment = policy(), stage(cluster, 2)
+
+    class Stop(Judge):
+        def __call__(self, *given: object, percent: int, since_s: float) -> Evidence:
+            if percent == 50:
+                raise UnavailableError("stopped")
+            return Evidence(Word.PASS)
+
+    with pytest.raises(UnavailableError):
+        promote_(cluster, deployment, chosen, Stop())
+    judge = Judge()
+    outcome = promote_(cluster, deployment, chosen, judge)
+    assert outcome.result is Result.PROMOTED
+    assert 10 not in judge.asked
+
+
+def test_a_journal_of_another_release_is_not_promoted(cluster: Cluster) -> None:
+    release(cluster, 1, Judge(), Registry())
+    deployment = stage(cluster, 2).model_copy(update={"release_id": "other"})
+    with pytest.raises(ConflictError, match="held by r2"):
+        promote_(cluster, deployment, policy(), Judge())
+
+
+def test_sigterm_waits_for_the_act_and_leaves_what_guard_can_undo(cluster: Cluster) -> None:
+    release(cluster, 1, Judge(), Registry())
+    deployment = stage(cluster, 2)
+
+    class Terminator(Judge):
+        def __call__(self, *given: object, percent: int, since_s: float) -> Evidence:
+            os.kill(os.getpid(), signal.SIGTERM)
+            return Evidence(Word.PASS)
+
+    with finishing_acts(), pytest.raises(UnavailableError, match="SIGTERM"):
+        promote_(cluster, deployment, policy(), Terminator())
+    assert cluster.traffic[deployment.candidate_revision] == 10
+    journal = guarded(cluster.kube, "r2", "", poll_s=POLL_S)
+    assert journal
+    assert journal.outcome is Result.DIED
+    assert cluster.serving == {uri(1)}
+
+
+def test_a_first_release_is_confirmed_without_steps(cluster: Cluster) -> None:
+    judge = Judge()
+    outcome = release(cluster, 1, judge, Registry())
+    assert (outcome.result, judge.asked) == (Result.PROMOTED, [])
+    assert [(s.percent, s.word) for s in outcome.steps] == [(100, Word.PASS)]

@@ -1,0 +1,175 @@
+"""deploy: up at 0 % and proven, or refused with production as it was."""
+
+import time
+from typing import Any
+
+import pytest
+from traffic_cluster import NAME, POLL_S, Cluster, policy, published, staged_at, uri
+
+from tidegate.adapters.release_lock import load_journal, save_journal
+from tidegate.core.journal import ActKind
+from tidegate.documents import Deployment, Refusal, Result, Word
+from tidegate.sandbox.interfaces import RevisionStatus
+from tidegate.steps.deploy import staged
+
+TRITON_SAID = "failed to load 'digits' version 2: Invalid argument: unexpected dims"
+
+
+def stage(
+    cluster: Cluster, version: int, release_id: str = "", **changes: Any
+) -> Deployment | Refusal:
+    release_id = release_id or f"r{version}"
+    chosen = policy(**changes)
+    return staged(cluster.kube, published(version), chosen, release_id, poll_s=POLL_S)
+
+
+@pytest.fixture
+def serving_1(cluster: Cluster) -> Cluster:
+    staged_at(stage(cluster, 1))
+    end(cluster)
+    return cluster
+
+
+def end(cluster: Cluster, result: Result = Result.PROMOTED) -> None:
+    stored = load_journal(cluster.kube, "default", NAME)
+    assert stored
+    save_journal(cluster.kube, stored.journal.ended(result, "as the test wants it"), stored)
+
+
+def refused(result: Deployment | Refusal, word: Word, reason: str) -> Refusal:
+    assert isinstance(result, Refusal), result
+    assert (result.word, result.step) == (word, "deploy")
+    assert reason in result.reason
+    return result
+
+
+def test_a_candidate_is_staged_at_zero_with_hosts_of_its_own(serving_1: Cluster) -> None:
+    deployment = staged_at(stage(serving_1, 2))
+    assert deployment.candidate_host == "latest-digits-predictor.default.example.com"
+    assert deployment.incumbent_host == "prev-digits-predictor.default.example.com"
+    assert deployment.production_host == "digits.default.example.com"
+    assert deployment.incumbent
+    assert (deployment.incumbent.storage_uri, deployment.incumbent.version) == (uri(1), "1")
+    assert serving_1.serving == {uri(1)}
+    assert [a.kind for a in serving_1.journal.acts if a.confirmed_s] == [ActKind.STAGE]
+
+
+def test_production_never_reaches_the_candidate_while_it_is_staged(serving_1: Cluster) -> None:
+    before = next(iter(serving_1.traffic))
+    staged_at(stage(serving_1, 2))
+    assert all(set(shares) == {before} for shares in serving_1.ingress.seen)
+
+
+def test_a_second_run_of_the_same_deploy_finds_it_done(serving_1: Cluster) -> None:
+    first = staged_at(stage(serving_1, 2))
+    assert staged_at(stage(serving_1, 2)) == first
+    assert len(serving_1.journal.acts) == 1
+
+
+def test_a_candidate_that_does_not_load_is_taken_back_with_tritons_words(
+    serving_1: Cluster,
+) -> None:
+    serving_1.runtime.fates[uri(2)] = RevisionStatus(
+        phase="Failed", reason="ModelLoadFailed", message=TRITON_SAID, exit_code=1
+    )
+    started = time.monotonic()
+    result = stage(serving_1, 2, serving={"ready_timeout_s": 300})
+    refused(result, Word.FAIL, TRITON_SAID)
+    assert time.monotonic() - started < 10
+    assert serving_1.serving == {uri(1)}
+    assert serving_1.journal.outcome is Result.ROLLED_BACK
+    seen = serving_1.service.look()
+    assert seen
+    assert seen.storage_uri == uri(1)
+
+
+def test_after_a_failed_release_the_next_one_works(serving_1: Cluster) -> None:
+    fate = RevisionStatus(phase="Failed", reason="ModelLoadFailed", message="no", exit_code=1)
+    serving_1.runtime.fates[uri(2)] = fate
+    refused(stage(serving_1, 2), Word.FAIL, "no")
+    deployment = staged_at(stage(serving_1, 3))
+    assert deployment.incumbent
+    assert deployment.incumbent.storage_uri == uri(1)
+    assert serving_1.serving == {uri(1)}
+
+
+def test_a_candidate_that_never_gets_ready_is_refused_at_the_timeout(serving_1: Cluster) -> None:
+    serving_1.runtime.fates[uri(2)] = RevisionStatus(phase="Loading")
+    result = stage(serving_1, 2, serving={"ready_timeout_s": 1})
+    refused(result, Word.FAIL, "not ready after 1 s")
+    assert serving_1.serving == {uri(1)}
+
+
+def test_another_version_behind_the_candidates_host_is_refused(serving_1: Cluster) -> None:
+    serving_1.answers[uri(2)] = "1"
+    refused(stage(serving_1, 2), Word.INVALID, "is answered by version 1, not 2")
+    assert serving_1.serving == {uri(1)}
+
+
+def test_a_second_release_is_refused_and_names_the_holder(serving_1: Cluster) -> None:
+    first = staged_at(stage(serving_1, 2))
+    refused(
+        stage(serving_1, 3), Word.INVALID, "release r2 of digits version 2 holds default/digits"
+    )
+    assert serving_1.journal.release_id == "r2"
+    assert serving_1.journal.candidate_revision == first.candidate_revision
+
+
+def test_a_release_past_its_deadline_is_undone_before_the_next_one(serving_1: Cluster) -> None:
+    staged_at(stage(serving_1, 2))
+    stored = load_journal(serving_1.kube, "default", NAME)
+    assert stored
+    late = stored.journal.model_copy(update={"deadline_s": time.time() - 1})
+    save_journal(serving_1.kube, late, stored)
+    deployment = staged_at(stage(serving_1, 3))
+    assert deployment.incumbent
+    assert deployment.incumbent.storage_uri == uri(1)
+
+
+def test_an_ended_release_is_not_started_again(serving_1: Cluster) -> None:
+    refused(stage(serving_1, 2, "r1"), Word.INVALID, "release r1 has ended")
+
+
+def test_the_version_in_production_is_unchanged(serving_1: Cluster) -> None:
+    refused(stage(serving_1, 1, "again"), Word.UNCHANGED, "already serves s3://models/digits/1/")
+    assert serving_1.journal.release_id == "r1"
+
+
+def test_a_first_release_needs_the_policys_leave(cluster: Cluster) -> None:
+    refused(stage(cluster, 1, initial="refuse"), Word.INVALID, "write initial: allow")
+    assert cluster.service.look() is None
+    assert load_journal(cluster.kube, "default", NAME) is None
+
+
+def test_a_first_release_is_live_at_once(cluster: Cluster) -> None:
+    deployment = staged_at(stage(cluster, 1))
+    assert deployment.initial
+    assert deployment.incumbent is None
+    assert cluster.serving == {uri(1)}
+
+
+def test_a_first_release_that_does_not_load_leaves_nothing(cluster: Cluster) -> None:
+    fate = RevisionStatus(phase="Failed", reason="ModelLoadFailed", message="no", exit_code=1)
+    cluster.runtime.fates[uri(1)] = fate
+    result = refused(stage(cluster, 1), Word.FAIL, "no")
+    assert "before this release nothing served" in result.reason
+    assert cluster.service.look() is None
+
+
+def test_a_foreign_uri_scheme_is_refused_by_kserves_event_and_taken_back(
+    serving_1: Cluster,
+) -> None:
+    bad = published(2).model_copy(update={"storage_uri": "gopher://models/2/"})
+    result = staged(serving_1.kube, bad, policy(), "r2", poll_s=POLL_S)
+    refused(result, Word.FAIL, "KServe refused the spec")
+    assert serving_1.serving == {uri(1)}
+
+
+def test_standard_mode_is_refused_with_the_reason(cluster: Cluster) -> None:
+    mode = {"mode": "Standard", "ready_timeout_s": 5}
+    refused(stage(cluster, 1, serving=mode), Word.INVALID, "ignores canaryTrafficPercent")
+
+
+def test_a_policy_that_contradicts_the_recorded_mode_is_refused(serving_1: Cluster) -> None:
+    mode = {"mode": "Standard", "ready_timeout_s": 5}
+    refused(stage(serving_1, 2, serving=mode), Word.INVALID, "serving.mode is Standard, but digits")

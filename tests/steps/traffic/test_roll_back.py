@@ -1,0 +1,278 @@
+"""roll-back, guard and sweep: after any death production ends on what served before."""
+
+import contextlib
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from test_promote import Evidence, Judge, promote_, release, stage
+from test_promote import Registry as Champion
+from traffic_cluster import NAME, POLL_S, Cluster, policy, published, uri, verdict
+
+from tidegate.adapters.files import read, write
+from tidegate.adapters.kubernetes import Kubernetes, find_journal, read_journal
+from tidegate.adapters.release_lock import load_journal, save_journal
+from tidegate.documents import Outcome, Refusal, Result, Word
+from tidegate.errors import RollbackFailedError
+from tidegate.sandbox.interfaces import RevisionStatus
+from tidegate.steps.guard import guard, guarded
+from tidegate.steps.roll_back import returned, roll_back
+from tidegate.steps.sweep import swept
+
+
+class Crash(BaseException):
+    """The process is gone."""
+
+
+class Dying(Kubernetes):
+    """Dies after its n-th write; for the cluster that is the same as before the next one."""
+
+    def __init__(self, kube: Kubernetes, lives_for: int) -> None:
+        super().__init__(kube._client, retry_s=2)
+        self.left = lives_for
+
+    def once(
+        self, method: str, path: str, body: dict[str, Any] | None, query: Mapping[str, str] | None
+    ) -> dict[str, Any]:
+        if method != "GET":
+            if self.left == 0:
+                raise Crash(f"before {method} {path}")
+            self.left -= 1
+        return super().once(method, path, body, query)
+
+
+def whole_release(cluster: Cluster, kube: Kubernetes) -> None:
+    alive, cluster.kube = cluster.kube, kube
+    try:
+        promote_(cluster, stage(cluster, 2), policy(), Judge())
+    finally:
+        cluster.kube = alive
+
+
+WRITES = 31  # of a release in three steps: per act the Lease twice, the journal, the object
+
+
+@pytest.mark.parametrize("lives_for", range(WRITES))
+def test_after_a_death_at_any_write_guard_returns_the_traffic(
+    cluster: Cluster, lives_for: int
+) -> None:
+    release(cluster, 1, Judge(), Champion())
+    with pytest.raises(Crash):
+        whole_release(cluster, Dying(cluster.kube, lives_for))
+    journal = guarded(cluster.kube, "r2", "", poll_s=POLL_S)
+    if journal is None:
+        assert lives_for == 0
+        assert cluster.serving == {uri(1)}
+        return
+    assert journal.is_over
+    wanted = {uri(2)} if journal.outcome is Result.PROMOTED else {uri(1)}
+    assert cluster.serving == wanted
+    seen = cluster.service.look()
+    assert seen
+    assert {seen.storage_uri} == wanted
+    deployment, at_once = stage(cluster, 3), policy(traffic={"steps": [100], "bake_s": 0.01})
+    assert promote_(cluster, deployment, at_once, Judge()).result is Result.PROMOTED
+
+
+@pytest.mark.parametrize("percent", [10, 100])
+@pytest.mark.parametrize("lives_for", [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10])
+def test_after_a_death_in_the_middle_of_a_roll_back_guard_finishes_it(
+    cluster: Cluster, percent: int, lives_for: int
+) -> None:
+    release(cluster, 1, Judge(), Champion())
+    deployment, alive = stage(cluster, 2), cluster.kube
+
+    class Fatal(Judge):
+        def __call__(self, *given: object, percent: int, since_s: float) -> Evidence:
+            evidence = super().__call__(*given, percent=percent, since_s=since_s)
+            if evidence.word is Word.FAIL:
+                dying.left = lives_for
+            return evidence
+
+    dying = cluster.kube = Dying(alive, 1000)
+    with contextlib.suppress(Crash):
+        promote_(cluster, deployment, policy(), Fatal(**{f"at_{percent}": Word.FAIL}))
+    cluster.kube = alive
+    journal = guarded(alive, "r2", "", poll_s=POLL_S)
+    assert journal
+    assert journal.is_over
+    assert cluster.serving == {uri(1)}
+
+
+def test_the_parametrised_writes_reach_the_end_of_a_release(cluster: Cluster) -> None:
+    release(cluster, 1, Judge(), Champion())
+    dying = Dying(cluster.kube, 1000)
+    whole_release(cluster, dying)
+    assert 1000 - dying.left == WRITES
+
+
+def test_a_second_roll_back_changes_nothing(cluster: Cluster) -> None:
+    release(cluster, 1, Judge(), Champion())
+    deployment = stage(cluster, 2)
+    bad = verdict(deployment, "r2", Word.FAIL)
+    first = returned(cluster.kube, bad, policy(), "r2", poll_s=POLL_S)
+    assert first.result is Result.ROLLED_BACK
+    assert cluster.serving == {uri(1)}
+    version = cluster.api.store.version
+    assert returned(cluster.kube, bad, policy(), "r2", poll_s=POLL_S) == first
+    assert cluster.api.store.version == version
+
+
+def test_a_promoted_release_is_not_rolled_back(cluster: Cluster) -> None:
+    release(cluster, 1, Judge(), Champion())
+    release(cluster, 2, Judge(), Champion())
+    good = verdict(published(2), "r2")
+    outcome = returned(cluster.kube, good, policy(), "r2", poll_s=POLL_S)
+    assert outcome.result is Result.PROMOTED
+    assert cluster.serving == {uri(2)}
+
+
+def test_production_stays_on_the_incumbent_or_its_likeness_all_through_a_roll_back(
+    cluster: Cluster,
+) -> None:
+    release(cluster, 1, Judge(), Champion())
+    deployment = stage(cluster, 2)
+    cluster.ingress.seen.clear()
+    returned(cluster.kube, verdict(deployment, "r2", Word.FAIL), policy(), "r2", poll_s=POLL_S)
+    reached = {name for shares in cluster.ingress.seen for name in shares}
+    assert {cluster.runtime.specs[name].storage_uri for name in reached} == {uri(1)}
+
+
+def test_a_first_release_that_fails_its_gate_is_deleted(cluster: Cluster) -> None:
+    deployment = stage(cluster, 1)
+    outcome = returned(
+        cluster.kube, verdict(deployment, "r1", Word.FAIL), policy(), "r1", poll_s=POLL_S
+    )
+    assert outcome.result is Result.ROLLED_BACK
+    assert "before this release nothing served" in outcome.reason
+    assert cluster.service.look() is None
+
+
+def test_a_return_that_cannot_be_seen_is_exit_6_with_the_manual_command(cluster: Cluster) -> None:
+    release(cluster, 1, Judge(), Champion())
+    deployment = stage(cluster, 2)
+    cluster.service.patch({"spec": {"predictor": {"canaryTrafficPercent": 50}}})
+    cluster.wait(lambda: len(cluster.traffic) == 2)
+    dead = RevisionStatus(phase="Failed", reason="CrashLoop", message="dead", exit_code=1)
+    cluster.runtime.fates |= {uri(1): dead, uri(2): dead}
+    cluster.wait(lambda: _is_dead(cluster, deployment.candidate_revision))
+    bad = verdict(deployment, "r2", Word.FAIL)
+    with pytest.raises(
+        RollbackFailedError, match="kubectl -n default patch inferenceservice digits"
+    ):
+        returned(cluster.kube, bad, policy(), "r2", poll_s=POLL_S)
+    assert not cluster.journal.is_over
+
+
+def _is_dead(cluster: Cluster, revision: str) -> bool:
+    seen = cluster.service.look()
+    return seen is not None and not seen.is_healthy(revision)
+
+
+# -- the steps themselves
+
+
+def documents(tmp_path: Path, about: Any, release_id: str, word: Word) -> tuple[Path, Path, Path]:
+    given, chosen, out = (tmp_path / name for name in ("verdict.json", "policy.json", "out.json"))
+    write(given, about if isinstance(about, Refusal) else verdict(about, release_id, word))
+    write(chosen, policy())
+    return given, chosen, out
+
+
+def test_the_step_writes_what_it_returned(cluster: Cluster, tmp_path: Path) -> None:
+    release(cluster, 1, Judge(), Champion())
+    given, chosen, out = documents(tmp_path, stage(cluster, 2), "r2", Word.FAIL)
+    ended = roll_back(given, chosen, "r2", out)
+    outcome = read(out, Outcome)
+    assert (ended.outcome, ended.reason) == ("ROLLED_BACK", outcome.reason)
+    assert {cluster.runtime.specs[name].storage_uri for name in outcome.traffic} == {uri(1)}
+
+
+@pytest.mark.parametrize(
+    ("step", "word", "result"),
+    [
+        ("optimize", Word.FAIL, "REJECTED"),
+        ("deploy", Word.INVALID, "REJECTED"),
+        ("deploy", Word.UNCHANGED, "UNCHANGED"),
+    ],
+)
+def test_what_was_never_staged_is_rejected_without_a_write(
+    cluster: Cluster, tmp_path: Path, step: str, word: Word, result: str
+) -> None:
+    refusal = Refusal(subject=published(2).subject, step=step, word=word, reason="parity")
+    given, chosen, out = documents(tmp_path, refusal, "r2", word)
+    version = cluster.api.store.version
+    assert roll_back(given, chosen, "r2", out).outcome == result
+    assert cluster.api.store.version == version
+
+
+def test_a_refusal_before_the_cluster_needs_no_cluster(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
+    refusal = Refusal(subject=published(2).subject, step="optimize", word=Word.FAIL, reason="no")
+    given, chosen, out = documents(tmp_path, refusal, "r2", Word.FAIL)
+    assert roll_back(given, chosen, "r2", out).outcome == "REJECTED"
+
+
+def test_guard_is_green_when_there_is_nothing_to_do(cluster: Cluster, tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    ended = guard("unknown", page)
+    assert (ended.outcome, ended.reason) == ("", "release unknown left nothing in the cluster")
+    assert "Nothing to undo" in page.read_text()
+
+
+def test_guard_writes_a_page_of_what_it_undid(cluster: Cluster, tmp_path: Path) -> None:
+    release(cluster, 1, Judge(), Champion())
+    stage(cluster, 2)
+    page = tmp_path / "page.html"
+    ended = guard("r2", page)
+    assert ended.outcome == "DIED"
+    assert "STAGE" in page.read_text()
+    assert cluster.serving == {uri(1)}
+
+
+def test_sweep_ends_only_what_is_past_its_deadline(cluster: Cluster) -> None:
+    release(cluster, 1, Judge(), Champion())
+    stage(cluster, 2)
+    assert swept(cluster.kube, "", now_s=time.time(), poll_s=POLL_S) == 0
+    assert swept(cluster.kube, "", now_s=time.time() + 1e6, poll_s=POLL_S) == 1
+    assert (cluster.journal.outcome, cluster.serving) == (Result.DIED, {uri(1)})
+
+
+def test_a_write_that_lost_its_race_is_decided_anew(cluster: Cluster) -> None:
+    release(cluster, 1, Judge(), Champion())
+    alive = cluster.kube
+
+    class Racing(Kubernetes):
+        races = 3
+
+        def once(
+            self, method: str, path: str, body: Any, query: Mapping[str, str] | None
+        ) -> dict[str, Any]:
+            if method == "PATCH" and self.races:
+                self.races -= 1
+                note = {"kubectl.kubernetes.io/last-applied-configuration": f"{self.races}"}
+                alive.request("PATCH", path, {"metadata": {"annotations": note}})
+            return super().once(method, path, body, query)
+
+    cluster.kube = Racing(alive._client, retry_s=2)
+    assert release(cluster, 2, Judge(), Champion()).result is Result.PROMOTED
+
+
+def test_the_report_finds_the_journal_by_name_and_by_release(cluster: Cluster) -> None:
+    release(cluster, 1, Judge(), Champion())
+    assert read_journal("default", NAME) == find_journal("r1") == cluster.journal
+    assert read_journal("default", "unknown") is None
+    assert find_journal("unknown", "default") is None
+
+
+def test_a_journal_that_somebody_else_wrote_is_not_overwritten(cluster: Cluster) -> None:
+    release(cluster, 1, Judge(), Champion())
+    stored = load_journal(cluster.kube, "default", NAME)
+    assert stored
+    save_journal(cluster.kube, stored.journal.ended(Result.DIED, "first"), stored)
+    with pytest.raises(Exception, match="somebody else wrote it"):
+        save_journal(cluster.kube, stored.journal.ended(Result.DIED, "second"), stored)
