@@ -46,7 +46,7 @@ def load(tree: Path, model: MlModel, path: str) -> Golden:
 def read(path: Path, *, what: str) -> Golden:
     """Read an .npz of `input.<name>` and `output.<name>`; object arrays would be pickles."""
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             arrays = {str(name): np.asarray(file[name]) for name in file.files}
     except (ValueError, OSError, zipfile.BadZipFile, AttributeError, EOFError) as error:
         raise DocumentError(

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from tidegate.adapters.mlflow_http import MlflowHttp, NotFoundError
+from tidegate.adapters.mlflow_http import BusyError, MlflowHttp, NotFoundError
 from tidegate.adapters.trees import disk_errors
 from tidegate.errors import RejectedError, TidegateError, UnavailableError, UsageError
 
@@ -98,20 +98,19 @@ class Artifacts:
                         told = time.monotonic()
                         self.say(f"{path}: {done / 1e6:.0f} of {size / 1e6:.0f} MB")
         if size and done != size:
-            raise UnavailableError(
-                f"{uri}/{path}: {done} of {size} bytes arrived; try the download again"
-            )
+            raise BusyError(f"{uri}/{path}: {done} of {size} bytes arrived; try the download again")
 
     def _sdk_download(self, uri: str, target: Path) -> None:
         self.say(f"downloading {uri} with the MLflow SDK")
         beside = target.parent / f"{target.name}.sdk"
         try:
             root = _sdk().artifacts.download_artifacts(artifact_uri=uri, dst_path=_made(beside))
+            with disk_errors(target):
+                for entry in list(Path(root).iterdir()):
+                    entry.replace(target / entry.name)
         except Exception as error:  # the SDK passes on whatever the storage's client raises
             raise _unavailable(uri, error) from error
-        with disk_errors(target):
-            for entry in list(Path(root).iterdir()):
-                entry.replace(target / entry.name)
+        finally:
             shutil.rmtree(beside, ignore_errors=True)
 
     def _sdk_text(self, uri: str, path: str) -> str:

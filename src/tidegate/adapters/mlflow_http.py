@@ -30,6 +30,10 @@ DEADLINE_S = 10.0  # longer outages are the orchestrator's retry (exit code 75)
 _TRY_AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
+class BusyError(UnavailableError):
+    """The server may answer the same call in a moment."""
+
+
 class NotFoundError(RejectedError):
     """The server knows no such thing; callers say which things it does know."""
 
@@ -63,7 +67,7 @@ class MlflowHttp:
     def retried(self, once: Callable[[], T]) -> T:
         """Repeat what can be repeated until the deadline."""
         retrying = Retrying(
-            retry=retry_if_exception_type((httpx.TransportError, UnavailableError)),
+            retry=retry_if_exception_type((httpx.TransportError, BusyError)),
             stop=stop_after_delay(self.deadline_s),
             wait=wait_random_exponential(multiplier=0.2, max=3),
             before_sleep=self._tell,
@@ -84,7 +88,7 @@ class MlflowHttp:
         response.read()
         message = _message(response)
         if response.status_code in _TRY_AGAIN:
-            raise UnavailableError(
+            raise BusyError(
                 f"MLflow at {self.url} answered {response.status_code} ({message}); try again later"
             )
         if response.status_code in (401, 403):

@@ -56,24 +56,30 @@ class SklearnModel:
     def to_onnx(self, *, name: str, features: int, opset: int) -> Any:
         """The graph with one FP32 input; labels and probabilities as plain tensors."""
         try:
-            from skl2onnx import to_onnx
             from skl2onnx.common.data_types import FloatTensorType
         except ImportError as error:
             raise _missing("skl2onnx") from error
-        options = {id(self.estimator): {"zipmap": False}} if self.labels else None
+        inputs = [(name, FloatTensorType([None, features]))]
         try:
-            model = to_onnx(
-                self.estimator,
-                initial_types=[(name, FloatTensorType([None, features]))],
-                options=options,
-                target_opset=opset,
-            )
+            return _converted(self.estimator, inputs, opset, zipmap_known=bool(self.labels))
         except Exception as error:  # skl2onnx raises a class of its own for each reason
             raise RejectedError(
                 f"{self.what} cannot be converted to ONNX opset {opset}: {error}; "
                 "use an estimator that skl2onnx supports"
             ) from error
-        return model
+
+
+def _converted(estimator: Any, inputs: list[Any], opset: int, *, zipmap_known: bool) -> Any:
+    """Probabilities as a tensor, not a map per row; a few classifiers never had the map."""
+    from skl2onnx import to_onnx
+
+    options = {id(estimator): {"zipmap": False}} if zipmap_known else None
+    try:
+        return to_onnx(estimator, initial_types=inputs, options=options, target_opset=opset)
+    except NameError as error:
+        if "zipmap" not in str(error):
+            raise
+        return _converted(estimator, inputs, opset, zipmap_known=False)
 
 
 def load(tree: Path, flavor: dict[str, Any], *, what: str, allow_pickle: bool) -> SklearnModel:

@@ -13,7 +13,7 @@ from tidegate.errors import DocumentError, UnavailableError
 
 _CHUNK = 1 << 20
 _FULL = (errno.ENOSPC, errno.EDQUOT)
-_READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
+_NO_FOLDER = (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST)
 
 
 def file_digest(path: Path) -> str:
@@ -62,9 +62,9 @@ def disk_errors(target: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in (*_FULL, *_READ_ONLY):
+        if error.errno not in (*_FULL, *_NO_FOLDER):
             raise
-        remedy = "free space" if error.errno in _FULL else "make it writable"
+        remedy = "free space" if error.errno in _FULL else "make it a writable folder"
         raise UnavailableError(
             f"cannot write {target}: {error.strerror or error}; {remedy} or choose another folder"
         ) from error

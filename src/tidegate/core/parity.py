@@ -115,9 +115,9 @@ def _numbers(
 ) -> OutputParity:
     a, b = measured.astype(np.float64), reference.astype(np.float64)
     finite = np.isfinite(a) & np.isfinite(b)
-    distance = np.abs(np.where(finite, a, 0.0) - np.where(finite, b, 0.0))
-    scale = np.abs(np.where(finite, b, 0.0))
     with np.errstate(over="ignore"):
+        distance = np.abs(np.where(finite, a, 0.0) - np.where(finite, b, 0.0))
+        scale = np.abs(np.where(finite, b, 0.0))
         near = finite & (distance <= tolerance.atol + tolerance.rtol * scale)
     cosine = _cosine(a[finite], b[finite])
     broken = int((~finite).sum())
