@@ -1,0 +1,143 @@
+"""resolve and fetch against a real MLflow server, on to publish; and what bad input gets."""
+
+import base64
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tidegate.adapters import mlflow_http
+from tidegate.errors import ConflictError, DocumentError, RejectedError, UnavailableError
+
+pytestmark = pytest.mark.real
+
+
+@pytest.mark.usefixtures("registry")
+def test_a_registered_model_becomes_a_published_repository(release: Any) -> None:
+    resolved = release.resolve()
+    assert resolved == {
+        "verdict": "PASS", "model": "digits", "version": "1", "name": "digits", "namespace": "default",
+    }  # fmt: skip
+    words = [release.run(s)["verdict"] for s in ("fetch", "optimize", "configure", "publish")]
+    assert words == ["PASS"] * 4
+    published = release.document("published")
+    assert published["subject"] == release.document("candidate")["subject"]
+    assert Path(published["storage_uri"].removeprefix("file://")).is_dir()
+
+
+@pytest.mark.usefixtures("registry")
+def test_the_effective_policy_is_written_with_the_runs_own_parameters(release: Any) -> None:
+    release.resolve(model_uri="models:/digits/2", namespace="prod")
+    policy = release.document("policy_document")
+    assert (policy["model"]["uri"], policy["namespace"]) == ("models:/digits/2", "prod")
+    assert release.document("candidate")["subject"]["version"] == "2"
+
+
+@pytest.mark.usefixtures("registry")
+def test_a_policy_comes_encoded(release: Any) -> None:
+    text = base64.b64encode(json.dumps(release.policy).encode()).decode()
+    assert release.resolve(policy=f"base64:{text}")["version"] == "1"
+
+
+@pytest.mark.usefixtures("registry")
+def test_a_policy_stored_with_the_model_is_found_or_named(release: Any) -> None:
+    with pytest.raises(RejectedError, match="digits version 1 has no artifact release/policy"):
+        release.resolve(policy="model:release/policy.yaml", model_uri="models:/digits/1")
+
+
+@pytest.mark.usefixtures("registry")
+@pytest.mark.parametrize(
+    ("uri", "kind", "message"),
+    [
+        ("models:/absent@champion", RejectedError, "has no registered model 'absent'"),
+        (
+            "models:/digits@nope",
+            RejectedError,
+            "has no alias 'nope'; it has .*champion -> version 1",
+        ),
+        ("models:/digits/4", UnavailableError, "is PENDING_REGISTRATION"),
+        ("digits:latest", DocumentError, "model.uri = 'digits:latest': write models:/name@alias"),
+    ],
+)
+def test_a_model_that_cannot_be_released_leaves_nothing_written(
+    release: Any, uri: str, kind: type[Exception], message: str
+) -> None:
+    with pytest.raises(kind, match=message):
+        release.resolve(model_uri=uri)
+    assert not release.path("candidate").exists()
+
+
+def test_an_unreachable_mlflow_is_said_with_its_address(
+    release: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    monkeypatch.setattr(mlflow_http, "DEADLINE_S", 0.3)
+    with pytest.raises(UnavailableError, match=r"MLflow at http://127\.0\.0\.1:9 does not answer"):
+        release.resolve()
+
+
+def test_a_wrong_policy_costs_no_request(release: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    release.policy["optimize"] = {"target": "tensorrt"}
+    with pytest.raises(DocumentError, match="is not built yet; write onnxruntime"):
+        release.resolve()
+    release.policy["trafic"] = {}
+    with pytest.raises(DocumentError, match="trafic: no such field; remove it or correct"):
+        release.resolve()
+
+
+@pytest.mark.usefixtures("registry")
+def test_a_pickle_is_refused_unless_the_policy_allows_it(release: Any) -> None:
+    release.resolve(model_uri="models:/digits@pickled")
+    result = release.run("fetch")
+    assert result["verdict"] == "FAIL"
+    refusal = release.document("fetched")
+    assert refusal["kind"] == "Refusal"
+    assert "holds a pickle (model.pkl), which runs code when loaded" in refusal["reason"]
+    assert list(release.path("model_tree").iterdir()) == []
+    release.policy["model"]["allow_pickle"] = True
+    assert release.run("fetch")["verdict"] == "PASS"
+
+
+@pytest.mark.usefixtures("registry")
+def test_fetch_lists_every_file_with_its_digest(release: Any) -> None:
+    release.resolve()
+    first = release.run("fetch")
+    document = release.document("fetched")
+    assert {"MLmodel", "model.skops", "golden.npz"} <= {f["path"] for f in document["files"]}
+    assert first["tree_digest"] == document["tree_digest"]
+    assert release.run("fetch") == first
+
+
+@pytest.mark.usefixtures("registry")
+def test_files_that_changed_since_resolve_are_a_conflict(release: Any) -> None:
+    release.resolve()
+    document = release.document("candidate")
+    document["subject"]["digest"] = f"sha256:{'f' * 64}"
+    release.path("candidate").write_text(json.dumps(document))
+    with pytest.raises(ConflictError, match="its files were changed: register a new version"):
+        release.run("fetch")
+    assert not release.path("model_tree").exists()
+
+
+@pytest.fixture
+def full_disk(tmp_path: Path) -> Iterator[Path]:
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", str(folder)]
+    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True).returncode != 0:
+        pytest.skip("mounting needs root")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+@pytest.mark.usefixtures("registry")
+def test_a_full_disk_is_said_and_leaves_nothing_half_fetched(release: Any, full_disk: Path) -> None:
+    release.resolve()
+    with pytest.raises(UnavailableError, match="No space left on device; free space or choose"):
+        release.run("fetch", model_tree=full_disk / "model_tree")
+    assert list(full_disk.iterdir()) == []
