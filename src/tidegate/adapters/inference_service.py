@@ -1,5 +1,6 @@
 """InferenceServices, their revisions and their events, in the Kubernetes API."""
 
+import json
 from typing import Any
 
 from tidegate.adapters.kubernetes import Kubernetes
@@ -47,8 +48,6 @@ class InferenceServices:
 
     def default_mode(self) -> str:
         """The mode of new InferenceServices; '' when the cluster does not let us read it."""
-        import json
-
         try:
             found = self._kube.find(CONFIG)
             deploy = json.loads((found or {}).get("data", {}).get("deploy", "{}"))

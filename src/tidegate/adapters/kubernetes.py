@@ -5,11 +5,19 @@ as plain dicts; which objects tidegate reads and writes stands in `inference_ser
 """
 
 import json
-from collections.abc import Iterator, Mapping
+import logging
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
+import yaml
+from tenacity import (
+    RetryCallState,
+    Retrying,
+    retry_if_exception_type,
+    stop_after_delay,
+    wait_random_exponential,
+)
 
 from tidegate.config import settings
 from tidegate.core.journal import Journal
@@ -22,21 +30,31 @@ from tidegate.errors import (
 )
 
 Json = dict[str, Any]
+log = logging.getLogger("tidegate")
 
 MERGE_PATCH = "application/merge-patch+json"
 REQUEST_TIMEOUT_S = (3.0, 15.0)  # connect, read
 RETRY_S = 20.0
+BROKEN = (
+    OSError,
+    ValueError,
+    TypeError,
+    AttributeError,
+)  # what the client raises on a bad kubeconfig
 
 
 class Kubernetes:
     """One connection; every call retries what may pass, and raises tidegate's errors."""
 
-    def __init__(self, client: Any, *, retry_s: float = RETRY_S) -> None:
+    def __init__(
+        self, client: Any, *, retry_s: float = RETRY_S, say: Callable[[str], None] = log.info
+    ) -> None:
         self._client = client
         self._retry = Retrying(
             retry=retry_if_exception_type(UnavailableError),
             wait=wait_random_exponential(multiplier=0.2, max=3),
             stop=stop_after_delay(retry_s),
+            before_sleep=lambda state: say(f"waiting for the Kubernetes API ({_why(state)})"),
             reraise=True,
         )
 
@@ -103,14 +121,16 @@ class Kubernetes:
 
 
 @contextmanager
-def connect(*, retry_s: float = RETRY_S) -> Iterator[Kubernetes]:
+def connect(
+    *, retry_s: float = RETRY_S, say: Callable[[str], None] = log.info
+) -> Iterator[Kubernetes]:
     """A connection from KUBECONFIG, from the pod's own account, or from ~/.kube/config.
 
     Raises UsageError when none of them is there.
     """
     from kubernetes.client import ApiClient
 
-    kube = Kubernetes(ApiClient(configuration=_configuration()), retry_s=retry_s)
+    kube = Kubernetes(ApiClient(configuration=_configuration()), retry_s=retry_s, say=say)
     try:
         yield kube
     finally:
@@ -127,7 +147,7 @@ def _configuration() -> Any:
             config.load_kube_config(settings().kubeconfig, client_configuration=configuration)
         else:
             _load_default(configuration)
-    except (config.ConfigException, OSError, ValueError, TypeError, AttributeError) as error:
+    except (config.ConfigException, yaml.YAMLError, *BROKEN) as error:
         named = settings().kubeconfig or "~/.kube/config"
         raise UsageError(
             f"no cluster to talk to ({named}: {error}); set KUBECONFIG to a kubeconfig file"
@@ -152,6 +172,10 @@ def _translated(what: str, error: Any) -> TidegateError:
     if error.status == 429 or error.status >= 500 or not error.status:
         return UnavailableError(f"{what}: HTTP {error.status}: {said}; try again")
     return RejectedError(f"{what}: HTTP {error.status}: {said}; correct the object or the role")
+
+
+def _why(state: RetryCallState) -> str:
+    return str(state.outcome.exception()) if state.outcome else ""
 
 
 def _message(error: Any) -> str:

@@ -1,5 +1,6 @@
 """A served model over the v2 HTTP protocol: is it ready, and which version answers."""
 
+import logging
 import time
 from collections.abc import Callable, Sequence
 from math import prod
@@ -12,7 +13,26 @@ from tidegate.documents import Tensor
 from tidegate.errors import RejectedError, UnavailableError
 
 Json = dict[str, Any]
+log = logging.getLogger("tidegate")
+SAY_EVERY_S = 4.0
 TRANSIENT = (404, 429, 502, 503, 504)  # a route that was just programmed answers these for a moment
+
+
+class Patience:
+    """A deadline that says now and then what it waits for."""
+
+    def __init__(self, within_s: float, say: Callable[[str], None]) -> None:
+        self._deadline, self._say, self._said = time.monotonic() + within_s, say, 0.0
+
+    def is_over(self, what: str) -> bool:
+        """Sleep a moment, unless time is up."""
+        if time.monotonic() > self._deadline:
+            return True
+        if time.monotonic() - self._said > SAY_EVERY_S:
+            self._said = time.monotonic()
+            self._say(f"waiting for {what}")
+        time.sleep(0.3)
+        return False
 
 
 def url_of(host: str) -> str:
@@ -21,18 +41,23 @@ def url_of(host: str) -> str:
 
 
 def version_answering(
-    host: str, model: str, inputs: Sequence[Tensor], *, within_s: float = 30.0
+    host: str,
+    model: str,
+    inputs: Sequence[Tensor],
+    *,
+    within_s: float = 30.0,
+    say: Callable[[str], None] = log.info,
 ) -> str:
     """Ask readiness and send one real request; the version that answered it.
 
     Raises UnavailableError when nothing answers in time, RejectedError when the model refuses.
     """
-    deadline = time.monotonic() + within_s
-    with httpx.Client(base_url=url_of(host), headers={"Host": host}, timeout=10) as client:
-        _answer(lambda: client.get(f"/v2/models/{model}/ready"), host, deadline)
+    patience = Patience(within_s, say)
+    with httpx.Client(base_url=url_of(host), headers={"Host": host}, timeout=4) as client:
+        _answer(lambda: client.get(f"/v2/models/{model}/ready"), host, patience)
         body = _request(inputs)
         answer = _answer(
-            lambda: client.post(f"/v2/models/{model}/infer", json=body), host, deadline
+            lambda: client.post(f"/v2/models/{model}/infer", json=body), host, patience
         )
     return _version(answer, host)
 
@@ -49,7 +74,7 @@ def _input(tensor: Tensor) -> Json:
     return {"name": tensor.name, "datatype": dtype, "shape": shape, "data": [zero] * prod(shape)}
 
 
-def _answer(send: Callable[[], httpx.Response], host: str, deadline: float) -> httpx.Response:
+def _answer(send: Callable[[], httpx.Response], host: str, patience: Patience) -> httpx.Response:
     while True:
         said = "no answer"
         try:
@@ -61,11 +86,10 @@ def _answer(send: Callable[[], httpx.Response], host: str, deadline: float) -> h
                 raise RejectedError(f"{host} refuses a request of zeros: {said}; check the model")
         except httpx.HTTPError as error:
             said = str(error) or type(error).__name__
-        if time.monotonic() > deadline:
+        if patience.is_over(f"{host} ({said})"):
             raise UnavailableError(
                 f"{host} does not answer at {url_of(host)}: {said}; check the ingress"
             )
-        time.sleep(0.3)
 
 
 def _version(answer: httpx.Response, host: str) -> str:

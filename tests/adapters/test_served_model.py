@@ -1,0 +1,95 @@
+"""One real request to a served model, and what each answer to it means."""
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from tidegate.adapters.served_model import version_answering
+from tidegate.documents import Tensor
+from tidegate.errors import RejectedError, UnavailableError
+
+INPUTS = (
+    Tensor(name="x", dtype="FP32", shape=(-1, 3)),
+    Tensor(name="s", dtype="STRING", shape=(-1, 1)),
+)
+
+
+class Model:
+    """Answers from a list, then well."""
+
+    def __init__(self) -> None:
+        self.answers: list[tuple[int, Any]] = []
+        self.hosts: set[str] = set()
+        self.asked: dict[str, Any] = {}
+
+
+@pytest.fixture
+def model(monkeypatch: pytest.MonkeyPatch) -> Iterator[Model]:
+    held = Model()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.reply(200, {})
+
+        def do_POST(self) -> None:
+            held.hosts.add(self.headers["Host"])
+            held.asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            self.reply(*(held.answers.pop(0) if held.answers else (200, {"model_version": "7"})))
+
+        def reply(self, code: int, body: Any) -> None:
+            text = json.dumps(body).encode()
+            self.send_response(code)
+            self.send_header("Content-Length", str(len(text)))
+            self.end_headers()
+            self.wfile.write(text)
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's name
+            """Quiet."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+    thread.start()
+    monkeypatch.setenv("TIDEGATE_INGRESS_URL", f"http://127.0.0.1:{server.server_port}")
+    yield held
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def test_the_version_is_the_one_that_answered_under_the_host(model: Model) -> None:
+    assert version_answering("latest-m.example.com", "m", INPUTS) == "7"
+    assert model.hosts == {"latest-m.example.com"}
+    assert model.asked["inputs"] == [
+        {"name": "x", "datatype": "FP32", "shape": [1, 3], "data": [0, 0, 0]},
+        {"name": "s", "datatype": "BYTES", "shape": [1, 1], "data": [""]},
+    ]
+
+
+@pytest.mark.parametrize("code", [404, 502, 503])
+def test_a_route_that_is_just_being_programmed_is_waited_for_aloud(model: Model, code: int) -> None:
+    model.answers = [(code, {}), (code, {})]
+    said: list[str] = []
+    assert version_answering("h", "m", INPUTS, say=said.append) == "7"
+    assert f"HTTP {code}" in said[0]
+
+
+def test_a_model_that_refuses_zeros_is_rejected_with_its_words(model: Model) -> None:
+    model.answers = [(400, {"error": "unexpected shape"})]
+    with pytest.raises(RejectedError, match="unexpected shape"):
+        version_answering("h", "m", INPUTS)
+
+
+def test_an_answer_without_a_version_is_no_proof(model: Model) -> None:
+    model.answers = [(200, {})]
+    with pytest.raises(RejectedError, match="does not name a model_version"):
+        version_answering("h", "m", INPUTS)
+
+
+def test_nobody_there_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TIDEGATE_INGRESS_URL", "http://127.0.0.1:9")
+    with pytest.raises(UnavailableError, match="does not answer at"):
+        version_answering("h", "m", INPUTS, within_s=0.1)
