@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from tidegate.core.claim import Claim, can_resume, claim, holder_refusal, mode_refusal
@@ -41,7 +42,7 @@ def deploy(
     from tidegate.adapters.kubernetes import connect
 
     document, policy = read(published, Published), read_policy(policy_document)
-    with connect() as kube, finishing_acts():
+    with connect(say=partial(say, "deploy")) as kube, finishing_acts():
         result = staged(kube, document, policy, release_id)
     write(deployment, result)
     if isinstance(result, Refusal):
@@ -168,7 +169,9 @@ def _proved(driver: Driver, published: Published) -> Refuse | None:
     host, repository = _candidate_host(_look(driver)), published.repository
     driver.say(f"asking {host} for {repository.triton_model}")
     try:
-        version = version_answering(host, repository.triton_model, repository.inputs)
+        version = version_answering(
+            host, repository.triton_model, repository.inputs, say=driver.say
+        )
     except RejectedError as error:
         return Refuse(word=Word.FAIL, reason=str(error))
     except UnavailableError as error:

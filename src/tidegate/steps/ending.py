@@ -1,6 +1,9 @@
 """How a release ends: traffic given back, journal closed, outcome told. For every step that can end one."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tidegate.core.journal import Journal, Phase
@@ -83,3 +86,15 @@ def outcome_of(
 def untouched(subject: Subject, release_id: str, result: Result, reason: str) -> Outcome:
     """The document of a release that never reached the cluster."""
     return Outcome(subject=subject, release_id=release_id, result=result, reason=reason, traffic={})
+
+
+@contextmanager
+def telling_failure(path: Path, subject: Subject, release_id: str) -> Iterator[None]:
+    """A roll-back that failed leaves its document too, before it ends the step with exit 6."""
+    from tidegate.adapters.files import write
+
+    try:
+        yield
+    except RollbackFailedError as error:
+        write(path, untouched(subject, release_id, Result.ROLLBACK_FAILED, str(error)))
+        raise

@@ -1,8 +1,10 @@
 """guard: whatever a release left half-way is undone; the exit handler of every run."""
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from tidegate.documents import Result
+from tidegate.errors import TidegateError
 from tidegate.steps.ending import Ended, give_back
 from tidegate.steps.progress import say
 from tidegate.steps.registry import OutPage, step
@@ -18,14 +20,32 @@ def guard(release_id: str, page: OutPage, namespace: str = "") -> Ended:
     """Return the traffic of a release that died, and write its page from the journal."""
     from tidegate.adapters.files import write_text
     from tidegate.adapters.kubernetes import connect
-    from tidegate.report.journal_page import journal_page
 
-    with connect() as kube:
-        journal = guarded(kube, release_id, namespace)
-    write_text(page, journal_page(journal.model_dump(mode="json") if journal else {}))
+    with connect(say=partial(say, "guard")) as kube:
+        try:
+            journal = guarded(kube, release_id, namespace)
+        except TidegateError:
+            write_text(
+                page, _page(_journal(kube, release_id, namespace))
+            )  # what is known helps most now
+            raise
+    write_text(page, _page(journal))
     if journal is None:
         return Ended(outcome="", reason=f"release {release_id} left nothing in the cluster")
     return Ended(outcome=(journal.outcome or Result.DIED).value, reason=journal.reason)
+
+
+def _page(journal: "Journal | None") -> str:
+    from tidegate.report.journal_page import journal_page
+
+    return journal_page(journal.model_dump(mode="json") if journal else {})
+
+
+def _journal(kube: "Kubernetes", release_id: str, namespace: str) -> "Journal | None":
+    from tidegate.adapters.release_lock import list_journals
+
+    found = list_journals(kube, namespace, release_id=release_id)
+    return found[0].journal if found else None
 
 
 def guarded(

@@ -12,7 +12,8 @@ from tidegate.core.traffic import Decision, Done, Refuse, next_for_step, trouble
 from tidegate.documents import Deployment, Outcome, Result, Subject, TrafficStep, Verdict, Word
 from tidegate.errors import ConflictError, DocumentError, TidegateError
 from tidegate.policy import Policy
-from tidegate.steps.ending import Ended, give_back, outcome_of
+from tidegate.steps.ending import Ended, give_back, outcome_of, telling_failure
+from tidegate.steps.progress import say
 from tidegate.steps.registry import InDocument, InPolicy, OutDocument, step
 from tidegate.steps.traffic_driver import POLL_S, SAY_EVERY_S, Driver, finishing_acts, stop_if_asked
 
@@ -51,7 +52,8 @@ def promote(
     staged = read(deployment, Deployment, about=verdict.subject)
     policy = read_policy(policy_document)
     _require(verdict, staged, release_id)
-    with connect() as kube, finishing_acts():
+    told = telling_failure(outcome_document, verdict.subject, release_id)
+    with told, connect(say=partial(say, "promote")) as kube, finishing_acts():
         outcome = promoted(kube, staged, policy, judge=judge_step, aliases=mlflow_aliases())
     write(outcome_document, outcome)
     return Ended(outcome=outcome.result.value, reason=outcome.reason)

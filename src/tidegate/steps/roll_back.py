@@ -1,11 +1,13 @@
 """roll-back: production goes back to what served before; a second run finds nothing to do."""
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from tidegate.documents import Outcome, Refusal, Result, Verdict, Word
-from tidegate.errors import DocumentError, RollbackFailedError
+from tidegate.errors import DocumentError
 from tidegate.policy import Policy
-from tidegate.steps.ending import Ended, give_back, outcome_of, untouched
+from tidegate.steps.ending import Ended, give_back, outcome_of, telling_failure, untouched
+from tidegate.steps.progress import say
 from tidegate.steps.registry import InDocument, InPolicy, OutDocument, step
 from tidegate.steps.traffic_driver import POLL_S, Driver, finishing_acts
 
@@ -32,28 +34,11 @@ def roll_back(
     if isinstance(verdict, Refusal) and verdict.step in BEFORE_THE_CLUSTER:
         outcome = _nothing_staged(verdict, release_id)
     else:
-        with connect() as kube, finishing_acts():
-            outcome = _saved(kube, verdict, policy, release_id, outcome_document)
+        told = telling_failure(outcome_document, verdict.subject, release_id)
+        with told, connect(say=partial(say, "roll-back")) as kube, finishing_acts():
+            outcome = returned(kube, verdict, policy, release_id)
     write(outcome_document, outcome)
     return Ended(outcome=outcome.result.value, reason=outcome.reason)
-
-
-def _saved(
-    kube: "Kubernetes",
-    verdict: Verdict | Refusal,
-    policy: Policy,
-    release_id: str,
-    outcome_document: OutDocument,
-) -> Outcome:
-    """A failed roll-back leaves its document too."""
-    from tidegate.adapters.files import write
-
-    try:
-        return returned(kube, verdict, policy, release_id)
-    except RollbackFailedError as error:
-        failed = untouched(verdict.subject, release_id, Result.ROLLBACK_FAILED, str(error))
-        write(outcome_document, failed)
-        raise
 
 
 def returned(

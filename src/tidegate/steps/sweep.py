@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from tidegate.documents import Result
@@ -28,7 +29,7 @@ def sweep(namespace: str = "") -> Swept:
     """End every release that is past its deadline; run it periodically."""
     from tidegate.adapters.kubernetes import connect
 
-    with connect() as kube:
+    with connect(say=partial(say, "sweep")) as kube:
         return Swept(returned=swept(kube, namespace, now_s=time.time()))
 
 
