@@ -2,8 +2,8 @@
 
 import posixpath
 import shutil
+import tempfile
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,22 +17,18 @@ _PROXIED = "mlflow-artifacts"
 _ROUTE = "mlflow-artifacts/artifacts"
 
 
-def quiet(_: str) -> None:
-    """Progress that nobody listens to."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Artifacts:
     """The artifacts of one tracking server."""
 
     http: MlflowHttp
-    say: Callable[[str], None] = quiet
 
     def text(self, uri: str, path: str) -> str:
-        """One small text file below an artifact URI. Raises NotFoundError."""
-        if not self._is_proxied(uri):
-            return self._sdk_text(uri, path)
-        content = self.http.retried(lambda: self._get(_address(self.http.url, uri, path)))
+        """One small text file below an artifact URI, line ends as they are. Raises NotFoundError."""
+        if self._is_proxied(uri):
+            content = self.http.retried(lambda: self._get(_address(self.http.url, uri, path)))
+        else:
+            content = self._sdk_content(uri, path)
         try:
             return content.decode("utf-8")
         except UnicodeDecodeError as error:
@@ -45,7 +41,7 @@ class Artifacts:
             return
         files = self._listing(uri, "")
         total = sum(size for _, size in files)
-        self.say(f"downloading {len(files)} files, {total / 1e6:.1f} MB")
+        self.http.say(f"downloading {len(files)} files, {total / 1e6:.1f} MB")
         for path, size in files:
             self._fetch(uri, path, size, target / path)
 
@@ -96,12 +92,12 @@ class Artifacts:
                     done += file.write(chunk)
                     if time.monotonic() - told > 3:
                         told = time.monotonic()
-                        self.say(f"{path}: {done / 1e6:.0f} of {size / 1e6:.0f} MB")
+                        self.http.say(f"{path}: {done / 1e6:.0f} of {size / 1e6:.0f} MB")
         if size and done != size:
             raise BusyError(f"{uri}/{path}: {done} of {size} bytes arrived; try the download again")
 
     def _sdk_download(self, uri: str, target: Path) -> None:
-        self.say(f"downloading {uri} with the MLflow SDK")
+        self.http.say(f"downloading {uri} with the MLflow SDK")
         beside = target.parent / f"{target.name}.sdk"
         try:
             root = _sdk().artifacts.download_artifacts(artifact_uri=uri, dst_path=_made(beside))
@@ -113,10 +109,13 @@ class Artifacts:
         finally:
             shutil.rmtree(beside, ignore_errors=True)
 
-    def _sdk_text(self, uri: str, path: str) -> str:
+    def _sdk_content(self, uri: str, path: str) -> bytes:
+        whole = f"{uri.rstrip('/')}/{path}"
         try:
-            return str(_sdk().artifacts.load_text(f"{uri.rstrip('/')}/{path}"))
-        except FileNotFoundError as error:
+            with tempfile.TemporaryDirectory() as folder:
+                found = _sdk().artifacts.download_artifacts(artifact_uri=whole, dst_path=folder)
+                return Path(found).read_bytes()
+        except (FileNotFoundError, IsADirectoryError) as error:
             raise NotFoundError(f"{uri} has no {path}; name an artifact that exists") from error
         except Exception as error:  # as above
             raise _unavailable(uri, error) from error

@@ -5,7 +5,6 @@ where a plain request does the same.
 """
 
 import json
-import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,11 +22,14 @@ from tenacity import (
 from tidegate.config import Settings, settings
 from tidegate.errors import RejectedError, TidegateError, UnavailableError, UsageError
 
-log = logging.getLogger("tidegate")
 T = TypeVar("T")
 
 DEADLINE_S = 10.0  # longer outages are the orchestrator's retry (exit code 75)
 _TRY_AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
+
+
+def quiet(_: str) -> None:
+    """Progress that nobody listens to."""
 
 
 class BusyError(UnavailableError):
@@ -45,6 +47,7 @@ class MlflowHttp:
     url: str
     client: httpx.Client
     deadline_s: float
+    say: Callable[[str], None] = quiet
 
     def get(self, path: str, /, **parameters: str) -> dict[str, Any]:
         """GET an API path, e.g. `mlflow/model-versions/get`."""
@@ -115,15 +118,16 @@ class MlflowHttp:
 
     def _tell(self, state: RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
-        log.info(
-            "waiting for MLflow at %s: %s (%.0f of %.0f s)",
-            self.url, _reason(error), state.seconds_since_start or 0, self.deadline_s,
-        )  # fmt: skip
+        waited = f"{state.seconds_since_start or 0:.0f} of {self.deadline_s:.0f} s"
+        self.say(f"waiting for MLflow at {self.url}: {_reason(error)} ({waited})")
 
 
 @contextmanager
 def connect(
-    given: Settings | None = None, *, deadline_s: float | None = None
+    given: Settings | None = None,
+    *,
+    say: Callable[[str], None] = quiet,
+    deadline_s: float | None = None,
 ) -> Iterator[MlflowHttp]:
     """Connect to the tracking server of the environment."""
     where = given or settings()
@@ -136,7 +140,7 @@ def connect(
     deadline = DEADLINE_S if deadline_s is None else deadline_s
     timeout = httpx.Timeout(30.0, connect=min(5.0, max(deadline, 0.1)))
     with httpx.Client(timeout=timeout, auth=_auth(where), headers=_headers(where)) as client:
-        yield MlflowHttp(url=url, client=client, deadline_s=deadline)
+        yield MlflowHttp(url=url, client=client, deadline_s=deadline, say=say)
 
 
 def _auth(where: Settings) -> httpx.BasicAuth | None:

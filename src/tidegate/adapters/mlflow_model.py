@@ -50,6 +50,14 @@ def read(tree: Path, *, what: str) -> MlModel:
     return parse(path.read_text(encoding="utf-8"), what=what)
 
 
+def inside(tree: Path, name: str, *, what: str) -> Path:
+    """The file that MLmodel names; one outside its tree was not checked by fetch."""
+    path = tree / name
+    if not path.resolve().is_relative_to(tree.resolve()) or not path.is_file():
+        raise RejectedError(f"{what} has no file {name} among its files; log the model again")
+    return path
+
+
 _PICKLES = (".pkl", ".pickle", ".joblib", ".cloudpickle", ".dill")
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from tidegate.adapters import mlflow_model
-from tidegate.adapters.mlflow_artifacts import Artifacts, quiet
-from tidegate.adapters.mlflow_http import MlflowHttp, NotFoundError, connect
+from tidegate.adapters.mlflow_artifacts import Artifacts
+from tidegate.adapters.mlflow_http import MlflowHttp, NotFoundError, connect, quiet
 from tidegate.config import Settings
 from tidegate.documents import Candidate, Subject
 from tidegate.errors import ConflictError, RejectedError, UnavailableError
@@ -185,8 +185,8 @@ def registry(
     deadline_s: float | None = None,
 ) -> Iterator[MlflowRegistry]:
     """Open the registry of the environment's tracking server."""
-    with connect(given, deadline_s=deadline_s) as http:
-        yield MlflowRegistry(http=http, artifacts=Artifacts(http=http, say=say))
+    with connect(given, say=say, deadline_s=deadline_s) as http:
+        yield MlflowRegistry(http=http, artifacts=Artifacts(http=http))
 
 
 def _require_ready(version: Version) -> None:

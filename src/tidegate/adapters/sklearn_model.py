@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tidegate.adapters import mlflow_model
 from tidegate.errors import DocumentError, RejectedError, UsageError
 
 Array = npt.NDArray[Any]
@@ -84,9 +85,7 @@ def _converted(estimator: Any, inputs: list[Any], opset: int, *, zipmap_known: b
 
 def load(tree: Path, flavor: dict[str, Any], *, what: str, allow_pickle: bool) -> SklearnModel:
     """Open the model file of an MLflow scikit-learn version. Raises RejectedError."""
-    path = tree / str(flavor.get("pickled_model", "model.pkl"))
-    if not path.resolve().is_relative_to(tree.resolve()) or not path.is_file():
-        raise RejectedError(f"{what} has no file {path.name}; log the model again")
+    path = mlflow_model.inside(tree, str(flavor.get("pickled_model", "model.pkl")), what=what)
     if str(flavor.get("serialization_format") or "pickle") == "skops":
         return SklearnModel(estimator=_skops(path, what), what=what)
     if not allow_pickle:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy.typing as npt
 
-from tidegate.adapters import onnx_runtime
+from tidegate.adapters import mlflow_model, onnx_runtime
 from tidegate.adapters.golden_data import Golden
 from tidegate.adapters.mlflow_model import MlModel
 from tidegate.adapters.onnx_runtime import Graph
@@ -71,7 +71,7 @@ def _sklearn(
 def _onnx(
     tree: Path, flavor: dict[str, Any], golden: Golden, policy: Policy, target: Path, what: str
 ) -> Converted:
-    path = tree / str(flavor.get("data", "model.onnx"))
+    path = mlflow_model.inside(tree, str(flavor.get("data", "model.onnx")), what=what)
     proto = onnx_runtime.read_model(path, what=what)
     onnx_runtime.store(proto, target, max_ir_version=policy.optimize.max_ir_version)
     graph = onnx_runtime.load(target, what=what)

@@ -7,6 +7,7 @@ from pathlib import Path
 from tidegate.documents import Candidate, FetchedModel, Refusal, Word
 from tidegate.errors import ConflictError
 from tidegate.policy import Policy
+from tidegate.steps.heartbeat import beating
 from tidegate.steps.progress import say
 from tidegate.steps.registry import InDocument, InPolicy, OutDocument, OutTree, step
 from tidegate.steps.resolve import flavor_of
@@ -59,7 +60,8 @@ def _download(candidate: Candidate, policy: Policy, target: Path) -> Refusal | N
     from tidegate.adapters.mlflow_registry import registry
 
     with trees.building(target) as temporary:
-        with registry(say=partial(say, "fetch")) as models:
+        downloading = beating("fetch", f"downloading {candidate.subject}")
+        with downloading, registry(say=partial(say, "fetch")) as models:
             models.download(candidate, temporary)
         _require_same(candidate, temporary)
         names = tuple(file.path for file in trees.files_of(temporary))

@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tidegate.documents import FetchedModel, OptimizedModel, Parity, Refusal, Word
-from tidegate.errors import DocumentError
 from tidegate.policy import Policy
+from tidegate.steps.heartbeat import beating
 from tidegate.steps.progress import say
 from tidegate.steps.registry import InDocument, InPolicy, InTree, OutDocument, OutTree, step
+from tidegate.steps.resolve import require_built
 
 if TYPE_CHECKING:
     from tidegate.adapters.golden_data import Golden
@@ -45,9 +46,12 @@ def optimize(
     from tidegate.adapters import files, trees
 
     source, policy = files.read(fetched, FetchedModel), files.read_policy(policy_document)
-    _require_target(policy)
+    require_built(policy)
     trees.require(model_tree, source.tree_digest, what="model_tree")
-    with trees.building(optimized_model) as target:
+    with (
+        beating("optimize", f"converting {source.flavor} to ONNX and comparing the answers"),
+        trees.building(optimized_model) as target,
+    ):
         document = _optimized(source, model_tree, policy, target)
     if isinstance(document, Refusal):
         trees.emptied(optimized_model)
@@ -56,13 +60,6 @@ def optimize(
     reason = document.reason if isinstance(document, Refusal) else _summary(document.parity)
     say("optimize", f"parity {word}: {reason}")
     return Optimized(verdict=word.value, reason=reason)
-
-
-def _require_target(policy: Policy) -> None:
-    if policy.optimize.target != "onnxruntime":
-        raise DocumentError(
-            f"policy: optimize.target = {policy.optimize.target!r}: is not built yet; write onnxruntime"
-        )
 
 
 def _optimized(
@@ -75,7 +72,6 @@ def _optimized(
     golden = golden_data.load(tree, model, policy.model.golden)
     if golden.rows == 0:
         return _refusal(source, _nothing_golden(policy), None)
-    say("optimize", f"converting {source.flavor} to ONNX, {golden.rows} golden rows")
     converted = source_model.convert(
         source.flavor, tree, model, golden, policy, target / GRAPH, what
     )

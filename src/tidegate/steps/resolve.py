@@ -6,6 +6,7 @@ from functools import partial
 from tidegate.documents import Candidate, Word
 from tidegate.errors import DocumentError
 from tidegate.policy import Policy
+from tidegate.steps.heartbeat import beating
 from tidegate.steps.progress import say
 from tidegate.steps.registry import OutDocument, OutPolicy, step
 
@@ -70,15 +71,16 @@ def _resolved(reference: str, model_uri: str, namespace: str) -> tuple[Policy, C
     policy = policy_source.load(
         reference, model_uri=model_uri, namespace=namespace, artifact=artifact
     )
-    _require_built(policy)
-    say("resolve", f"asking MLflow for {policy.model.uri}")
-    with registry(say=partial(say, "resolve")) as models:
+    require_built(policy)
+    asking = beating("resolve", f"asking MLflow for {policy.model.uri}")
+    with asking, registry(say=partial(say, "resolve")) as models:
         found = models.candidate(policy.model.uri)
     _require_flavor(found)
     return policy, found
 
 
-def _require_built(policy: Policy) -> None:
+def require_built(policy: Policy) -> None:
+    """Refuse what this version cannot do yet; later steps may be run by themselves and ask again."""
     if policy.optimize.target != "onnxruntime":
         raise DocumentError(
             f"policy: optimize.target = {policy.optimize.target!r}: is not built yet; write onnxruntime"

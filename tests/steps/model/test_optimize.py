@@ -312,6 +312,17 @@ def test_a_graph_that_is_no_onnx_is_refused(release: Any, optimize: Any, rows: A
         optimize("onnx")
 
 
+def test_a_graph_outside_the_checked_files_is_refused(
+    release: Any, optimize: Any, rows: Any
+) -> None:
+    tree = release.onnx_tree(linear())
+    (tree / "model.onnx").rename(release.path("outside.onnx"))
+    release.mlmodel({"onnx": {"data": "../outside.onnx"}})
+    release.golden(tree, {"X": rows})
+    with pytest.raises(RejectedError, match=r"has no file .* among its files"):
+        optimize("onnx")
+
+
 def test_external_data_that_are_missing_are_refused(release: Any, optimize: Any, rows: Any) -> None:
     tree = release.onnx_tree(linear(), external=True)
     (tree / "0b1c.data").unlink()

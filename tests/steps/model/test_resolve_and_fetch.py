@@ -76,8 +76,10 @@ def test_an_unreachable_mlflow_is_said_with_its_address(
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     monkeypatch.setattr(mlflow_http, "DEADLINE_S", 0.3)
+    monkeypatch.setenv("TIDEGATE_PROGRESS_FILE", str(release.path("progress")))
     with pytest.raises(UnavailableError, match=r"MLflow at http://127\.0\.0\.1:9 does not answer"):
         release.resolve()
+    assert "waiting for MLflow at http://127.0.0.1:9" in release.path("progress").read_text()
 
 
 def test_a_wrong_policy_costs_no_request(release: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,3 +143,21 @@ def test_a_full_disk_is_said_and_leaves_nothing_half_fetched(release: Any, full_
     with pytest.raises(UnavailableError, match="No space left on device; free space or choose"):
         release.run("fetch", model_tree=full_disk / "model_tree")
     assert list(full_disk.iterdir()) == []
+
+
+@pytest.mark.usefixtures("registry")
+def test_a_flavor_that_is_not_built_is_refused_by_name(release: Any, tmp_path: Path) -> None:
+    import mlflow
+
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "MLmodel").write_text("flavors: {python_function: {}, xgboost: {}}")
+    with mlflow.start_run() as run:
+        mlflow.log_artifacts(str(tmp_path / "other"), "other")
+    client = mlflow.MlflowClient()
+    client.create_registered_model("other")
+    client.create_model_version("other", f"{run.info.artifact_uri}/other", run.info.run_id)
+    with pytest.raises(
+        DocumentError, match="other version 1 has flavor xgboost, which is not built"
+    ):
+        release.resolve(model_uri="models:/other/1")
+    assert not release.path("candidate").exists()
