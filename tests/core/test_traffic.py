@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from knative_model import Cluster, serving
 
+from tests.core.knative_model import Cluster, serving
 from tidegate.core.claim import Claim, claim
 from tidegate.core.journal import ActKind, ActRecord, Journal
 from tidegate.core.manifest import restore_patch, shift_patch, stage_patch

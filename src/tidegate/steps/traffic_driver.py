@@ -19,7 +19,7 @@ from tidegate.core.manifest import (
     stage_patch,
 )
 from tidegate.core.traffic import Act, Decision, Done, Refuse, Wait
-from tidegate.documents import Incumbent, Result, TrafficStep
+from tidegate.documents import Incumbent, Result, TrafficStep, Word
 from tidegate.errors import ConflictError, UnavailableError
 from tidegate.policy import Policy
 from tidegate.steps.progress import say
@@ -31,7 +31,9 @@ if TYPE_CHECKING:
 
 POLL_S = 0.5
 SAY_EVERY_S = 4.0
-SUSPICIONS = 3  # looks in a row that must show the same trouble before it counts
+SUSPICION_S = (
+    5.0  # trouble must be there at every look for so long: a restart shows it for a moment
+)
 
 Decide = Callable[["Observation | None", Journal, float], Decision]
 
@@ -101,14 +103,15 @@ class Driver:
         heed_signals: bool = True,
     ) -> Done | Refuse | Wait:
         """Read, act, read again until it is done or refused; the last Wait when time runs out."""
-        started, suspicions = time.monotonic(), 0
+        started, well_at = time.monotonic(), 0.0
         while True:
             waited = time.monotonic() - started
             decision = self._turn(decide, waited)
             if isinstance(decision, Done | Refuse):
                 return self._closed(decision)
-            suspicions = suspicions + 1 if isinstance(decision, Wait) and decision.suspicion else 0
-            if isinstance(decision, Wait) and suspicions >= SUSPICIONS:
+            if isinstance(decision, Act) or not decision.suspicion:
+                well_at = waited
+            elif waited - well_at > SUSPICION_S:
                 return suspected(decision)
             if isinstance(decision, Wait) and waited > within_s:
                 return decision
@@ -202,8 +205,6 @@ class Driver:
 
 def suspected(wait: Wait) -> Refuse:
     """A suspicion that has persisted."""
-    from tidegate.documents import Word
-
     return Refuse(word=Word.FAIL, reason=wait.suspicion)
 
 

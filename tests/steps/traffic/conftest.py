@@ -1,5 +1,5 @@
 """Makes the emulated cluster a fixture here."""
 
-from traffic_cluster import cluster
+from tests.steps.traffic.traffic_cluster import cluster
 
 __all__ = ["cluster"]

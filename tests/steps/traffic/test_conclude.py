@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
-from traffic_cluster import policy
 
+from tests.steps.traffic.traffic_cluster import policy
 from tidegate.adapters.files import write
 from tidegate.errors import DocumentError, NotPromotedError, RollbackFailedError, TidegateError
 from tidegate.steps.conclude import conclude

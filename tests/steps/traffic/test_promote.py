@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from traffic_cluster import POLL_S, Cluster, policy, published, staged_at, uri
 
+from tests.steps.traffic.traffic_cluster import POLL_S, Cluster, policy, published, staged_at, uri
 from tidegate.documents import Deployment, Finding, Outcome, Result, Word
 from tidegate.errors import ConflictError, UnavailableError
 from tidegate.policy import Policy

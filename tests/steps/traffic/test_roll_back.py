@@ -7,10 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_promote import Evidence, Judge, promote_, release, stage
-from test_promote import Registry as Champion
-from traffic_cluster import NAME, POLL_S, Cluster, policy, published, uri, verdict
 
+from tests.steps.traffic.test_promote import Evidence, Judge, promote_, release, stage
+from tests.steps.traffic.test_promote import Registry as Champion
+from tests.steps.traffic.traffic_cluster import (
+    NAME,
+    POLL_S,
+    Cluster,
+    policy,
+    published,
+    uri,
+    verdict,
+)
 from tidegate.adapters.files import read, write
 from tidegate.adapters.kubernetes import Kubernetes, find_journal, read_journal
 from tidegate.adapters.release_lock import load_journal, save_journal

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
-from traffic_cluster import Cluster, policy, published, uri, verdict
 
+from tests.steps.traffic.traffic_cluster import Cluster, policy, published, uri, verdict
 from tidegate.adapters.files import read, write
 from tidegate.documents import Deployment, Outcome, Refusal, Result, Word
 from tidegate.errors import DocumentError

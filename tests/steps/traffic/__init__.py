@@ -1,0 +1,1 @@
+"""deploy, promote, roll-back, guard and sweep over the emulated cluster."""
