@@ -5,7 +5,15 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from sandbox.real_servers import BLUE, GREEN, NAMESPACE, Digits, revision, settled, write_model
+from tests.sandbox.real_servers import (
+    BLUE,
+    GREEN,
+    NAMESPACE,
+    Digits,
+    revision,
+    settled,
+    write_model,
+)
 from tidegate.sandbox.envoy import EnvoyIngress
 from tidegate.sandbox.process import Spawner
 from tidegate.sandbox.triton import TritonRuntime

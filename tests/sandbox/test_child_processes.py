@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from sandbox.real_servers import eventually
+from tests.sandbox.real_servers import eventually
 from tidegate.errors import RejectedError, UnavailableError, UsageError
 from tidegate.sandbox import ports
 from tidegate.sandbox.process import Child, Spawner, is_running, marked

@@ -11,7 +11,7 @@ import pytest
 import tritonclient.grpc as grpcclient
 from scipy.stats import binom
 
-from sandbox.real_servers import (
+from tests.sandbox.real_servers import (
     BLUE,
     GREEN,
     HOST,

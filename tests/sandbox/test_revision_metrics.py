@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from sandbox.real_servers import BLUE, GREEN, HOST, NAMESPACE, Digits, body, eventually, split
+from tests.sandbox.real_servers import BLUE, GREEN, HOST, NAMESPACE, Digits, body, eventually, split
 from tidegate.sandbox.envoy import EnvoyIngress
 from tidegate.sandbox.envoy_config import BUCKETS_MS
 from tidegate.sandbox.process import Spawner

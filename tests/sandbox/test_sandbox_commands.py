@@ -16,7 +16,7 @@ import psutil
 import pytest
 import yaml
 
-from sandbox.real_servers import Digits, body, eventually
+from tests.sandbox.real_servers import Digits, body, eventually
 from tidegate.sandbox.process import MARKER
 from tidegate.sandbox.state import State, StateDirectory
 

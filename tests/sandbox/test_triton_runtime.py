@@ -9,7 +9,7 @@ import numpy as np
 import psutil
 import pytest
 
-from sandbox.real_servers import (
+from tests.sandbox.real_servers import (
     BLUE,
     GREEN,
     NAMESPACE,

@@ -1,0 +1,167 @@
+"""Prometheus' HTTP API, asked so that its every way of not knowing has its own name.
+
+Time is Prometheus' own (`time()`), never this machine's. Queries are repeated within a budget when the
+server is away or overloaded, and never when it has understood and refused.
+https://prometheus.io/docs/prometheus/latest/querying/api/
+"""
+
+import math
+import re
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
+
+from tidegate.core.counters import Series, newest, scrape_interval
+from tidegate.core.readings import Reading, Trouble
+from tidegate.errors import RejectedError, TidegateError, UnavailableError
+
+STALE_AFTER_INTERVALS = 2
+SELECTOR = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*\s*\{[^}]*\}|\{[^}]*\}")
+
+
+class PartialAnswerError(UnavailableError):
+    """The server answered, and says itself that something is missing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prometheus:
+    """One Prometheus-compatible server; credentials may stand in the URL (https://user:password@host)."""
+
+    url: str
+    timeout_s: float = 5.0
+    budget_s: float = 15.0
+
+    def now(self) -> float:
+        """Prometheus' own clock, Unix time. Raises UnavailableError or RejectedError."""
+        return float(self._ask("time()")["result"][1])
+
+    def number(self, query: str) -> Reading:
+        """The one number that a query gives now, or the trouble; never raises for what a server does."""
+        try:
+            stale = self._staleness(query)
+            if stale:
+                return Reading(query=query, trouble=Trouble.STALE, detail=stale)
+            return reading(query, self._ask(query))
+        except PartialAnswerError as error:
+            return Reading(query=query, trouble=Trouble.PARTIAL, detail=str(error))
+        except RejectedError as error:
+            return Reading(query=query, trouble=Trouble.REFUSED, detail=str(error))
+        except UnavailableError as error:
+            return Reading(query=query, trouble=Trouble.UNREACHABLE, detail=str(error))
+
+    def series(self, selector: str, *, window_s: float) -> tuple[Series, ...]:
+        """Raw samples of the last window, as scraped. Raises UnavailableError or RejectedError."""
+        answer = self._ask(f"{selector}[{max(1, math.ceil(window_s))}s]")
+        return tuple(
+            Series(
+                labels=one["metric"],
+                samples=tuple((float(at), float(value)) for at, value in one["values"]),
+            )
+            for one in answer["result"]
+        )
+
+    def _staleness(self, query: str) -> str:
+        """Words when the newest sample behind a query is older than two scrapes; '' otherwise."""
+        found = [s for name in SELECTOR.findall(query) for s in self.series(name, window_s=600)]
+        return staleness(found, now=self.now()) if found else ""
+
+    def _ask(self, query: str) -> dict[str, Any]:
+        retrying = Retrying(
+            retry=retry_if_exception_type(UnavailableError),
+            stop=stop_after_delay(self.budget_s),
+            wait=wait_random_exponential(multiplier=0.1, max=2),
+            reraise=True,
+            sleep=time.sleep,
+        )
+        answer: dict[str, Any] = retrying(self._ask_once, query)
+        return answer
+
+    def _ask_once(self, query: str) -> dict[str, Any]:
+        try:
+            response = httpx.post(
+                f"{self.url.rstrip('/')}/api/v1/query",
+                data={"query": query, "timeout": f"{self.timeout_s:g}s"},
+                timeout=self.timeout_s,
+                verify=self.url.startswith("https:"),  # no certificates are read for plain HTTP
+            )
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise UnavailableError(
+                f"Prometheus at {shown(self.url)} cannot be asked ({type(error).__name__}: {error}); "
+                f"check TIDEGATE_PROMETHEUS_URL and that it runs"
+            ) from error
+        return _payload(response, self.url)
+
+
+def shown(url: str) -> str:
+    """The URL without credentials."""
+    return re.sub(r"//[^/@]*@", "//", url)
+
+
+def _payload(response: httpx.Response, url: str) -> dict[str, Any]:
+    try:
+        body = response.json()
+    except ValueError:
+        body = {}
+    words = body.get("error") if isinstance(body, dict) else None
+    if response.status_code != 200 or not isinstance(body, dict) or body.get("status") != "success":
+        raise _refusal(response, words or " ".join(response.text[:200].split()), url)
+    warnings = [w for w in body.get("warnings", ()) if not w.startswith("PromQL info")]
+    if warnings:
+        raise PartialAnswerError(f"Prometheus warns: {'; '.join(warnings)}; repair it first")
+    data: dict[str, Any] = body["data"]
+    return data
+
+
+def _refusal(response: httpx.Response, words: str, url: str) -> TidegateError:
+    status = response.status_code
+    text = f"Prometheus at {shown(url)} answered HTTP {status} ({words})"
+    if status in (400, 422):
+        return RejectedError(f"{text}; correct the query")
+    if status in (401, 403):
+        return RejectedError(f"{text}; give credentials in TIDEGATE_PROMETHEUS_URL")
+    if status == 404 or 300 <= status < 400:
+        return RejectedError(f"{text}; TIDEGATE_PROMETHEUS_URL does not name a Prometheus")
+    return UnavailableError(f"{text}; try again later")
+
+
+def reading(query: str, data: dict[str, Any]) -> Reading:
+    """The one number of an instant answer, or the trouble with it."""
+    result = data["result"]
+    if data["resultType"] == "scalar":
+        return _number(query, result[1])
+    if data["resultType"] != "vector":
+        detail = f"the query gives a {data['resultType']}, not one number"
+        return Reading(query=query, trouble=Trouble.REFUSED, detail=detail)
+    if not result:
+        return Reading(query=query, trouble=Trouble.EMPTY, detail="the query matches no series")
+    if len(result) > 1:
+        detail = f"{len(result)} series for one number; aggregate them, e.g. sum(...)"
+        return Reading(query=query, trouble=Trouble.SEVERAL, detail=detail)
+    if "value" not in result[0]:
+        detail = "the query gives a native histogram; take a quantile of it"
+        return Reading(query=query, trouble=Trouble.REFUSED, detail=detail)
+    return _number(query, result[0]["value"][1])
+
+
+def _number(query: str, text: str) -> Reading:
+    value = float(text)
+    if math.isnan(value):
+        return Reading(query=query, trouble=Trouble.NAN, detail="0/0: no traffic in the window")
+    if math.isinf(value):
+        detail = f"the query gives {text}; it divides by 0"
+        return Reading(query=query, trouble=Trouble.INFINITE, detail=detail)
+    return Reading(query=query, value=value)
+
+
+def staleness(series: list[Series] | tuple[Series, ...], *, now: float) -> str:
+    """Words when the newest sample is older than two scrape intervals; '' when it is fresh."""
+    last, interval = newest(series), scrape_interval(series)
+    if last is None:
+        return "no sample at all"
+    usual = interval if interval is not None else 60.0
+    if now - last <= STALE_AFTER_INTERVALS * usual + 1.0:  # a scrape takes a moment to be stored
+        return ""
+    return f"the newest sample is {now - last:.0f} s old, scraped every {usual:g} s"

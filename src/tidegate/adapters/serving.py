@@ -1,0 +1,209 @@
+"""KServe's v2 inference protocol (open inference protocol): requests from golden rows, answers checked.
+
+REST carries tensors in the binary extension (a JSON header, then raw bytes; the header
+`Inference-Header-Content-Length` says where the one ends), gRPC as `raw_input_contents`. Requests are
+encoded once, before any load is sent. https://github.com/kserve/open-inference-protocol
+"""
+
+import json
+import struct
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tidegate.adapters.load import Request
+from tidegate.documents import Tensor
+from tidegate.errors import DocumentError
+from tidegate.policy import Parity, Tolerance
+
+Array = NDArray[Any]
+NUMPY: Mapping[str, str] = {
+    "BOOL": "?", "INT8": "<i1", "INT16": "<i2", "INT32": "<i4", "INT64": "<i8", "UINT8": "<u1",
+    "UINT16": "<u2", "UINT32": "<u4", "UINT64": "<u8", "FP16": "<f2", "FP32": "<f4", "FP64": "<f8",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Golden:
+    """Golden inputs and the answers expected, by tensor name; first axis rows."""
+
+    inputs: Mapping[str, Array]
+    outputs: Mapping[str, Array]
+
+    @property
+    def rows(self) -> int:
+        """How many rows every tensor has."""
+        return min(len(array) for array in (*self.inputs.values(), *self.outputs.values()))
+
+
+def read_golden(path: Path) -> Golden:
+    """Read `golden.npz`. Raises DocumentError when it is no golden data."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+    except (OSError, ValueError) as error:
+        raise DocumentError(
+            f"{path}: cannot be read ({error}); run optimize again to write it"
+        ) from error
+    golden = Golden(
+        inputs={n.removeprefix("input."): a for n, a in arrays.items() if n.startswith("input.")},
+        outputs={
+            n.removeprefix("output."): a for n, a in arrays.items() if n.startswith("output.")
+        },
+    )
+    if not golden.inputs or not golden.outputs or golden.rows == 0:
+        raise DocumentError(
+            f"{path}: needs rows of input.<name> and output.<name>; it has {sorted(arrays)}"
+        )
+    return golden
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What a server answered: its model version and its tensors, flattened."""
+
+    version: str
+    outputs: Mapping[str, Array]
+
+
+def raw(array: Array, dtype: str) -> bytes:
+    """A tensor's bytes: little-endian values; strings each behind their length."""
+    if dtype in ("STRING", "BYTES"):
+        encoded = (str(value).encode() for value in array.reshape(-1))
+        return b"".join(struct.pack("<I", len(value)) + value for value in encoded)
+    if dtype not in NUMPY:
+        raise DocumentError(
+            f"input dtype {dtype} cannot be sent; known are {', '.join(NUMPY)}, STRING"
+        )
+    return np.ascontiguousarray(array, dtype=NUMPY[dtype]).tobytes()
+
+
+def unraw(data: bytes, dtype: str) -> Array:
+    """The flat tensor of raw bytes."""
+    if dtype != "BYTES":
+        return np.frombuffer(data, dtype=NUMPY[dtype])
+    values, at = [], 0
+    while at < len(data):
+        (size,) = struct.unpack_from("<I", data, at)
+        values.append(data[at + 4 : at + 4 + size].decode())
+        at += 4 + size
+    return np.asarray(values, dtype=object)
+
+
+def _wire(dtype: str) -> str:
+    return "BYTES" if dtype == "STRING" else dtype
+
+
+def _row(array: Array, row: int) -> Array:
+    """One row as a batch of one; a tensor of one value per row is sent as [1, 1]."""
+    one = array[row : row + 1]
+    return one.reshape(1, 1) if one.ndim == 1 else one
+
+
+def rest_requests(golden: Golden, inputs: Sequence[Tensor]) -> tuple[Request, ...]:
+    """One REST request per golden row."""
+    return tuple(_rest_request(golden, inputs, row) for row in range(golden.rows))
+
+
+def _rest_request(golden: Golden, inputs: Sequence[Tensor], row: int) -> Request:
+    tensors, chunks = [], []
+    for tensor in inputs:
+        one = _row(_input(golden, tensor), row)
+        chunks.append(raw(one, tensor.dtype))
+        tensors.append(
+            {
+                "name": tensor.name,
+                "shape": list(one.shape),
+                "datatype": _wire(tensor.dtype),
+                "parameters": {"binary_data_size": len(chunks[-1])},
+            }
+        )
+    wanted = [{"name": name, "parameters": {"binary_data": True}} for name in golden.outputs]
+    header = json.dumps({"inputs": tensors, "outputs": wanted}, separators=(",", ":")).encode()
+    return Request(row=row, body=b"".join((header, *chunks)), header_length=len(header))
+
+
+def _input(golden: Golden, tensor: Tensor) -> Array:
+    if tensor.name not in golden.inputs:
+        raise DocumentError(
+            f"golden.npz has no input.{tensor.name}, only {sorted(golden.inputs)}; run optimize again"
+        )
+    return golden.inputs[tensor.name]
+
+
+def read_rest(body: bytes, header_length: int | None) -> Answer:
+    """Decode a REST answer. Raises ValueError or KeyError when it is no v2 answer."""
+    size = len(body) if header_length is None else header_length
+    header, at = json.loads(body[:size]), size
+    outputs: dict[str, Array] = {}
+    for output in header["outputs"]:
+        length = output.get("parameters", {}).get("binary_data_size")
+        if length is None:
+            outputs[output["name"]] = np.asarray(output["data"]).reshape(-1)
+            continue
+        outputs[output["name"]] = unraw(body[at : at + length], output["datatype"])
+        at += length
+    return Answer(version=str(header.get("model_version", "")), outputs=outputs)
+
+
+def grpc_requests(golden: Golden, inputs: Sequence[Tensor], *, model: str) -> tuple[Request, ...]:
+    """One serialised ModelInferRequest per golden row."""
+    return tuple(_grpc_request(golden, inputs, model, row) for row in range(golden.rows))
+
+
+def _grpc_request(golden: Golden, inputs: Sequence[Tensor], model: str, row: int) -> Request:
+    from tritonclient.grpc import service_pb2
+
+    message = service_pb2.ModelInferRequest(model_name=model)
+    for tensor in inputs:
+        one = _row(_input(golden, tensor), row)
+        message.inputs.add(name=tensor.name, datatype=_wire(tensor.dtype), shape=list(one.shape))
+        message.raw_input_contents.append(raw(one, tensor.dtype))
+    for name in golden.outputs:
+        message.outputs.add(name=name)
+    return Request(row=row, body=message.SerializeToString())
+
+
+def read_grpc(body: bytes) -> Answer:
+    """Decode a serialised ModelInferResponse. Raises ValueError or KeyError when it is none."""
+    from google.protobuf.message import DecodeError
+    from tritonclient.grpc import service_pb2
+
+    try:
+        message = service_pb2.ModelInferResponse.FromString(body)
+    except DecodeError as error:
+        raise ValueError(f"not a ModelInferResponse: {error}") from error
+    pairs = zip(message.outputs, message.raw_output_contents, strict=True)
+    outputs = {output.name: unraw(data, output.datatype) for output, data in pairs}
+    return Answer(version=message.model_version, outputs=outputs)
+
+
+def difference(
+    answer: Answer, golden: Golden, row: int, *, parity: Parity, version: str | None
+) -> str:
+    """How an answer differs from the golden one; '' when it does not."""
+    if version is not None and answer.version != version:
+        return f"answered by version {answer.version or '(unnamed)'} instead of {version}"
+    for name, rows in golden.outputs.items():
+        if name not in answer.outputs:
+            return f"output {name} is missing"
+        found, expected = answer.outputs[name], np.asarray(rows[row]).reshape(-1)
+        if found.shape != expected.shape:
+            return f"output {name} has {found.size} values instead of {expected.size}"
+        tolerance = parity.outputs.get(name, parity.default)
+        if not _equal(found, expected, tolerance):
+            return f"output {name} differs"
+    return ""
+
+
+def _equal(found: Array, expected: Array, tolerance: Tolerance) -> bool:
+    """Labels exactly; floats within atol + rtol*|expected| but for the ratio allowed. NaN only for NaN."""
+    if expected.dtype.kind != "f" or found.dtype.kind not in "fiu":
+        return bool(np.array_equal(found.astype(str), expected.astype(str)))
+    close = np.isclose(found, expected, rtol=tolerance.rtol, atol=tolerance.atol, equal_nan=True)
+    outside = 1 - float(np.mean(close)) if close.size else 0.0
+    return outside <= tolerance.max_mismatch_ratio

@@ -1,0 +1,146 @@
+"""Counters and histograms as a monitoring system keeps them: growth, quantile brackets, exceedances.
+
+Counters only grow, and start again at 0 with their process; a histogram knows no value between two
+bucket edges, so what is asked between them is answered as a bracket. No numpy: steps read these often.
+"""
+
+import itertools
+import math
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Series:
+    """Samples of one time series: labels, and (Unix time, value) in order of time."""
+
+    labels: Mapping[str, str]
+    samples: tuple[tuple[float, float], ...]
+
+
+def scrape_interval(series: Iterable[Series]) -> float | None:
+    """The usual gap between two samples; None when no series has two."""
+    gaps = [
+        later[0] - earlier[0]
+        for one in series
+        for earlier, later in itertools.pairwise(one.samples)
+    ]
+    return statistics.median(gaps) if gaps else None
+
+
+def newest(series: Iterable[Series]) -> float | None:
+    """Time of the newest sample of all."""
+    return max((one.samples[-1][0] for one in series if one.samples), default=None)
+
+
+def growth(samples: Sequence[tuple[float, float]], *, since: float, first: float) -> float:
+    """How much a counter grew between the first sample at or after `since` and the newest one.
+
+    A drop is a restart: the counter began again at 0. A series that appears only after `first`, the
+    first scrape of its group, began at 0 too (a response code seen for the first time, a new pod).
+    """
+    inside = [value for time, value in samples if time >= since]
+    if not inside:
+        return 0.0
+    started_later = next(time for time, _ in samples if time >= since) > first
+    total = inside[0] if started_later and len(inside) == len(samples) else 0.0
+    for earlier, later in itertools.pairwise(inside):
+        total += later - earlier if later >= earlier else later
+    return total
+
+
+def span(series: Iterable[Series], *, since: float) -> tuple[float, float] | None:
+    """First and newest sample time at or after `since`, over all series."""
+    times = [time for one in series for time, _ in one.samples if time >= since]
+    return (min(times), max(times)) if times else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Histogram:
+    """Finite upper edges in ms (rising), the count at or below each, and the count of all."""
+
+    edges_ms: tuple[float, ...]
+    cumulative: tuple[float, ...]
+    total: float
+
+    def over(self, limit_ms: float) -> tuple[int, int]:
+        """Fewest and most observations over the limit; equal when the limit is a bucket edge."""
+        above, below = 0.0, self.total
+        for edge, count in zip(self.edges_ms, self.cumulative, strict=True):
+            if edge <= limit_ms * (1 + 1e-9):
+                below = self.total - count
+            if edge >= limit_ms * (1 - 1e-9):
+                above = self.total - count
+                break
+        return round(above), round(below)
+
+    def bracket(self, quantile: float) -> tuple[float, float] | None:
+        """The bucket that holds the quantile: its lower and upper edge (inf beyond the last)."""
+        if self.total <= 0:
+            return None
+        wanted, lower = quantile * self.total, 0.0
+        for edge, count in zip(self.edges_ms, self.cumulative, strict=True):
+            if count >= wanted:
+                return lower, edge
+            lower = edge
+        return lower, math.inf
+
+    def shown(self, quantile: float) -> float | None:
+        """The quantile interpolated inside its bucket: for display, never for a decision."""
+        found = self.bracket(quantile)
+        if found is None:
+            return None
+        lower, upper = found
+        if math.isinf(upper):
+            return lower
+        counts = {0.0: 0.0, **dict(zip(self.edges_ms, self.cumulative, strict=True))}
+        inside = counts[upper] - counts[lower]
+        fraction = (quantile * self.total - counts[lower]) / inside if inside else 1.0
+        return lower + (upper - lower) * min(1.0, max(0.0, fraction))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Served:
+    """What one revision answered in a window."""
+
+    requests: int
+    errors: int
+    latency: Histogram
+    started_s: float
+    ended_s: float
+
+    @property
+    def seconds(self) -> float:
+        """Length of the window that the scrapes cover."""
+        return self.ended_s - self.started_s
+
+
+def served(
+    buckets: Sequence[Series], *, since: float, code_label: str, unit_ms: float = 1000.0
+) -> Served | None:
+    """Requests, 5xx and latencies since a time from a revision's `_bucket` series; None without samples."""
+    window = span(buckets, since=since)
+    if window is None:
+        return None
+    edges: dict[float, float] = {}
+    total = errors = 0.0
+    for one in buckets:
+        grown = growth(one.samples, since=since, first=window[0])
+        edge = float(one.labels.get("le", "+Inf"))
+        if math.isfinite(edge):
+            edges[edge * unit_ms] = edges.get(edge * unit_ms, 0.0) + grown
+            continue
+        total += grown
+        errors += grown if one.labels.get(code_label, "").startswith("5") else 0.0
+    ordered = tuple(sorted(edges))
+    histogram = Histogram(
+        edges_ms=ordered, cumulative=tuple(edges[edge] for edge in ordered), total=total
+    )
+    return Served(
+        requests=round(total),
+        errors=round(errors),
+        latency=histogram,
+        started_s=window[0],
+        ended_s=window[1],
+    )

@@ -1,0 +1,157 @@
+"""Judges one look at live traffic: what candidate and incumbent served since the traffic step began.
+
+Called again every second, so every test against the candidate is anytime-valid, and one alpha is shared
+among them. FAIL stops at once; PASS waits for the whole bake; anything unknown goes on waiting.
+"""
+
+import math
+from dataclasses import dataclass
+
+from tidegate.core import sequential
+from tidegate.core.counters import Served
+from tidegate.core.slo import Judgement, conclude, quantile_name
+from tidegate.documents import Finding, Word
+from tidegate.policy import ErrorSlo, LatencySlo, Policy, Slo
+
+MISMATCH_P = 1e-3
+FULL_SHARE = 0.99  # at 100 % a request in flight may still reach the incumbent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """One look at a traffic step."""
+
+    percent: int
+    elapsed_s: float
+    candidate: Served | None
+    incumbent: Served | None
+    compared: bool  # there is an incumbent at all
+    readings: tuple[Finding, ...] = ()
+
+
+def judge_live(look: Look, policy: Policy) -> Judgement:
+    """The word for this moment of the bake."""
+    served = look.candidate
+    if served is None:
+        message = "Prometheus has no request of the candidate since the traffic step began"
+        return conclude((Finding(name="live traffic", word=Word.INCONCLUSIVE, message=message),))
+    alpha = policy.slo.alpha_fail / max(1, _tests(policy.slo))
+    return conclude(
+        (
+            _bake(look, served, policy),
+            *_share(look, served),
+            *(_errors(o, served, alpha) for o in policy.slo.objectives if isinstance(o, ErrorSlo)),
+            *(
+                _latency(o, served, alpha)
+                for o in policy.slo.objectives
+                if isinstance(o, LatencySlo)
+            ),
+            *look.readings,
+        )
+    )
+
+
+def _tests(slo: Slo) -> int:
+    return sum(isinstance(objective, ErrorSlo | LatencySlo) for objective in slo.objectives)
+
+
+def _bake(look: Look, served: Served, policy: Policy) -> Finding:
+    """Enough requests for long enough; until then nothing is good yet."""
+    wanted, bake = policy.traffic.min_requests, policy.traffic.bake_s
+    word, message = Word.PASS, f"{served.requests} candidate requests in {look.elapsed_s:.0f} s"
+    if served.requests < wanted:
+        word = Word.INCONCLUSIVE
+        message = f"only {served.requests} of {wanted} candidate requests so far"
+    elif look.elapsed_s < bake:
+        word = Word.INCONCLUSIVE
+        message = f"baked {look.elapsed_s:.0f} of {bake:g} s"
+    return Finding(
+        name="live traffic",
+        word=word,
+        observed=float(served.requests),
+        limit=float(wanted),
+        message=message,
+        samples=served.requests,
+    )
+
+
+def _share(look: Look, served: Served) -> tuple[Finding, ...]:
+    """Sample-ratio mismatch: both counts brought to one window, since scrapes are not simultaneous."""
+    other = look.incumbent
+    if not look.compared:
+        return ()
+    if other is None or min(served.seconds, other.seconds) <= 0:
+        word = Word.INCONCLUSIVE if look.percent < 100 else Word.PASS
+        message = "Prometheus has no window of the incumbent yet to check the traffic share by"
+        return (Finding(name="traffic share", word=word, message=message),)
+    incumbent = round(other.requests * served.seconds / other.seconds)
+    total = served.requests + incumbent
+    share = min(look.percent / 100, FULL_SHARE)
+    p = sequential.sample_ratio_p(served.requests, total, share=share)
+    seen = served.requests / total if total else 0.0
+    off = p < MISMATCH_P and not (look.percent == 100 and seen > share)
+    message = (
+        f"the candidate got {served.requests} of {total} requests ({seen:.1%}), "
+        f"ordered {look.percent} %"
+    )
+    if off:
+        message += f" (p = {p:.1g}): the split is not what was ordered, so nothing can be compared"
+    return (
+        Finding(
+            name="traffic share",
+            word=Word.INVALID if off else Word.PASS,
+            observed=seen,
+            limit=look.percent / 100,
+            message=message,
+            samples=total,
+        ),
+    )
+
+
+def _errors(objective: ErrorSlo, served: Served, alpha: float) -> Finding:
+    log_e = sequential.log_e_over_limit(served.errors, served.requests, limit=objective.limit)
+    fired = sequential.fires(log_e, alpha)
+    message = f"{served.errors} of {served.requests} live requests answered 5xx, limit {objective.limit:g}"
+    return Finding(
+        name=objective.name or "live errors",
+        word=Word.FAIL if fired else Word.PASS,
+        observed=served.errors / served.requests if served.requests else None,
+        limit=objective.limit,
+        message=message + (f" {_odds(log_e)}" if fired else ""),
+        blocking=objective.severity == "blocking",
+        samples=served.requests,
+    )
+
+
+def _odds(log_e: float) -> str:
+    return f"(evidence {math.exp(min(log_e, 40)):.3g} : 1 that it is above)"
+
+
+def _latency(objective: LatencySlo, served: Served, alpha: float) -> Finding:
+    """Requests over the limit as the buckets tell: FAIL by the fewest, PASS by the most there can be."""
+    fewest, most = served.latency.over(objective.limit_ms)
+    share, total = 1 - objective.quantile, served.requests
+    surely = sequential.log_e_over_limit(fewest, total, limit=share)
+    perhaps = sequential.log_e_over_limit(most, total, limit=share)
+    word = Word.PASS
+    if sequential.fires(perhaps, alpha):
+        word = Word.FAIL if sequential.fires(surely, alpha) else Word.INCONCLUSIVE
+    count = f"{most}" if fewest == most else f"between {fewest} and {most}"
+    message = (
+        f"live {quantile_name(objective.quantile)}: {count} of {total} requests over "
+        f"{objective.limit_ms:g} ms (allowed {share:.3g} of them)"
+    )
+    if fewest != most:
+        message += "; the limit is no bucket edge of the histogram, choose one"
+    if word is Word.FAIL:
+        message += f" {_odds(surely)}"
+    return Finding(
+        name=objective.name or f"live {quantile_name(objective.quantile)} latency",
+        word=word,
+        observed=served.latency.shown(objective.quantile),
+        limit=objective.limit_ms,
+        unit="ms",
+        message=message,
+        blocking=objective.severity == "blocking",
+        samples=total,
+    )

@@ -1,0 +1,170 @@
+"""Plans the load test: which block goes to whom, at which rate, for how long, and whether that is fair.
+
+The incumbent serves production beside the test's load, so an equal test load would make it look slower
+than it is and hide a slow candidate: the candidate gets production's rate on top ("matched load").
+"""
+
+from dataclasses import dataclass, replace
+
+from tidegate.documents import Arm
+from tidegate.errors import DocumentError
+from tidegate.policy import Load
+
+MOST_UNEQUAL = 0.15  # total rates per replica may differ by this much
+MOST_BASELINE_ERRORS = 0.01
+DEFAULT_PAIRS, DEFAULT_REQUESTS = 20, 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Production:
+    """Production traffic on the incumbent; rate None when it could not be asked, with the reason."""
+
+    rate_rps: float | None
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedBlock:
+    """One block of load; warm-up blocks are sent and not judged."""
+
+    arm: Arm
+    pair: int
+    rate_rps: float
+    requests: int
+    duration_s: float
+    warmup: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadPlan:
+    """The blocks in order."""
+
+    blocks: tuple[PlannedBlock, ...]
+    candidate_rps: float
+    baseline_rps: float | None  # None: candidate alone
+
+    @property
+    def duration_s(self) -> float:
+        """How long all of it takes when nothing stalls."""
+        return sum(block.duration_s for block in self.blocks)
+
+
+def plan(load: Load, *, has_incumbent: bool, production: Production) -> LoadPlan:
+    """Lay out warm-up and ABBA blocks. Raises DocumentError when they do not fit max_duration_s."""
+    compared = has_incumbent and load.baseline == "matched"
+    candidate_rps = load.rate_rps + ((production.rate_rps or 0.0) if compared else 0.0)
+    duration = load.block_requests / candidate_rps
+    rates = {Arm.CANDIDATE: candidate_rps, Arm.BASELINE: load.rate_rps}
+    order = _order(load.pairs) if compared else tuple((n, Arm.CANDIDATE) for n in range(load.pairs))
+    arms = (Arm.CANDIDATE, Arm.BASELINE) if compared else (Arm.CANDIDATE,)
+    warmups = [_block(arm, 0, rates[arm], load.warmup_s, warmup=True) for arm in arms]
+    blocks = [_block(arm, pair, rates[arm], duration) for pair, arm in order]
+    planned = LoadPlan(
+        blocks=(*(block for block in warmups if block.requests), *blocks),
+        candidate_rps=candidate_rps,
+        baseline_rps=load.rate_rps if compared else None,
+    )
+    _check_fits(planned, load, duration)
+    return planned
+
+
+def _order(pairs: int) -> tuple[tuple[int, Arm], ...]:
+    """A B, B A, A B ...: a drift of the machine meets both arms alike."""
+    forth, back = (Arm.CANDIDATE, Arm.BASELINE), (Arm.BASELINE, Arm.CANDIDATE)
+    return tuple((n, arm) for n in range(pairs) for arm in (back if n % 2 else forth))
+
+
+def _block(
+    arm: Arm, pair: int, rate: float, duration: float, *, warmup: bool = False
+) -> PlannedBlock:
+    requests = round(rate * duration) if warmup else max(1, round(rate * duration))
+    return PlannedBlock(
+        arm=arm, pair=pair, rate_rps=rate, requests=requests, duration_s=duration, warmup=warmup
+    )
+
+
+def _check_fits(planned: LoadPlan, load: Load, block_s: float) -> None:
+    if planned.duration_s <= load.max_duration_s:
+        return
+    blocks = sum(not block.warmup for block in planned.blocks)
+    warmups = len(planned.blocks) - blocks
+    raise DocumentError(
+        f"load: {blocks} blocks of {load.block_requests} requests at {planned.candidate_rps:g} rps "
+        f"({block_s:.1f} s each) and {warmups} x {load.warmup_s:g} s of warm-up take "
+        f"{planned.duration_s:.0f} s, more than max_duration_s {load.max_duration_s:g}; lower pairs or "
+        f"block_requests, or raise rate_rps or max_duration_s"
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fairness:
+    """Whether the arms can be compared, in words with the numbers, and each arm's total rate per replica."""
+
+    fair: bool
+    text: str
+    candidate_rps: float
+    baseline_rps: float
+
+
+def fairness(
+    planned: LoadPlan,
+    *,
+    has_incumbent: bool,
+    before: Production,
+    during: Production,
+    replicas: tuple[int, int] = (1, 1),
+) -> Fairness:
+    """Compare the arms' total rates per replica (candidate's, incumbent's), with production as it was
+    measured DURING the test."""
+    if planned.baseline_rps is None:
+        text = "the policy asks for no baseline" if has_incumbent else "no incumbent"
+        return Fairness(
+            fair=True,
+            text=f"{text}: absolute objectives only",
+            candidate_rps=planned.candidate_rps,
+            baseline_rps=0.0,
+        )
+    total = planned.baseline_rps + (during.rate_rps or 0.0)
+    candidate, baseline = planned.candidate_rps / replicas[0], total / replicas[1]
+    unknown = _unknown(before, during)
+    off = abs(candidate - baseline) / max(candidate, baseline)
+    pods = "" if replicas == (1, 1) else f", on {replicas[0]} and {replicas[1]} replicas"
+    text = unknown or (
+        f"matched load per replica: candidate {candidate:.1f} rps, incumbent {baseline:.1f} rps "
+        f"({planned.baseline_rps:.1f} of load + {during.rate_rps or 0.0:.1f} of production{pods}), "
+        f"{off:.0%} apart (allowed {MOST_UNEQUAL:.0%})"
+    )
+    return Fairness(
+        fair=not unknown and off <= MOST_UNEQUAL,
+        text=text,
+        candidate_rps=candidate,
+        baseline_rps=baseline,
+    )
+
+
+def _unknown(before: Production, during: Production) -> str:
+    for when, production in (("before", before), ("during", during)):
+        if production.rate_rps is None:
+            return (
+                f"production's rate {when} the test is not known ({production.why}), so the load on "
+                f"candidate and incumbent cannot be matched"
+            )
+    return ""
+
+
+def reduced(load: Load) -> str:
+    """How this is less evidence than the defaults; '' when it is not."""
+    less = []
+    if load.pairs < DEFAULT_PAIRS:
+        less.append(f"{load.pairs} block pairs instead of {DEFAULT_PAIRS}")
+    if load.block_requests < DEFAULT_REQUESTS:
+        less.append(f"{load.block_requests} requests per block instead of {DEFAULT_REQUESTS}")
+    return ", ".join(less)
+
+
+def failing_baseline(fair: Fairness, *, requests: int, bad: int) -> Fairness:
+    """A baseline that fails is no yardstick: refusals are fast, timeouts are slow."""
+    if not requests or bad <= MOST_BASELINE_ERRORS * requests:
+        return fair
+    text = f"the incumbent failed {bad} of {requests} requests of the test; {fair.text}"
+    return replace(fair, fair=False, text=text)

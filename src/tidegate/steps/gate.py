@@ -1,0 +1,93 @@
+"""gate: judges the load report and the PromQL objectives; the word is data, never an exit code."""
+
+import json
+from dataclasses import dataclass
+
+from tidegate.documents import Deployment, Finding, LoadReport, Verdict
+from tidegate.policy import Policy, PromqlSlo
+from tidegate.steps.progress import say
+from tidegate.steps.registry import InDocument, InPolicy, OutDocument, OutMetrics, step
+
+
+@dataclass(frozen=True, slots=True)
+class Gated:
+    """The word and one sentence why."""
+
+    verdict: str
+    reason: str
+
+
+@step()
+def gate(
+    load_report: InDocument,
+    deployment: InDocument,
+    policy_document: InPolicy,
+    release_id: str,
+    verdict_document: OutDocument,
+    metrics: OutMetrics,
+) -> Gated:
+    """Judge the candidate by its load report and by PromQL; only PASS promotes."""
+    from tidegate.adapters.files import read, read_policy, write, write_text
+    from tidegate.core.slo import judge
+
+    deployed, policy = read(deployment, Deployment), read_policy(policy_document)
+    report = read(load_report, LoadReport, about=deployed.subject)
+    judged = judge(
+        report,
+        policy.slo,
+        first_release=deployed.incumbent is None,
+        readings=ask_all(
+            policy, revision=deployed.candidate_revision, namespace=deployed.namespace
+        ),
+    )
+    verdict = Verdict(
+        subject=deployed.subject,
+        release_id=release_id,
+        stage="load test",
+        word=judged.word,
+        reason=judged.reason,
+        findings=judged.findings,
+    )
+    write(verdict_document, verdict)
+    write_text(metrics, json.dumps(figures(report), indent=2) + "\n")
+    for finding in judged.findings:
+        say("gate", f"{finding.word}: {finding.message}")
+    return Gated(verdict=judged.word.value, reason=judged.reason)
+
+
+def ask_all(
+    policy: Policy, *, revision: str, namespace: str, live: bool = False
+) -> tuple[Finding, ...]:
+    """Ask every PromQL objective (at a traffic step: the live ones) and judge it."""
+    from tidegate.adapters.revision_metrics import open_prometheus
+    from tidegate.core.readings import Reading, Trouble, judge_reading, resolve
+
+    asked, why = open_prometheus(policy)
+    findings = []
+    for objective in policy.slo.objectives:
+        if not isinstance(objective, PromqlSlo) or (live and not objective.live):
+            continue
+        query = resolve(objective.query, revision=revision, namespace=namespace)
+        if asked is None:
+            found = Reading(query=query, trouble=Trouble.UNREACHABLE, detail=why)
+        else:
+            found = asked.number(query)
+        findings.append(judge_reading(objective, found))
+    return tuple(findings)
+
+
+def figures(report: LoadReport) -> dict[str, float]:
+    """The numbers worth a chart, by name; what is not known is left out."""
+    known: dict[str, float | None] = {"generator_lag_p99_ms": report.generator.lag_p99_ms}
+    for arm in (report.candidate, report.baseline):
+        if arm is None:
+            continue
+        known |= {
+            f"{arm.arm}_requests": float(arm.requests),
+            f"{arm.arm}_errors": float(arm.errors),
+            f"{arm.arm}_wrong": float(arm.wrong),
+            f"{arm.arm}_p50_ms": arm.p50_ms,
+            f"{arm.arm}_p95_ms": arm.p95_ms,
+            f"{arm.arm}_p99_ms": arm.p99_ms,
+        }
+    return {name: value for name, value in known.items() if value is not None}

@@ -1,0 +1,100 @@
+"""The live gate: one look at production traffic during a bake, for promote to act on.
+
+Not a step of its own; promote asks about every second.
+"""
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tidegate.documents import Deployment, Finding, Word
+from tidegate.errors import RejectedError, UnavailableError
+from tidegate.policy import Policy
+from tidegate.steps.gate import ask_all
+
+if TYPE_CHECKING:
+    from tidegate.adapters.revision_metrics import RevisionMetrics
+    from tidegate.core.counters import Served
+
+BUDGET_S = 3.0  # promote asks again in a second; a long retry would only hold the release silent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveEvidence:
+    """FAIL: roll back now. PASS: enough evidence of health. INCONCLUSIVE: go on baking. INVALID: hold."""
+
+    word: Word
+    reason: str
+    findings: tuple[Finding, ...] = ()
+    requests: int | None = None
+    p50_ms: float | None = None
+    p95_ms: float | None = None
+    p99_ms: float | None = None
+
+
+def judge_step(
+    deployment: Deployment, policy: Policy, *, percent: int, since_s: float
+) -> LiveEvidence:
+    """Judge what was served since `since_s` (Unix time of the traffic step, this machine's clock).
+
+    Never raises for what Prometheus does: not knowing is INVALID.
+    """
+    from tidegate.adapters.revision_metrics import open_metrics
+
+    metrics, why = open_metrics(policy, namespace=deployment.namespace, budget_s=BUDGET_S)
+    if metrics is None:
+        return _invalid(f"live traffic cannot be judged: {why}")
+    elapsed = max(0.0, time.time() - since_s)
+    try:
+        candidate, stale = metrics.served(deployment.candidate_revision, elapsed_s=elapsed)
+        incumbent = _incumbent(metrics, deployment, elapsed)
+    except (UnavailableError, RejectedError) as error:
+        return _invalid(str(error))
+    if stale:
+        return _invalid(f"metrics of {deployment.candidate_revision} are stale: {stale}")
+    return _judged(deployment, policy, percent, elapsed, candidate, incumbent)
+
+
+def _incumbent(
+    metrics: "RevisionMetrics", deployment: Deployment, elapsed_s: float
+) -> "Served | None":
+    if deployment.incumbent is None:
+        return None
+    return metrics.served(deployment.incumbent.revision, elapsed_s=elapsed_s)[0]
+
+
+def _judged(
+    deployment: Deployment,
+    policy: Policy,
+    percent: int,
+    elapsed_s: float,
+    candidate: "Served | None",
+    incumbent: "Served | None",
+) -> LiveEvidence:
+    from tidegate.core.live import Look, judge_live
+
+    revision, namespace = deployment.candidate_revision, deployment.namespace
+    look = Look(
+        percent=percent,
+        elapsed_s=elapsed_s,
+        candidate=candidate,
+        incumbent=incumbent,
+        compared=deployment.incumbent is not None,
+        readings=ask_all(policy, revision=revision, namespace=namespace, live=True),
+    )
+    judged = judge_live(look, policy)
+    latency = candidate.latency if candidate else None
+    return LiveEvidence(
+        word=judged.word,
+        reason=judged.reason,
+        findings=judged.findings,
+        requests=candidate.requests if candidate else None,
+        p50_ms=latency.shown(0.5) if latency else None,
+        p95_ms=latency.shown(0.95) if latency else None,
+        p99_ms=latency.shown(0.99) if latency else None,
+    )
+
+
+def _invalid(reason: str) -> LiveEvidence:
+    finding = Finding(name="live traffic", word=Word.INVALID, message=reason)
+    return LiveEvidence(word=Word.INVALID, reason=reason, findings=(finding,))

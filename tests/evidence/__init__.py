@@ -1,0 +1,1 @@
+"""The evidence half against real servers: load test, Prometheus, gates, report."""

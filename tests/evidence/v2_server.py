@@ -1,0 +1,184 @@
+"""A small real inference server: KServe v2 over HTTP (and gRPC), with Knative's request metrics.
+
+Run as a process: `python v2_server.py '<JSON>'`; prints its ports. Each host behaves as the JSON says:
+delay_ms, stall (second since the first request, length), error_every, wrong_every, revision, version.
+"""
+
+import asyncio
+import itertools
+import json
+import struct
+import sys
+import time
+from typing import Any
+
+EDGES = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5)
+
+
+class Host:
+    """One host name's behaviour and counts."""
+
+    def __init__(self, wanted: dict[str, Any]) -> None:
+        self.revision = wanted.get("revision", "")
+        self.version = wanted.get("version", "2")
+        self.delay_s = wanted.get("delay_ms", 1) / 1000
+        self.stall = wanted.get("stall")
+        self.error_every = wanted.get("error_every", 0)
+        self.wrong_every = wanted.get("wrong_every", 0)
+        self.body = wanted.get("body")
+        self.named = wanted.get("named", True)
+        self.numbers = itertools.count(1)
+        self.first: float | None = None
+        self.counts: dict[tuple[str, float], int] = {}
+
+    async def wait(self) -> None:
+        now = time.monotonic()
+        self.first = self.first or now
+        delay = self.delay_s
+        if self.stall and self.stall[0] <= now - self.first < self.stall[0] + self.stall[1]:
+            delay = self.stall[0] + self.stall[1] - (now - self.first)
+        await asyncio.sleep(delay)
+
+    def observe(self, code: str, seconds: float) -> None:
+        for edge in (*EDGES, float("inf")):
+            if seconds <= edge:
+                self.counts[code, edge] = self.counts.get((code, edge), 0) + 1
+            else:
+                self.counts.setdefault((code, edge), 0)
+
+    def metrics(self) -> str:
+        name, lines = "kn_serving_invocation_duration_seconds", []
+        for (code, edge), count in sorted(self.counts.items()):
+            labels = (
+                f'namespace="default",serving_knative_dev_revision="{self.revision}",'
+                f'http_response_status_code="{code}"'
+            )
+            le = "+Inf" if edge == float("inf") else f"{edge:g}"
+            lines.append(f'{name}_bucket{{{labels},le="{le}"}} {count}')
+            if edge == float("inf"):
+                lines.append(f"{name}_count{{{labels}}} {count}")
+        return "".join(line + "\n" for line in lines)
+
+
+def scores(x: tuple[float, ...]) -> tuple[int, tuple[float, ...]]:
+    """The model: label = whether the sum is positive, score = twice the input."""
+    return int(sum(x) > 0), tuple(2 * value for value in x)
+
+
+def answer(host: Host, data: bytes, number: int) -> tuple[bytes, int]:
+    """A v2 answer with binary tensors."""
+    label, score = scores(struct.unpack("<2f", data))
+    if host.wrong_every and number % host.wrong_every == 0:
+        label = 1 - label
+    header = json.dumps(
+        {
+            "model_name": "m",
+            "model_version": host.version,
+            "outputs": [
+                {
+                    "name": "label",
+                    "datatype": "INT64",
+                    "shape": [1],
+                    "parameters": {"binary_data_size": 8},
+                },
+                {
+                    "name": "score",
+                    "datatype": "FP32",
+                    "shape": [1, 2],
+                    "parameters": {"binary_data_size": 8},
+                },
+            ],
+        }
+    ).encode()
+    return header + struct.pack("<q", label) + struct.pack("<2f", *score), len(header)
+
+
+class Server:
+    """The HTTP side."""
+
+    def __init__(self, hosts: dict[str, Host]) -> None:
+        self.hosts = hosts
+
+    async def client(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while True:
+                head = (await reader.readuntil(b"\r\n\r\n")).decode()
+                lines = head.split("\r\n")
+                headers = {k.lower(): v for k, _, v in (line.partition(": ") for line in lines[1:])}
+                body = await reader.readexactly(int(headers.get("content-length", 0)))
+                writer.write(await self.reply(lines[0], headers, body))
+                await writer.drain()
+        except (asyncio.IncompleteReadError, ConnectionError):
+            writer.close()
+
+    async def reply(self, line: str, headers: dict[str, str], body: bytes) -> bytes:
+        if "/quit" in line:
+            raise SystemExit
+        if "/metrics" in line:
+            text = "".join(host.metrics() for host in self.hosts.values()).encode()
+            return (
+                b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n"
+                % len(text)
+                + text
+            )
+        host, begun = self.hosts[headers["host"]], time.monotonic()
+        number = next(host.numbers)
+        await host.wait()
+        fails = host.error_every and number % host.error_every == 0
+        host.observe("503" if fails else "200", time.monotonic() - begun)
+        extra = f"x-tidegate-revision: {host.revision}\r\n" if host.revision and host.named else ""
+        if fails:
+            return f"HTTP/1.1 503 No\r\n{extra}Content-Length: 4\r\n\r\nbusy".encode()
+        length = int(headers["inference-header-content-length"])
+        assert json.loads(body[:length])["inputs"][0]["name"] == "x"
+        content, at = answer(host, body[length:], number)
+        if host.body is not None:
+            content, at = host.body.encode(), len(host.body)
+        extra += f"Inference-Header-Content-Length: {at}\r\n"
+        return (
+            f"HTTP/1.1 200 OK\r\n{extra}Content-Length: {len(content)}\r\n\r\n".encode() + content
+        )
+
+
+async def grpc_port(host: Host) -> int:
+    """Serve gRPC with tritonclient's own stubs."""
+    import grpc
+    from tritonclient.grpc import service_pb2, service_pb2_grpc
+
+    class Service(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[misc]
+        async def ModelInfer(self, request: Any, context: Any) -> Any:  # noqa: N802
+            number = next(host.numbers)
+            await host.wait()
+            if host.error_every and number % host.error_every == 0:
+                await context.abort(grpc.StatusCode.UNAVAILABLE, "busy")
+            await context.send_initial_metadata((("x-tidegate-revision", host.revision),))
+            label, score = scores(struct.unpack("<2f", request.raw_input_contents[0]))
+            reply = service_pb2.ModelInferResponse(
+                model_name=request.model_name, model_version=host.version
+            )
+            reply.outputs.add(name="label", datatype="INT64", shape=[1])
+            reply.outputs.add(name="score", datatype="FP32", shape=[1, 2])
+            reply.raw_output_contents.extend([struct.pack("<q", label), struct.pack("<2f", *score)])
+            return reply
+
+    server = grpc.aio.server()
+    service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(Service(), server)
+    port: int = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    globals()["_kept"] = server
+    return port
+
+
+async def main() -> None:
+    wanted = json.loads(sys.argv[1])
+    hosts = {name: Host(one) for name, one in wanted["hosts"].items()}
+    http = await asyncio.start_server(Server(hosts).client, "127.0.0.1", 0)
+    ports = {"http": http.sockets[0].getsockname()[1]}
+    if wanted.get("grpc"):
+        ports["grpc"] = await grpc_port(next(iter(hosts.values())))
+    print(json.dumps(ports), flush=True)
+    await http.serve_forever()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
