@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from tidegate.sandbox.cluster import Sandbox
 
 from tidegate.errors import TidegateError
 from tidegate.orchestrators.local_run import Ended, run_release
+from tidegate.sandbox.cluster import Sandbox
 
 HERE = Path(__file__).parent
 STATE = Path(".tidegate/demo").absolute()
@@ -31,8 +31,11 @@ V3_TARGET_MS = (
     30.0  # compute time of one v3 answer; with the way there and back its p99 is a third over
 )
 WANTED = {"1": "PROMOTED", "2": "PROMOTED", "3": "ROLLED_BACK", "4": "REJECTED"}
-WHY = {"3": "latency", "4": "label"}
+WHY = {"3": "p99", "4": "label"}
 LEAST_REQUESTS = 2000
+ISVC = ("serving.kserve.io", "v1beta1", "default", "inferenceservices")
+REVISION = ("serving.knative.dev", "v1", "default", "revisions")
+MODEL_VERSION_LABEL = "tidegate.dev/model-version"
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,7 @@ class Released:
 
     version: str
     ended: Ended
-    seconds: float
+    traffic: str
 
 
 def say(text: str = "") -> None:
@@ -125,20 +128,25 @@ def release(version: str, environment: dict[str, str]) -> Released:
         runs=STATE / "runs" / f"v{version}",
         environment=environment,
     )
-    seconds = time.monotonic() - began
-    say(f"== v{version}: {ended.result} after {seconds:.0f} s: {ended.reason}")
-    return Released(version, ended, seconds)
+    say(f"== v{version}: {ended.result} after {time.monotonic() - began:.0f} s: {ended.reason}")
+    return Released(version, ended, traffic())
 
 
-def traffic(released: Released) -> str:
-    """Who serves at the end of a release, from its report."""
-    report = released.ended.report
-    outcome = report.journal.get("outcome") if report else None
-    shares: dict[str, int] = (outcome or {}).get("traffic") or {}
-    return (
-        " ".join(f"{revision.rsplit('-', 1)[-1]}:{share}%" for revision, share in shares.items())
-        or "-"
-    )
+def traffic() -> str:
+    """Which version serves which share of production now, as the cluster's own status says."""
+    from kubernetes import client, config
+
+    config.load_kube_config(str(STATE / "sandbox" / "kubeconfig"))
+    api = client.CustomObjectsApi()
+    status = api.get_namespaced_custom_object(*ISVC, "digits")["status"]["components"]["predictor"]
+    shares = {t["revisionName"]: t["percent"] for t in status["traffic"] if t["percent"]}
+    return " ".join(f"{version_of(api, name)} {share} %" for name, share in shares.items())
+
+
+def version_of(api: Any, revision: str) -> str:
+    """The model version of a revision, from the label that the release put into its template."""
+    found = api.get_namespaced_custom_object(*REVISION, revision)
+    return f"v{found['metadata']['labels'].get(MODEL_VERSION_LABEL, '?')}"
 
 
 def table(releases: list[Released]) -> None:
@@ -156,7 +164,7 @@ def table(releases: list[Released]) -> None:
         )
         say(
             row.format(
-                f"v{released.version}", released.ended.result, *figures, traffic(released), why
+                f"v{released.version}", released.ended.result, *figures, released.traffic, why
             )
         )
 
@@ -178,6 +186,8 @@ def check(releases: list[Released], tally: dict[str, Any]) -> list[str]:
             problems.append(
                 f"v{released.version} was refused for another reason: {released.ended.reason}"
             )
+    if releases[-1].traffic != "v2 100 %":
+        problems.append(f"production ends on {releases[-1].traffic}, not on v2")
     if tally["failed"] or tally["wrong"] or tally["sent"] < LEAST_REQUESTS:
         problems.append(
             f"production: {tally['sent']} sent, {tally['failed']} failed, {tally['wrong']} wrong"

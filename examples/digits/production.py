@@ -17,7 +17,7 @@ from typing import Any
 import httpx
 import numpy as np
 
-RATE_RPS = 22.0
+RATE_RPS = 21.0
 
 
 @dataclass

@@ -122,7 +122,7 @@ def coarse(model: Any, data: Data, share: float = 0.02) -> onnx.ModelProto:
     """v4: v2 with its weights rounded by hand until about `share` of the answers flip."""
     exact = _convert(model, data)
     right = _labels(exact, data)
-    low, high = 0.0, 2.0
+    low, step, high = 0.0, 1.0, 2.0
     for _ in range(30):
         step = (low + high) / 2
         flipped = float(np.mean(_labels(_rounded(exact, step), data) != right))

@@ -120,13 +120,23 @@ class Load(Section):
 
     protocol: Literal["http", "grpc"] = "http"
     rate_rps: float = Field(
-        default=50, gt=0, description="Load on the baseline, beside production traffic"
+        default=50,
+        gt=0,
+        description="Load on the candidate; the incumbent gets what its production traffic leaves of it, "
+        "so that both serve the same total",
     )
     arrivals: Literal["poisson", "constant"] = "poisson"
     pairs: int = Field(
         default=20, ge=1, description="Candidate/baseline block pairs, in ABBA order"
     )
     block_requests: int = Field(default=1000, ge=1, description="Candidate requests per block")
+    max_extensions: int = Field(
+        default=0,
+        ge=0,
+        le=9,
+        description="How often an INCONCLUSIVE load test sends its blocks again and adds them; every look "
+        "then gets its equal share of the alphas",
+    )
     warmup_s: float = Field(default=10, ge=0)
     timeout_s: float = Field(default=5, gt=0)
     max_connections: int = Field(default=64, ge=1)

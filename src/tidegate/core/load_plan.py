@@ -1,7 +1,7 @@
 """Plans the load test: which block goes to whom, at which rate, for how long, and whether that is fair.
 
 The incumbent serves production beside the test's load, so an equal test load would make it look slower
-than it is and hide a slow candidate: the candidate gets production's rate on top ("matched load").
+than it is and hide a slow candidate: the incumbent gets only what production leaves ("matched load").
 """
 
 from dataclasses import dataclass, replace
@@ -12,6 +12,9 @@ from tidegate.policy import Load
 
 MOST_UNEQUAL = 0.15  # total rates per replica may differ by this much
 MOST_BASELINE_ERRORS = 0.01
+LEAST_BASELINE = (
+    0.1  # of the candidate's rate: fewer requests would say nothing about the incumbent
+)
 DEFAULT_PAIRS, DEFAULT_REQUESTS = 20, 1000
 
 
@@ -52,20 +55,28 @@ class LoadPlan:
 def plan(load: Load, *, has_incumbent: bool, production: Production) -> LoadPlan:
     """Lay out warm-up and ABBA blocks. Raises DocumentError when they do not fit max_duration_s."""
     compared = has_incumbent and load.baseline == "matched"
-    candidate_rps = load.rate_rps + ((production.rate_rps or 0.0) if compared else 0.0)
-    duration = load.block_requests / candidate_rps
-    rates = {Arm.CANDIDATE: candidate_rps, Arm.BASELINE: load.rate_rps}
+    left = load.rate_rps - (production.rate_rps or 0.0)
+    rates = {Arm.CANDIDATE: load.rate_rps, Arm.BASELINE: max(left, LEAST_BASELINE * load.rate_rps)}
+    duration = load.block_requests / load.rate_rps
     order = _order(load.pairs) if compared else tuple((n, Arm.CANDIDATE) for n in range(load.pairs))
     arms = (Arm.CANDIDATE, Arm.BASELINE) if compared else (Arm.CANDIDATE,)
     warmups = [_block(arm, 0, rates[arm], load.warmup_s, warmup=True) for arm in arms]
     blocks = [_block(arm, pair, rates[arm], duration) for pair, arm in order]
     planned = LoadPlan(
         blocks=(*(block for block in warmups if block.requests), *blocks),
-        candidate_rps=candidate_rps,
-        baseline_rps=load.rate_rps if compared else None,
+        candidate_rps=load.rate_rps,
+        baseline_rps=rates[Arm.BASELINE] if compared else None,
     )
     _check_fits(planned, load, duration)
     return planned
+
+
+def extended(planned: LoadPlan, load: Load, extension: int) -> tuple[PlannedBlock, ...]:
+    """The judged blocks once more, as further pairs: extension 1 follows the plan itself."""
+    offset = extension * load.pairs
+    return tuple(
+        replace(block, pair=block.pair + offset) for block in planned.blocks if not block.warmup
+    )
 
 
 def _order(pairs: int) -> tuple[tuple[int, Arm], ...]:
@@ -84,15 +95,18 @@ def _block(
 
 
 def _check_fits(planned: LoadPlan, load: Load, block_s: float) -> None:
-    if planned.duration_s <= load.max_duration_s:
+    longest = planned.duration_s + load.max_extensions * sum(
+        block.duration_s for block in planned.blocks if not block.warmup
+    )
+    if longest <= load.max_duration_s:
         return
     blocks = sum(not block.warmup for block in planned.blocks)
     warmups = len(planned.blocks) - blocks
     raise DocumentError(
         f"load: {blocks} blocks of {load.block_requests} requests at {planned.candidate_rps:g} rps "
         f"({block_s:.1f} s each) and {warmups} x {load.warmup_s:g} s of warm-up take "
-        f"{planned.duration_s:.0f} s, more than max_duration_s {load.max_duration_s:g}; lower pairs or "
-        f"block_requests, or raise rate_rps or max_duration_s"
+        f"{longest:.0f} s with {load.max_extensions} extensions, more than max_duration_s "
+        f"{load.max_duration_s:g}; lower pairs or block_requests, or raise rate_rps or max_duration_s"
     )
 
 
@@ -134,6 +148,8 @@ def fairness(
         f"({planned.baseline_rps:.1f} of load + {during.rate_rps or 0.0:.1f} of production{pods}), "
         f"{off:.0%} apart (allowed {MOST_UNEQUAL:.0%})"
     )
+    if not unknown and off > MOST_UNEQUAL and baseline > candidate:
+        text += "; raise load.rate_rps above production's rate"
     return Fairness(
         fair=not unknown and off <= MOST_UNEQUAL,
         text=text,

@@ -11,7 +11,15 @@ from statistics import median
 
 from tidegate.core import statistics
 from tidegate.documents import Arm, ArmSummary, Block, Finding, LoadReport, Word, worst
-from tidegate.policy import ErrorSlo, LatencySlo, Objective, PromqlSlo, RelativeLatencySlo, Slo
+from tidegate.policy import (
+    ErrorSlo,
+    LatencySlo,
+    Load,
+    Objective,
+    PromqlSlo,
+    RelativeLatencySlo,
+    Slo,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +46,14 @@ def judge(
         *readings,
     )
     return conclude(findings)
+
+
+def per_look(slo: Slo, load: Load) -> Slo:
+    """The alphas of one look at a load test that may be extended: equal shares (Bonferroni)."""
+    looks = load.max_extensions + 1
+    return slo.model_copy(
+        update={"alpha_pass": slo.alpha_pass / looks, "alpha_fail": slo.alpha_fail / looks}
+    )
 
 
 def conclude(findings: tuple[Finding, ...]) -> Judgement:
@@ -140,11 +156,8 @@ def _latency_message(
     if observed is None:
         return f"{name}: no request was answered, so {limit} cannot be judged"
     sign = "<=" if observed <= objective.limit_ms else ">"
-    allowed = "no number is evidence enough" if test.allowed < 0 else f"allowed {test.allowed}"
-    text = (
-        f"{name} {observed:.1f} ms {sign} {limit}: {test.over} of {test.requests} requests over "
-        f"the limit ({allowed})"
-    )
+    text = f"{name} {observed:.1f} ms {sign} {limit}: {test.over} of {test.requests} requests over the limit"
+    text += f" (allowed {test.allowed})" if test.allowed >= 0 else ""
     if test.inefficiency >= 1.5:
         text += f"; neighbouring requests are alike, they count as {test.effective}"
     if test.requests < objective.min_samples:

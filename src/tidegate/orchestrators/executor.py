@@ -32,6 +32,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         event(options.step, str(error), error=name, exit_code=error.exit_code)
         sys.stderr.write(f"tidegate: {name}: {error}\n")
         return error.exit_code
+    except Exception as error:
+        # A bug: the traceback stays in the log, and the person watching learns which step it was.
+        event(options.step, f"{error}; a bug, see the log", error=type(error).__name__, exit_code=1)
+        raise
     return 0
 
 

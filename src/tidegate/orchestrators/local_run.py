@@ -197,7 +197,7 @@ def _exit_code(result: Result, code: int) -> int:
 
 def _died(folder: Path, watch: Watch, code: int, page: Path | None) -> Ended:
     failure = watch.failure or Failure(
-        step="run",
+        step=watch.step,
         error="Error",
         message=f"ended with {code}; see {folder / 'run.log'}",
         exit_code=1,

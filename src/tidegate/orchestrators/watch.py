@@ -32,7 +32,7 @@ class Watch:
         self._offset = 0
         self._began = time.monotonic()
         self._spoke = self._began
-        self._step = "start"
+        self.step = "start"
         self._last = "starting the pipeline"
         self._starts: dict[str, float] = {}
 
@@ -41,7 +41,7 @@ class Watch:
         for event in self._new_events():
             self._take(event)
         if time.monotonic() - self._spoke > HEARTBEAT_S:
-            self.line(f"{self._step:<10} still: {self._last}")
+            self.line(f"{self.step:<10} still: {self._last}")
 
     def line(self, text: str) -> None:
         """Print one line with the run's age."""
@@ -60,23 +60,23 @@ class Watch:
         return [json.loads(line) for line in complete.splitlines() if line]
 
     def _take(self, event: dict[str, Any]) -> None:
-        self._step, self._last = event["step"].replace("_", "-"), event["message"]
+        self.step, self._last = event["step"].replace("_", "-"), event["message"]
         self.release_id = event.get("release_id") or self.release_id
         if "error" in event and self.failure is None:
             self.failure = Failure(
-                step=self._step,
+                step=self.step,
                 error=event["error"],
                 message=event["message"],
                 exit_code=event["exit_code"],
             )
-        self.line(f"{self._step:<10} {self._timed(event)}")
+        self.line(f"{self.step:<10} {self._timed(event)}")
 
     def _timed(self, event: dict[str, Any]) -> str:
         message: str = event["message"]
         if message == "started":
-            self._starts[self._step] = event["at_s"]
-        if message == "finished" and self._step in self._starts:
-            self.seconds[self._step] = event["at_s"] - self._starts[self._step]
+            self._starts[self.step] = event["at_s"]
+        if message == "finished" and self.step in self._starts:
+            self.seconds[self.step] = event["at_s"] - self._starts[self.step]
             words = [event[key] for key in ("verdict", "outcome") if event.get(key)]
-            return " ".join([f"finished in {self.seconds[self._step]:.1f} s", *words])
+            return " ".join([f"finished in {self.seconds[self.step]:.1f} s", *words])
         return message

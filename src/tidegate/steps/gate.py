@@ -28,13 +28,13 @@ def gate(
 ) -> Gated:
     """Judge the candidate by its load report and by PromQL; only PASS promotes."""
     from tidegate.adapters.files import read, read_policy, write, write_text
-    from tidegate.core.slo import judge
+    from tidegate.core.slo import judge, per_look
 
     deployed, policy = read(deployment, Deployment), read_policy(policy_document)
     report = read(load_report, LoadReport, about=deployed.subject)
     judged = judge(
         report,
-        policy.slo,
+        per_look(policy.slo, policy.load),
         first_release=deployed.incumbent is None,
         readings=ask_all(
             policy, revision=deployed.candidate_revision, namespace=deployed.namespace

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from tidegate.core import load_plan, measured
 from tidegate.core.load_plan import Fairness, LoadPlan, PlannedBlock, Production
 from tidegate.core.measured import Measured, Place
-from tidegate.documents import Arm, ArmSummary, Deployment, LoadReport
+from tidegate.documents import Arm, ArmSummary, Deployment, LoadReport, Word
 from tidegate.policy import Load, Policy
 from tidegate.steps.progress import say
 
@@ -55,8 +55,30 @@ def run(deployed: Deployment, policy: Policy, golden: Path, release_id: str) -> 
     )
     _say_plan(session)
     started, clock = time.time(), time.monotonic()
-    _send(session, golden)
-    return _report(session, _fairness(session, time.monotonic() - clock), started)
+    _send(session, golden, session.planned.blocks)
+    report = _report(session, _fairness(session, time.monotonic() - clock), started)
+    for extension in range(1, policy.load.max_extensions + 1):
+        if not _wants_more(session, report, extension):
+            break
+        _send(session, golden, load_plan.extended(session.planned, policy.load, extension))
+        report = _report(session, _fairness(session, time.monotonic() - clock), started)
+    _say_fitness(report)
+    return report
+
+
+def _wants_more(session: Session, report: LoadReport, extension: int) -> bool:
+    from tidegate.core.slo import judge, per_look
+
+    policy = session.policy
+    judged = judge(
+        report,
+        per_look(policy.slo, policy.load),
+        first_release=session.deployed.incumbent is None,
+    )
+    if judged.word is not Word.INCONCLUSIVE:
+        return False
+    say(COMMAND, f"extension {extension} of {policy.load.max_extensions}: {judged.reason}")
+    return True
 
 
 def _production_before(deployed: Deployment, policy: Policy) -> Production:
@@ -87,7 +109,7 @@ def _say_plan(session: Session) -> None:
         say(COMMAND, f"less evidence than the default: {less}")
 
 
-def _send(session: Session, golden: Path) -> None:
+def _send(session: Session, golden: Path, blocks: tuple[PlannedBlock, ...]) -> None:
     from tidegate.adapters import lanes
 
     deployed, policy = session.deployed, session.policy
@@ -95,7 +117,8 @@ def _send(session: Session, golden: Path) -> None:
     if session.planned.baseline_rps is not None:
         ways[Arm.BASELINE] = lanes.baseline_lane(deployed, policy, golden_path=golden)
     try:
-        for number, block in enumerate(session.planned.blocks):
+        for block in blocks:
+            number = len(session.blocks)
             session.blocks.append((block, _send_block(session, number, block, ways)))
     finally:
         for way in ways.values():
@@ -107,7 +130,7 @@ def _send_block(
 ) -> Measured:
     from tidegate.adapters.load import arrivals, send_block
 
-    name = f"{number + 1}/{len(session.planned.blocks)} {block.arm}"
+    name = f"{number + 1}/{max(number + 1, len(session.planned.blocks))} {block.arm}"
     name += " (warm-up)" if block.warmup else f" (pair {block.pair + 1})"
     starts = arrivals(
         session.policy.load.arrivals,
@@ -189,7 +212,7 @@ def _report(session: Session, fair: Fairness, started_s: float) -> LoadReport:
     judged = [(block, sent) for block, sent in session.blocks if not block.warmup]
     compared = session.planned.baseline_rps is not None
     load: Load = session.policy.load
-    report = LoadReport(
+    return LoadReport(
         subject=session.deployed.subject,
         release_id=session.release_id,
         started_s=started_s,
@@ -203,11 +226,13 @@ def _report(session: Session, fair: Fairness, started_s: float) -> LoadReport:
         fair=fair.fair,
         reduced=load_plan.reduced(load),
     )
-    say(COMMAND, fair.text)
+
+
+def _say_fitness(report: LoadReport) -> None:
     fit = report.generator
+    say(COMMAND, report.fairness)
     say(
         COMMAND,
         f"the generator was {fit.lag_p99_ms:.1f} ms late (p99), used {fit.cpu_share:.0%} of a core, "
         f"sent {fit.delivered_ratio:.1%}{': ' + fit.message if fit.saturated else ''}",
     )
-    return report
