@@ -59,7 +59,7 @@ def deployment(*, first_release: bool = False, version: str = "2") -> Deployment
 def policy(**sections: Any) -> Policy:
     """A policy with a short load test."""
     load = {
-        "rate_rps": 100.0,
+        "rate_rps": 200.0,
         "pairs": 2,
         "block_requests": 100,
         "warmup_s": 0.2,
@@ -102,14 +102,7 @@ def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Serve]:
 
         def start(*, grpc: bool = False, **hosts: dict[str, Any]) -> dict[str, int]:
             wanted = {"hosts": {f"{name}.test": one for name, one in hosts.items()}, "grpc": grpc}
-            command = [
-                sys.executable,
-                str(Path(__file__).with_name("v2_server.py")),
-                json.dumps(wanted),
-            ]
-            process = stack.enter_context(running(command))
-            assert process.stdout is not None
-            ports: dict[str, int] = json.loads(process.stdout.readline())
+            ports = stack.enter_context(inference_server(wanted))
             port = ports["grpc" if grpc else "http"]
             monkeypatch.setenv("TIDEGATE_INGRESS_URL", f"http://127.0.0.1:{port}")
             return ports
@@ -117,19 +110,35 @@ def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Serve]:
         yield start
 
 
-@pytest.fixture
-def scrape(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], str]]:
-    """Start the real Prometheus on an exposition port, scraped every second; returns its URL."""
-    if shutil.which("prometheus") is None:
-        pytest.skip("needs the Debian package prometheus")
+@pytest.fixture(scope="module")
+def scraped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, dict[str, int]]]:
+    """One real Prometheus, and a server for each of three tests: revisions one to three, by port.
+
+    Together, because Prometheus first scrapes 5 seconds after it started.
+    """
+    needs_prometheus()
     with contextlib.ExitStack() as stack:
+        ports = {}
+        for name in ("one", "two", "three"):
+            wanted = {"hosts": {f"{name}.test": {"revision": name}, f"{name}-b.test": {}}}
+            ports[name] = stack.enter_context(inference_server(wanted))["http"]
+        folder = tmp_path_factory.mktemp("prometheus")
+        yield stack.enter_context(prometheus(folder, *ports.values())), ports
 
-        def start(port: int) -> str:
-            url = stack.enter_context(prometheus(tmp_path, port))
-            monkeypatch.setenv("TIDEGATE_PROMETHEUS_URL", url)
-            return url
 
-        yield start
+def needs_prometheus() -> None:
+    """Skip where it is not installed."""
+    if shutil.which("prometheus") is None or shutil.which("promtool") is None:
+        pytest.skip("needs the Debian package prometheus")
+
+
+@contextlib.contextmanager
+def inference_server(wanted: dict[str, Any]) -> Iterator[dict[str, int]]:
+    """v2_server.py and its ports."""
+    script = str(Path(__file__).with_name("v2_server.py"))
+    with running([sys.executable, script, json.dumps(wanted)]) as process:
+        assert process.stdout is not None
+        yield json.loads(process.stdout.readline())
 
 
 def free_port() -> int:
@@ -143,24 +152,36 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def prometheus(folder: Path, port: int) -> Iterator[str]:
-    """The real server, ready to be asked."""
+def prometheus(folder: Path, *targets: int) -> Iterator[str]:
+    """The real server, ready to be asked; with targets, once it has scraped each."""
     config = folder / "prometheus.yml"
-    target = {"job_name": "t", "static_configs": [{"targets": [f"127.0.0.1:{port}"]}]}
-    config.write_text(json.dumps({"global": {"scrape_interval": "1s"}, "scrape_configs": [target]}))
+    found = {"targets": [f"127.0.0.1:{port}" for port in targets]}
+    job = {"job_name": "t", "static_configs": [found]}
+    config.write_text(json.dumps({"global": {"scrape_interval": "1s"}, "scrape_configs": [job]}))
     own = free_port()
-    command = ["prometheus", f"--config.file={config}", f"--storage.tsdb.path={folder / 'tsdb'}"]
-    with running([*command, f"--web.listen-address=127.0.0.1:{own}", "--log.level=error"]):
+    command = [
+        "prometheus",
+        f"--config.file={config}",
+        f"--storage.tsdb.path={folder / 'tsdb'}",
+        f"--web.listen-address=127.0.0.1:{own}",
+        "--log.level=error",
+        "--scrape.discovery-reload-interval=100ms",  # hidden; else 10 s to the first scrape, not 5
+    ]
+    with running(command):
         url = f"http://127.0.0.1:{own}"
-        _await_ready(url)
+        _await_scraped(url, len(targets))
         yield url
 
 
-def _await_ready(url: str) -> None:
+def _await_scraped(url: str, targets: int) -> None:
+    """Ready is not enough: until the first scrape every series is rightly absent."""
+    query = "sum(up) or vector(0)"
     deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        with contextlib.suppress(httpx.HTTPError):
-            if httpx.get(f"{url}/-/ready").status_code == 200:
-                return
-        time.sleep(0.1)
-    raise AssertionError("Prometheus did not become ready")
+    with httpx.Client(verify=False) as client:  # plain HTTP; reading certificates takes a while
+        while time.monotonic() < deadline:
+            with contextlib.suppress(httpx.HTTPError):
+                answer = client.get(f"{url}/api/v1/query", params={"query": query})
+                if f'"{targets}"' in answer.text:
+                    return
+            time.sleep(0.1)
+    raise AssertionError("Prometheus did not scrape its target")

@@ -62,7 +62,7 @@ def test_the_step_writes_a_report_about_its_subject(
 
 def test_requests_keep_their_schedule_at_200_a_second(serve: Serve, golden_tree: Path) -> None:
     serve(candidate={"delay_ms": 3})
-    report = measure(golden_tree, rate_rps=200.0, block_requests=400)
+    report = measure(golden_tree, rate_rps=200.0, block_requests=400, pairs=1)
     assert report.generator.lag_p99_ms < 20
     assert report.generator.cpu_share < 0.6
     assert not report.generator.saturated
@@ -72,7 +72,7 @@ def test_a_stalling_server_shows_in_every_request_that_it_delayed(
     serve: Serve, golden_tree: Path
 ) -> None:
     serve(candidate={"delay_ms": 1, "stall": [1.0, 0.5]})
-    report = measure(golden_tree, arrivals="constant", pairs=1, block_requests=300)
+    report = measure(golden_tree, rate_rps=100.0, arrivals="constant", pairs=1, block_requests=300)
     delayed = [value for value in report.candidate.latencies_ms if value > 100]
     assert 30 <= len(delayed) <= 55  # 100 rps: about 40 starts fall into the first 400 ms of it
     assert max(delayed) > 400
@@ -124,7 +124,7 @@ def test_an_answer_200_that_is_no_answer_is_wrong(
 
 def test_a_client_with_too_few_connections_is_invalid(serve: Serve, golden_tree: Path) -> None:
     serve(candidate={"delay_ms": 40})
-    report = measure(golden_tree, max_connections=1, pairs=1)
+    report = measure(golden_tree, max_connections=1, pairs=1, block_requests=50, warmup_s=0.0)
     assert report.generator.saturated
     word, reason = verdict(report, LATENCY)
     assert word is Word.INVALID

@@ -106,13 +106,19 @@ def _payload(response: httpx.Response, url: str) -> dict[str, Any]:
     except ValueError:
         body = {}
     words = body.get("error") if isinstance(body, dict) else None
-    if response.status_code != 200 or not isinstance(body, dict) or body.get("status") != "success":
+    if response.status_code != 200 or not _complete(body):
         raise _refusal(response, words or " ".join(response.text[:200].split()), url)
     warnings = [w for w in body.get("warnings", ()) if not w.startswith("PromQL info")]
     if warnings:
         raise PartialAnswerError(f"Prometheus warns: {'; '.join(warnings)}; repair it first")
     data: dict[str, Any] = body["data"]
     return data
+
+
+def _complete(body: Any) -> bool:
+    """Whether this is what a Prometheus says when it has understood."""
+    data = body.get("data") if isinstance(body, dict) and body.get("status") == "success" else None
+    return isinstance(data, dict) and {"resultType", "result"} <= data.keys()
 
 
 def _refusal(response: httpx.Response, words: str, url: str) -> TidegateError:
