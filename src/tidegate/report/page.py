@@ -105,7 +105,7 @@ def _traffic(report: Report) -> str:
     if report.journal.get("acts"):
         return "Production at the end: nothing is served under this name."
     if report.deployment is None:
-        return "This release did not touch production."
+        return "Production is served as it was before this release."
     return "How production is served at the end is not known here."
 
 

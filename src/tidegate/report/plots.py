@@ -19,8 +19,9 @@ COLOURS = {
     "#010206": "var(--candidate)",
     "#010207": "var(--baseline)",
     "#010208": "var(--limit)",
+    "#010209": "var(--paper)",
 }
-INK, SOFT, LINE, CANDIDATE, BASELINE, LIMIT = COLOURS
+INK, SOFT, LINE, CANDIDATE, BASELINE, LIMIT, PAPER = COLOURS
 ARM_COLOUR = {Arm.CANDIDATE: CANDIDATE, Arm.BASELINE: BASELINE}
 TAIL = (0.0, 0.5, 0.9, 0.99, 0.999, 0.9999)
 POINTS = 400  # per curve: more cannot be seen, and 20 000 would make a page of megabytes
@@ -51,7 +52,7 @@ def latency_curve(arms: Sequence[ArmSummary], limits: Sequence[LatencyLimit]) ->
     _plain_log_ticks(axes)
     axes.set_xlabel("latency from the intended start, ms")
     axes.set_ylabel("answered within")
-    axes.legend(frameon=False, loc="lower right", labelcolor=INK)
+    axes.legend(frameon=False, loc="upper left", labelcolor=INK)
     return _svg(figure, f"Share of requests answered within a time, {_names(shown)}")
 
 
@@ -72,13 +73,22 @@ def _stretched(share: float) -> float:
 
 
 def _draw_limits(axes: Any, limits: Sequence[LatencyLimit]) -> None:
-    for limit in limits:
-        height = _stretched(limit.quantile)
+    low, high = axes.get_xlim()
+    for n, limit in enumerate(limits):
         axes.axvline(limit.limit_ms, color=LIMIT, linewidth=1.2, linestyle=(0, (5, 3)))
-        axes.plot([limit.limit_ms], [height], marker="D", markersize=5, color=LIMIT)
-        label = f"SLO: {limit.quantile * 100:g} % within {limit.limit_ms:g} ms"
-        at = {"xy": (limit.limit_ms, height), "xytext": (-8, 6), "textcoords": "offset points"}
-        axes.annotate(label, **at, color=LIMIT, ha="right", fontsize=9)
+        axes.plot([limit.limit_ms], [_stretched(limit.quantile)], "D", markersize=5, color=LIMIT)
+        left = limit.limit_ms > (low * high) ** 0.5  # where there is more room on a log scale
+        axes.annotate(
+            f"SLO: {limit.quantile * 100:g} % within {limit.limit_ms:g} ms",
+            xy=(limit.limit_ms, 0),
+            xycoords=("data", "axes fraction"),
+            xytext=(-7 if left else 7, 12 + 16 * n),
+            textcoords="offset points",
+            ha="right" if left else "left",
+            color=LIMIT,
+            bbox={"facecolor": PAPER, "edgecolor": "none", "pad": 1.5},
+            fontsize=9,
+        )
 
 
 def _plain_log_ticks(axes: Any) -> None:
@@ -107,6 +117,7 @@ def block_quantiles(blocks: Sequence[Block]) -> str:
                 label = f"{arm.value} {name}"
                 axes.plot(*zip(*known, strict=True), "o", **style, label=label)
     axes.set_yscale("log")
+    axes.set_xlim(0.4, len(ordered) + 0.6)
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.yaxis.set_minor_formatter(FuncFormatter(_few))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))

@@ -13,12 +13,13 @@ def json_of(value: Any) -> str:
 
 
 def number(value: float | None) -> str:
-    """Counts with thin spaces, anything else with up to four significant digits."""
+    """Counts with thin spaces, else four significant digits; what is nearly 1 is not written as 1."""
     if value is None:
         return UNKNOWN
-    if float(value).is_integer() and abs(value) < 1e15:
-        return f"{int(value):,}".replace(",", "\u202f")
-    return f"{value:.4g}"
+    if float(value).is_integer() or abs(value) >= 1e4:
+        return f"{value:,.0f}".replace(",", "\u202f") if abs(value) < 1e15 else f"{value:g}"
+    texts = (f"{value:.{digits}g}" for digits in range(4, 16))
+    return next((text for text in texts if not float(text).is_integer()), f"{value:g}")
 
 
 def ms(value: float | None) -> str:

@@ -23,6 +23,7 @@ from tidegate.errors import DocumentError, TidegateError
 from tidegate.policy import Policy
 from tidegate.steps.announcing import announce, within
 from tidegate.steps.ending import outcome_of, untouched
+from tidegate.steps.heartbeat import beating
 from tidegate.steps.progress import say
 from tidegate.steps.registry import (
     InDocument,
@@ -88,10 +89,10 @@ def report(
     journal, warnings = recalled(known, policy, release_id, _result(outcome), reason)
     told = reported(known, release_id, _result(outcome), reason, journal)
     model = known.optimized if isinstance(known.optimized, OptimizedModel) else None
-    say("report", "drawing the page")
     write(report_document, told)
     write_text(report_metrics, json.dumps(figures(told), indent=2) + "\n")
-    write_text(page, rendered(told, policy, optimized=model, warnings=warnings))
+    with beating("report", "drawing the page"):  # fonts are looked for the first time
+        write_text(page, rendered(told, policy, optimized=model, warnings=warnings))
     warnings += announce(told, policy, page, markdown(told))
     for warning in warnings:
         say("report", f"warning: {warning}")
