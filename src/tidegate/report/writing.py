@@ -18,7 +18,7 @@ def number(value: float | None) -> str:
         return UNKNOWN
     if float(value).is_integer() or abs(value) >= 1e4:
         return f"{value:,.0f}".replace(",", "\u202f") if abs(value) < 1e15 else f"{value:g}"
-    texts = (f"{value:.{digits}g}" for digits in range(4, 16))
+    texts = (f"{value:.{digits}g}" for digits in range(4, 8))
     return next((text for text in texts if not float(text).is_integer()), f"{value:g}")
 
 
