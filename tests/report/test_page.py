@@ -8,7 +8,7 @@ import pytest
 from tests.report import a_release
 from tidegate.documents import Arm, Finding, Report, Result, Subject, Word
 from tidegate.report.markdown import markdown
-from tidegate.report.page import page
+from tidegate.report.page import candidate_shares, page
 
 VOID = {"meta", "br", "link", "img", "hr", "input"}
 HOSTILE = "<script>alert('1')</script>\"&"
@@ -169,3 +169,16 @@ def test_markdown_says_the_same_in_short() -> None:
 def test_markdown_does_not_read_hostile_text_as_its_own() -> None:
     text = markdown(a_release.report(reason="<b>a</b>\n# [x](y) | `z`"))
     assert "&lt;b&gt;a&lt;/b&gt; \\# \\[x\\](y) \\| \\`z\\`" in text
+
+
+def act(kind: str, percent: int | None, at_s: float) -> dict[str, object]:
+    return {"kind": kind, "percent": percent, "intended_s": at_s, "confirmed_s": at_s + 1}
+
+
+def test_the_incumbents_way_back_is_not_drawn_as_the_candidates_share() -> None:
+    acts = [act("STAGE", 0, 1), act("SHIFT", 10, 2), act("RESTORE", 0, 3), act("SHIFT", 100, 4)]
+    assert candidate_shares(acts) == [(2, 0), (3, 10), (4, 0), (5, 0)]
+
+
+def test_a_first_release_serves_everything_until_it_is_deleted() -> None:
+    assert candidate_shares([act("CREATE", None, 1), act("DELETE", None, 5)]) == [(2, 100), (6, 0)]

@@ -35,7 +35,7 @@ TONE = {
     Result.ROLLBACK_FAILED: "alarm",
     Result.DIED: "alarm",
 }
-SHARE_AFTER = {"CREATE": 100, "DELETE": 0, "UNSTAGE": 0}  # the others name their percent
+TAKEN_BACK = ("RESTORE", "UNSTAGE", "DELETE")  # from then on no share is the candidate's
 
 
 def page(
@@ -132,14 +132,23 @@ def _limits(policy: Policy) -> list[LatencyLimit]:
     return [LatencyLimit(quantile=o.quantile, limit_ms=o.limit_ms) for o in absolute]
 
 
+def candidate_shares(acts: list[dict[str, Any]]) -> list[tuple[float, int]]:
+    """(Unix time, the candidate's percent from then on), of every act the cluster confirmed.
+
+    A SHIFT to 100 % after a RESTORE is the incumbent's way back, not the candidate's.
+    """
+    seen = [act for act in acts if act["confirmed_s"] is not None]
+    shares, taken_back = [], False
+    for act in sorted(seen, key=lambda act: (float(act["confirmed_s"]), float(act["intended_s"]))):
+        taken_back = taken_back or act["kind"] in TAKEN_BACK
+        percent = 100 if act["kind"] == "CREATE" else act["percent"] or 0
+        shares.append((float(act["confirmed_s"]), 0 if taken_back else percent))
+    return shares
+
+
 def _shares(report: Report) -> list[tuple[float, int]]:
-    """(Unix time, the candidate's percent from then on), of every act the cluster confirmed."""
-    acts = report.journal.get("acts") or []
-    seen = [a for a in acts if a["confirmed_s"] is not None]
-    shares = [
-        (a["confirmed_s"], SHARE_AFTER.get(a["kind"], a["percent"] or 0))
-        for a in sorted(seen, key=lambda act: float(act["confirmed_s"]))
-    ]
+    """The candidate's shares, drawn on to the end of the last step."""
+    shares = candidate_shares(report.journal.get("acts") or [])
     ended = _outcome(report)
     last = max((s.at_s for s in ended.steps), default=0.0) if ended else 0.0
     return [*shares, (last, shares[-1][1])] if shares and last > shares[-1][0] else shares

@@ -1,0 +1,85 @@
+"""One embedded cluster for the folder, with models in its registry: the whole product, nothing doubled."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tidegate.sandbox.cluster import Sandbox
+
+REGISTER = Path(__file__).with_name("register.py")
+POLICY = {
+    "name": "tiny",
+    "initial": "allow",
+    "triton": {"max_batch_size": 8},
+    "load": {
+        "rate_rps": 40,
+        "arrivals": "constant",
+        "pairs": 6,
+        "block_requests": 40,
+        "warmup_s": 0.5,
+        "max_lag_ms": 200,
+        "min_delivered_ratio": 0.9,
+    },
+    "slo": {
+        "objectives": [
+            {"kind": "latency", "quantile": 0.9, "limit_ms": 250, "min_samples": 100},
+            {"kind": "errors", "limit": 0.05},
+            {"kind": "relative_latency", "quantile": "p50", "floor_ms": 250, "min_pairs": 6},
+        ]
+    },
+    "traffic": {"steps": [30, 100], "bake_s": 2, "max_bake_s": 40, "min_requests": 10},
+}
+
+
+@dataclass(frozen=True)
+class Home:
+    """The sandbox's endpoints and a place for files."""
+
+    environment: dict[str, str]
+    folder: Path
+    policy: Path
+
+    def tidegate(self, *arguments: str, timeout: float = 170) -> "subprocess.CompletedProcess[str]":
+        """The command line as a user types it."""
+        return subprocess.run(
+            [sys.executable, "-m", "tidegate", *arguments],
+            env=self.environment,
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=timeout,
+        )
+
+    def release(self, uri: str, policy: Path | None = None) -> "subprocess.CompletedProcess[str]":
+        """Release one model URI."""
+        return self.tidegate("release", str(policy or self.policy), "--model-uri", uri)
+
+
+@pytest.fixture(scope="session")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+    folder = tmp_path_factory.mktemp("e2e")
+    policy = folder / "policy.yaml"
+    policy.write_text(yaml.safe_dump(POLICY | {"model": {"uri": "models:/tiny/1"}}))
+    with Sandbox(folder / "sandbox") as sandbox:
+        environment = os.environ | sandbox.environment()
+        subprocess.run([sys.executable, str(REGISTER)], env=environment, check=True, timeout=110)
+        yield Home(environment, folder, policy)
+
+
+@pytest.fixture
+def variant(home: Home) -> Callable[..., Path]:
+    """A policy file that differs from the usual one."""
+
+    def write(**changes: object) -> Path:
+        path = home.folder / f"policy-{len(list(home.folder.iterdir()))}.yaml"
+        path.write_text(yaml.safe_dump(POLICY | {"model": {"uri": "models:/tiny/1"}} | changes))
+        return path
+
+    return write
