@@ -1,5 +1,6 @@
 """`tidegate sandbox up|down|status` as a user types them, against one real cluster."""
 
+import fcntl
 import json
 import os
 import shutil
@@ -331,6 +332,14 @@ def test_down_where_nothing_ever_ran_is_fine(tmp_path: Path) -> None:
     assert done.returncode == 0
     assert "no sandbox in" in done.stdout
     assert not (tmp_path / "never").exists()
+
+
+def test_down_never_calls_a_held_folder_empty(tmp_path: Path) -> None:
+    with (tmp_path / "lock").open("ab") as lock:  # as a version without a named holder leaves it
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        done = tidegate(tmp_path, "down")
+    assert done.returncode == 4
+    assert "held by a sandbox of another tidegate" in done.stderr
 
 
 def test_an_unknown_era_is_one_line(tmp_path: Path) -> None:

@@ -53,6 +53,12 @@ def down(root: Path) -> None:
     directory = StateDirectory(root)
     holder = directory.holder()
     if holder is None:
+        if directory.is_held():
+            state = directory.read()
+            raise ConflictError(
+                f"{directory.root} is held by a sandbox of another tidegate; end its supervisor "
+                f"with `kill {state.pid if state else '<pid of tidegate.sandbox.supervise>'}`"
+            )
         _say(f"no sandbox in {directory.root}")
         return
     _end_supervisor(holder)
