@@ -14,11 +14,12 @@ from typing import Any
 import httpx
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
-from tidegate.core.counters import Series, newest, scrape_interval
+from tidegate.core.counters import Series, longest_gap, newest, scrape_interval
 from tidegate.core.readings import Reading, Trouble
 from tidegate.errors import RejectedError, TidegateError, UnavailableError
 
 STALE_AFTER_INTERVALS = 2
+MOST_MISSING = 0.1  # of a window
 SELECTOR = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*\s*\{[^}]*\}|\{[^}]*\}")
 
 
@@ -171,3 +172,12 @@ def staleness(series: list[Series] | tuple[Series, ...], *, now: float) -> str:
     if now - last <= STALE_AFTER_INTERVALS * usual + 1.0:  # a scrape takes a moment to be stored
         return ""
     return f"the newest sample is {now - last:.0f} s old, scraped every {usual:g} s"
+
+
+def gap(series: list[Series] | tuple[Series, ...], *, since: float) -> str:
+    """Words when samples are missing for more than two scrapes and a tenth of the window; '' otherwise."""
+    longest, usual = longest_gap(series, since=since), scrape_interval(series) or 0.0
+    window = (newest(series) or since) - since
+    if longest <= max(STALE_AFTER_INTERVALS * usual + 1.0, MOST_MISSING * window):
+        return ""
+    return f"no sample for {longest:.0f} of the last {window:.0f} s, scraped every {usual:g} s"

@@ -7,9 +7,9 @@ the revision is a label because a PodMonitor copies it from the pod. Its buckets
 
 from dataclasses import dataclass
 
-from tidegate.adapters.prometheus import Prometheus, staleness
+from tidegate.adapters.prometheus import Prometheus, gap, staleness
 from tidegate.config import VARIABLES, settings
-from tidegate.core.counters import Series, Served, growth, scrape_interval, served, span
+from tidegate.core.counters import Series, Served, growth, is_finite, scrape_interval, served, span
 from tidegate.core.load_plan import Production
 from tidegate.errors import RejectedError, UnavailableError
 from tidegate.policy import Policy
@@ -31,15 +31,21 @@ class RevisionMetrics:
         labels = f'namespace="{self.namespace}",serving_knative_dev_revision="{revision}"'
         return f"{METRIC}_{suffix}{{{labels}}}"
 
+    def _series(self, suffix: str, revision: str, *, window_s: float) -> tuple[Series, ...]:
+        selector = self._selector(suffix, revision)
+        found = self.prometheus.series(selector, window_s=window_s)
+        if not is_finite(found):
+            raise RejectedError(f"{selector} has samples that are no number; repair its exporter")
+        return found
+
     def served(self, revision: str, *, elapsed_s: float) -> tuple[Served | None, str]:
         """What a revision answered in the last `elapsed_s`, and words when its series are stale.
 
         Raises UnavailableError or RejectedError.
         """
-        selector = self._selector("bucket", revision)
-        found = self.prometheus.series(selector, window_s=elapsed_s + MARGIN_S)
+        found = self._series("bucket", revision, window_s=elapsed_s + MARGIN_S)
         now = self.prometheus.now()
-        stale = staleness(found, now=now) if found else ""
+        stale = staleness(found, now=now) or gap(found, since=now - elapsed_s) if found else ""
         return served(found, since=now - elapsed_s, code_label=CODE), stale
 
     def production(self, revision: str) -> Production:
@@ -48,7 +54,7 @@ class RevisionMetrics:
         A revision without series has served nobody yet: rate 0.
         """
         try:
-            found = self.prometheus.series(self._selector("count", revision), window_s=MARGIN_S * 5)
+            found = self._series("count", revision, window_s=MARGIN_S * 5)
             now = self.prometheus.now()
         except (UnavailableError, RejectedError) as error:
             return Production(rate_rps=None, why=str(error))
@@ -60,9 +66,7 @@ class RevisionMetrics:
     def beside(self, revision: str, *, elapsed_s: float, sent: int) -> Production:
         """Production's rate on a revision during the test: what it served, less what we sent."""
         try:
-            found = self.prometheus.series(
-                self._selector("count", revision), window_s=elapsed_s + MARGIN_S
-            )
+            found = self._series("count", revision, window_s=elapsed_s + MARGIN_S)
             since = self.prometheus.now() - elapsed_s
         except (UnavailableError, RejectedError) as error:
             return Production(rate_rps=None, why=str(error))

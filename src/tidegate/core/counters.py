@@ -56,6 +56,17 @@ def span(series: Iterable[Series], *, since: float) -> tuple[float, float] | Non
     return (min(times), max(times)) if times else None
 
 
+def longest_gap(series: Iterable[Series], *, since: float) -> float:
+    """The longest time without a sample of any series, between two samples at or after `since`."""
+    times = sorted({time for one in series for time, _ in one.samples if time >= since})
+    return max((later - earlier for earlier, later in itertools.pairwise(times)), default=0.0)
+
+
+def is_finite(series: Iterable[Series]) -> bool:
+    """Whether every sample is a number; a counter that is not cannot be counted with."""
+    return all(math.isfinite(value) for one in series for _, value in one.samples)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Histogram:
     """Finite upper edges in ms (rising), the count at or below each, and the count of all."""

@@ -1,7 +1,8 @@
 """Judges one look at live traffic: what candidate and incumbent served since the traffic step began.
 
 Called again every second, so every test against the candidate is anytime-valid, and one alpha is shared
-among them. FAIL stops at once; PASS waits for the whole bake; anything unknown goes on waiting.
+among them and the traffic steps. FAIL stops at once; PASS waits for the whole bake, and is not said while
+the evidence leans towards a harm; anything else goes on waiting.
 """
 
 import math
@@ -33,9 +34,8 @@ def judge_live(look: Look, policy: Policy) -> Judgement:
     """The word for this moment of the bake."""
     served = look.candidate
     if served is None:
-        message = "Prometheus has no request of the candidate since the traffic step began"
-        return conclude((Finding(name="live traffic", word=Word.INCONCLUSIVE, message=message),))
-    alpha = policy.slo.alpha_fail / max(1, _tests(policy.slo))
+        return conclude((_unseen(look), *look.readings))
+    alpha = policy.slo.alpha_fail / max(1, _tests(policy.slo) * len(policy.traffic.steps))
     return conclude(
         (
             _bake(look, served, policy),
@@ -49,6 +49,18 @@ def judge_live(look: Look, policy: Policy) -> Judgement:
             *look.readings,
         )
     )
+
+
+def _unseen(look: Look) -> Finding:
+    """No sample of the candidate: too early, or its requests go where nobody counts them."""
+    message = "Prometheus has no request of the candidate since the traffic step began"
+    others = look.incumbent.requests if look.incumbent else 0
+    share = min(look.percent / 100, FULL_SHARE)
+    exposed = sequential.sample_ratio_p(0, others, share=share) < MISMATCH_P
+    if exposed:
+        message += f", while the incumbent answered {others} at {look.percent} % ordered"
+    word = Word.INVALID if exposed else Word.INCONCLUSIVE
+    return Finding(name="live traffic", word=word, message=message)
 
 
 def _tests(slo: Slo) -> int:
@@ -99,8 +111,8 @@ def _share(look: Look, served: Served) -> tuple[Finding, ...]:
     return (
         Finding(
             name="traffic share",
-            word=Word.INVALID if off else Word.PASS,
-            observed=seen,
+            word=Word.INVALID if off else Word.PASS if total else Word.INCONCLUSIVE,
+            observed=seen if total else None,
             limit=look.percent / 100,
             message=message,
             samples=total,
@@ -114,7 +126,7 @@ def _errors(objective: ErrorSlo, served: Served, alpha: float) -> Finding:
     message = f"{served.errors} of {served.requests} live requests answered 5xx, limit {objective.limit:g}"
     return Finding(
         name=objective.name or "live errors",
-        word=Word.FAIL if fired else Word.PASS,
+        word=Word.FAIL if fired else _quiet(log_e, served.requests),
         observed=served.errors / served.requests if served.requests else None,
         limit=objective.limit,
         message=message + (f" {_odds(log_e)}" if fired else ""),
@@ -123,19 +135,27 @@ def _errors(objective: ErrorSlo, served: Served, alpha: float) -> Finding:
     )
 
 
+def _quiet(log_e: float, requests: int) -> Word:
+    """No alarm is not yet good: there must be requests, and no better odds for a harm than against it."""
+    return Word.PASS if requests and log_e <= 0 else Word.INCONCLUSIVE
+
+
 def _odds(log_e: float) -> str:
     return f"(evidence {math.exp(min(log_e, 40)):.3g} : 1 that it is above)"
 
 
 def _latency(objective: LatencySlo, served: Served, alpha: float) -> Finding:
-    """Requests over the limit as the buckets tell: FAIL by the fewest, PASS by the most there can be."""
+    """Requests over the limit as the buckets tell: FAIL by the fewest, PASS by the most there can be.
+
+    A bucket that straddles the limit and holds the quantile is INCONCLUSIVE.
+    """
     fewest, most = served.latency.over(objective.limit_ms)
     share, total = 1 - objective.quantile, served.requests
     surely = sequential.log_e_over_limit(fewest, total, limit=share)
     perhaps = sequential.log_e_over_limit(most, total, limit=share)
-    word = Word.PASS
-    if sequential.fires(perhaps, alpha):
-        word = Word.FAIL if sequential.fires(surely, alpha) else Word.INCONCLUSIVE
+    word = Word.FAIL if sequential.fires(surely, alpha) else _quiet(perhaps, total)
+    if word is Word.PASS and fewest < most and most > share * total:
+        word = Word.INCONCLUSIVE
     count = f"{most}" if fewest == most else f"between {fewest} and {most}"
     message = (
         f"live {quantile_name(objective.quantile)}: {count} of {total} requests over "

@@ -50,6 +50,11 @@ class Measured:
         return sum(bool(one.error) for one in self.sent)
 
     @property
+    def unanswered(self) -> int:
+        """Once all is sent: the errors, and requests that the generator itself has lost."""
+        return self.offered - len(self.latencies_ms)
+
+    @property
     def wrong(self) -> int:
         """Answers that differ from the golden ones."""
         return sum(bool(one.wrong) for one in self.sent)
@@ -82,7 +87,7 @@ def block(planned: PlannedBlock, measured: Measured) -> Block:
         duration_s=measured.duration_s,
         offered=measured.offered,
         delivered=measured.delivered,
-        errors=measured.errors,
+        errors=measured.unanswered,
         wrong=measured.wrong,
         p50_ms=quantile(latencies, 0.5),
         p95_ms=quantile(latencies, 0.95),
@@ -113,7 +118,7 @@ def arm_summary(place: Place, blocks: Iterable[Measured]) -> ArmSummary:
         host=place.host,
         revision=place.revision,
         requests=sum(one.offered for one in measured),
-        errors=sum(one.errors for one in measured),
+        errors=sum(one.unanswered for one in measured),
         wrong=sum(one.wrong for one in measured),
         rate_rps=place.rate_rps,
         total_rate_rps=place.total_rate_rps,
@@ -139,6 +144,8 @@ def generator(blocks: Iterable[Measured], load: Load) -> Generator:
     offered = sum(b.offered for b in measured)
     delivered = sum(b.delivered for b in measured) / offered if offered else 1.0
     problems = _problems(lag, cpu, delivered, _client_bound_s(sent, load), load)
+    if len(sent) < offered:
+        problems.append(f"{offered - len(sent)} of {offered} requests were lost in it")
     return Generator(
         lag_p99_ms=lag,
         cpu_share=cpu,

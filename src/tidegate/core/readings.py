@@ -3,9 +3,11 @@
 No number is never a good number, and a monitoring outage is never a bad model.
 """
 
+import math
 import string
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TypeGuard
 
 from tidegate.documents import Finding, Word
 from tidegate.policy import PromqlSlo
@@ -46,7 +48,7 @@ def judge_reading(objective: PromqlSlo, reading: Reading) -> Finding:
     return Finding(
         name=objective.name,
         word=word,
-        observed=reading.value,
+        observed=reading.value if _is_number(reading.value) else None,
         limit=objective.limit,
         message=message,
         blocking=objective.severity == "blocking",
@@ -54,16 +56,16 @@ def judge_reading(objective: PromqlSlo, reading: Reading) -> Finding:
     )
 
 
+def _is_number(value: float | None) -> TypeGuard[float]:
+    return value is not None and math.isfinite(value)
+
+
 def _word(objective: PromqlSlo, reading: Reading) -> tuple[Word, str]:
+    name, value = objective.name, reading.value
     if reading.trouble in (Trouble.EMPTY, Trouble.NAN):
-        return Word(objective.on_no_data), f"{reading.trouble} ({reading.detail})"
-    if reading.trouble or reading.value is None:
-        return Word.INVALID, f"{reading.trouble}: {reading.detail}"
-    kept = (
-        reading.value <= objective.limit
-        if objective.comparison == "<="
-        else reading.value >= objective.limit
-    )
+        return Word(objective.on_no_data), f"{name}: {reading.trouble} ({reading.detail})"
+    if reading.trouble or not _is_number(value):
+        return Word.INVALID, f"{name}: {reading.trouble or value} ({reading.detail})"
+    kept = value <= objective.limit if objective.comparison == "<=" else value >= objective.limit
     comparison = objective.comparison if kept else {"<=": ">", ">=": "<"}[objective.comparison]
-    message = f"{objective.name} {reading.value:g} {comparison} {objective.limit:g}"
-    return (Word.PASS if kept else Word.FAIL), message
+    return (Word.PASS if kept else Word.FAIL), f"{name} {value:g} {comparison} {objective.limit:g}"

@@ -6,6 +6,7 @@ absolute limits use an effective sample size, comparisons use blocks. Sequential
 are in `tidegate.core.sequential`.
 """
 
+import bisect
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -33,7 +34,8 @@ def inefficiency(latencies: Sequence[float]) -> float:
     values = np.asarray(latencies, dtype=float)
     if len(values) < 4:
         return 1.0
-    slow = (values > np.quantile(values, TAIL)).astype(float)
+    edge = np.quantile(values, TAIL)
+    slow = (values > edge if np.any(values > edge) else values >= edge).astype(float)
     centred = slow - slow.mean()
     if not np.any(centred):
         return 1.0
@@ -70,31 +72,33 @@ def exceedance(
 ) -> Exceedance:
     """Exact binomial test of P(X > limit) against `share`, on the effective sample.
 
-    Order-statistic test of a quantile (Conover, Practical Nonparametric Statistics, 3.2) with
-    n_eff = floor(n / g). The count is rounded against whoever claims: up to claim "within" (k/g rounded
-    up), down to claim "above"; so correlation can only make both claims harder.
+    Order-statistic test of a quantile (Conover, Practical Nonparametric Statistics, 3.2). Requests over
+    and within the limit are each divided by g and rounded against whoever claims, so correlation can
+    only make both claims harder; and one more request over the limit never helps the claim "within",
+    which it would if k/g and n/g were rounded apart.
     """
-    g = max(1.0, inefficiency)
-    effective = math.floor(requests / g)
-    up, down = min(math.ceil(over / g), effective), math.floor(over / g)
-    tolerated = _most_allowed(effective, share, alpha)
+    g, within = max(1.0, inefficiency), requests - over
+    up, least = math.ceil(over / g), math.floor(within / g)
+    down, most = math.floor(over / g), math.ceil(within / g)
     return Exceedance(
         requests=requests,
         over=over,
         inefficiency=g,
-        effective=effective,
-        p_within=float(stats.binom.cdf(up, effective, share)) if effective else 1.0,
-        p_above=float(stats.binom.sf(down - 1, effective, share)) if effective else 1.0,
-        allowed=math.floor(tolerated * g) if tolerated >= 0 else -1,
+        effective=up + least,
+        p_within=float(stats.binom.cdf(up, up + least, share)) if least else 1.0,
+        p_above=float(stats.binom.sf(down - 1, down + most, share)) if down else 1.0,
+        allowed=_most_allowed(requests, g, share, alpha),
     )
 
 
-def _most_allowed(n: int, share: float, alpha: float) -> int:
-    """Largest k with P(Binomial(n, share) <= k) <= alpha, -1 when not even 0 is evidence enough."""
-    if n == 0:
-        return -1
-    k = int(stats.binom.ppf(alpha, n, share))
-    return k if stats.binom.cdf(k, n, share) <= alpha else k - 1
+def _most_allowed(requests: int, g: float, share: float, alpha: float) -> int:
+    """Most of the requests that may be over the limit for p_within <= alpha; -1 when not even 0 may."""
+
+    def p_within(over: int) -> float:
+        up = math.ceil(over / g)
+        return float(stats.binom.cdf(up, up + math.floor((requests - over) / g), share))
+
+    return bisect.bisect_right(range(requests + 1), alpha, key=p_within) - 1
 
 
 def ratio_bounds(events: int, trials: int, *, alpha: float) -> tuple[float, float]:

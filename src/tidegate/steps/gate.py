@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass
 
 from tidegate.documents import Deployment, Finding, LoadReport, Verdict
+from tidegate.errors import DocumentError
 from tidegate.policy import Policy, PromqlSlo
 from tidegate.steps.progress import say
 from tidegate.steps.registry import InDocument, InPolicy, OutDocument, OutMetrics, step
@@ -32,6 +33,11 @@ def gate(
 
     deployed, policy = read(deployment, Deployment), read_policy(policy_document)
     report = read(load_report, LoadReport, about=deployed.subject)
+    if report.candidate.revision != deployed.candidate_revision:
+        raise DocumentError(
+            f"{load_report}: is about revision {report.candidate.revision}, deployed is "
+            f"{deployed.candidate_revision}; run load-test again"
+        )
     judged = judge(
         report,
         per_look(policy.slo, policy.load),

@@ -1,0 +1,75 @@
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import integrate, stats
+
+from tidegate.core import sequential
+
+
+@pytest.mark.parametrize(("events", "trials"), [(0, 50), (1, 50), (4, 200), (30, 300)])
+def test_the_e_value_is_the_integral_it_stands_for(events: int, trials: int) -> None:
+    limit = 0.01
+
+    def ratio(p: float) -> float:
+        null = events * math.log(limit) + (trials - events) * math.log1p(-limit)
+        return math.exp(events * math.log(p) + (trials - events) * math.log1p(-p) - null) * float(
+            stats.beta.pdf(p, 1, 9)
+        )
+
+    mixed, _ = integrate.quad(ratio, limit, 1, limit=200, points=[0.02, 0.1, 0.2])
+    expected = math.log(mixed / stats.beta.sf(limit, 1, 9))
+    assert sequential.log_e_over_limit(events, trials, limit=limit) == pytest.approx(
+        expected, rel=1e-4
+    )
+
+
+def stopped_at(rng: np.random.Generator, p: float, requests: int, alpha: float) -> int | None:
+    """The first look, every 50 requests, at which the bet against 1 % is won."""
+    events = np.cumsum(rng.random(requests) < p)
+    for n in range(50, requests + 1, 50):
+        if sequential.fires(sequential.log_e_over_limit(int(events[n - 1]), n, limit=0.01), alpha):
+            return n
+    return None
+
+
+def test_looking_all_the_time_seldom_stops_a_model_at_its_limit() -> None:
+    rng = np.random.default_rng(3)
+    stops = sum(stopped_at(rng, 0.01, 3000, 0.01) is not None for _ in range(100))
+    assert stops <= stats.binom.ppf(0.999, 100, 0.01)
+
+
+def test_five_times_the_limit_is_found_within_a_few_hundred_requests() -> None:
+    rng = np.random.default_rng(4)
+    found = [stopped_at(rng, 0.05, 3000, 0.01) for _ in range(40)]
+    assert all(found)
+    assert np.median([n for n in found if n]) <= 300
+
+
+def test_errors_of_both_accuse_nobody_and_errors_of_one_accuse_it() -> None:
+    both = sequential.log_e_over_incumbent(20, 180, 1000, 9000)
+    one = sequential.log_e_over_incumbent(20, 20, 1000, 9000)
+    assert not sequential.fires(both, 0.01)
+    assert sequential.fires(one, 0.01)
+    assert sequential.log_e_over_incumbent(5, 0, 100, 0) == 0.0
+
+
+@given(trials=st.integers(0, 5000), events=st.integers(0, 5000), more=st.integers(0, 100))
+def test_more_events_never_weaken_the_evidence(trials: int, events: int, more: int) -> None:
+    events, worse = min(events, trials), min(events + more, trials)
+    before = sequential.log_e_over_limit(events, trials, limit=0.01)
+    after = sequential.log_e_over_limit(worse, trials, limit=0.01)
+    assert not math.isnan(after)
+    assert after >= before - 1e-9
+
+
+def test_no_request_is_no_evidence() -> None:
+    assert sequential.log_e_over_limit(0, 0, limit=0.01) == 0.0
+    assert sequential.sample_ratio_p(0, 0, share=0.1) == 1.0
+
+
+def test_a_share_that_is_off_shows() -> None:
+    assert sequential.sample_ratio_p(1200, 10_000, share=0.1) < 1e-9
+    assert sequential.sample_ratio_p(1010, 10_000, share=0.1) > 0.1
