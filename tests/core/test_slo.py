@@ -187,7 +187,7 @@ def test_slow_requests_in_a_row_are_one_event_not_many() -> None:
 
 
 def test_an_inefficiency_known_from_few_requests_is_not_enough() -> None:
-    values = tuple(20.0 if n % 1000 < 60 else 10.0 for n in range(3000))
+    values = tuple(20.0 if n % 1500 < 80 else 10.0 for n in range(3000))
     objective = LatencySlo.model_validate(LATENCY | {"quantile": 0.9})
     found = judge_latency(objective, arm(latencies_ms=values), slo(LATENCY))
     assert found.observed == 10.0

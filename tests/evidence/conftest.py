@@ -141,6 +141,79 @@ def inference_server(wanted: dict[str, Any]) -> Iterator[dict[str, int]]:
         yield json.loads(process.stdout.readline())
 
 
+@contextlib.contextmanager
+def remembering(folder: Path, exposition: str) -> Iterator[str]:
+    """A real Prometheus with a past: OpenMetrics lines with their time, without a scrape to wait for."""
+    needs_prometheus()
+    text = folder / "past.om"
+    text.write_text(exposition + "# EOF\n")
+    past = ["promtool", "tsdb", "create-blocks-from", "openmetrics", str(text)]
+    subprocess.run([*past, str(folder / "tsdb")], check=True, capture_output=True)
+    with prometheus(folder) as url:
+        yield url
+
+
+def lines(metric: str, labels: dict[str, str], per_s: float, *, until: float) -> str:
+    """One counter's last three minutes, a sample every 5 s; up to `until` seconds ago."""
+    shown, now = ",".join(f'{k}="{v}"' for k, v in labels.items()), time.time()
+    return "".join(
+        f"{metric}{{{shown}}} {per_s * (180 - ago):g} {now - ago:.3f}\n"
+        for ago in range(180, -1, -5)
+        if ago >= until
+    )
+
+
+def answered(
+    namespace: str,
+    revision: str,
+    rps: float,
+    *,
+    slow: float = 0,
+    failed: float = 0,
+    until: float = 0,
+) -> str:
+    """A revision's queue-proxy histogram; slow and failed are shares; slow: 250 to 500 ms."""
+    text = ""
+    for code, share in (("200", 1 - failed), ("503", failed)):
+        labels = {"namespace": namespace, "serving_knative_dev_revision": revision}
+        labels["http_response_status_code"] = code
+        for edge, below in (("0.1", 1 - slow), ("0.25", 1 - slow), ("0.5", 1.0), ("+Inf", 1.0)):
+            name = "kn_serving_invocation_duration_seconds_bucket"
+            per_s = rps * share * below
+            text += lines(name, labels | {"le": edge}, per_s, until=until) if share else ""
+    return text
+
+
+@pytest.fixture(scope="session")
+def past_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A Prometheus that remembers a release in each of some namespaces."""
+    labels = {"namespace": "default", "revision": CANDIDATE}
+    text = (
+        lines("failures", labels, 3 / 180, until=0)
+        + lines("failures", labels | {"revision": "other"}, 90, until=0)
+        + lines("old", labels, 1, until=60)
+    )
+    candidates: dict[str, dict[str, float]] = {
+        "good": {}, "failing": {"failed": 0.2}, "slow": {"slow": 0.2}, "stale": {"until": 60},
+        "double": {"rps": 20}, "uncounted": {"until": 200},
+    }  # fmt: skip
+    for namespace, how in candidates.items():
+        text += answered(namespace, INCUMBENT, 90)
+        text += answered(namespace, CANDIDATE, **({"rps": 10} | how))
+    text += answered("broken", CANDIDATE, float("nan"))
+    gappy = answered("gappy", CANDIDATE, 10).splitlines(keepends=True)
+    text += "".join(line for line in gappy if not 60 < time.time() - float(line.split()[-1]) < 99)
+    with remembering(tmp_path_factory.mktemp("past"), text) as url:
+        yield url
+
+
+@pytest.fixture
+def past(past_url: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The same, named in the environment."""
+    monkeypatch.setenv("TIDEGATE_PROMETHEUS_URL", past_url)
+    return past_url
+
+
 def free_port() -> int:
     """A port that was free a moment ago."""
     import socket

@@ -31,17 +31,17 @@ def test_a_first_release_is_measured_alone_and_every_answer_is_checked(
     serve: Serve, golden_tree: Path
 ) -> None:
     serve(candidate={"revision": CANDIDATE})
-    report = measure(golden_tree)
+    report = measure(golden_tree, pairs=4)
     assert report.baseline is None
     assert report.fair
     assert report.fairness == "no incumbent: absolute objectives only"
     assert (report.candidate.requests, report.candidate.errors, report.candidate.wrong) == (
-        200,
+        400,
         0,
         0,
     )
-    assert report.candidate.revisions_seen == {CANDIDATE: 200}
-    assert report.reduced == "2 block pairs instead of 20, 100 requests per block instead of 1000"
+    assert report.candidate.revisions_seen == {CANDIDATE: 400}
+    assert report.reduced == "4 block pairs instead of 20, 100 requests per block instead of 1000"
     assert verdict(report, LATENCY, ERRORS)[0] is Word.PASS
 
 

@@ -24,8 +24,8 @@ from tidegate.policy import (
 
 ALIKE = 1.5  # neighbouring requests are alike from this inefficiency on
 # Then fewer than this do not say how alike: 2,000 requests at utilisation .85 count as 64, and p90 and p95
-# came in at 8 to 12 % false PASS at alpha .05; where they count as 300 or more, at 2 to 6 %.
-LEAST_EFFECTIVE = 300
+# came in at 8 to 12 % false PASS at alpha .05; where they count as 120, at 6 to 7 %; from 300 on at 2 to 6 %.
+LEAST_EFFECTIVE = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
