@@ -62,7 +62,7 @@ def policy(**sections: Any) -> Policy:
         "rate_rps": 200.0,
         "pairs": 2,
         "block_requests": 100,
-        "warmup_s": 0.2,
+        "warmup_s": 0.1,
         "max_lag_ms": 250.0,
     } | sections.pop("load", {})
     model = {"uri": "models:/m/2"}
@@ -110,26 +110,43 @@ def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Serve]:
         yield start
 
 
-@pytest.fixture(scope="module")
-def scraped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, dict[str, int]]]:
+Scraped = tuple[str, dict[str, int]]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def scraping(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Scraped | None]:
     """One real Prometheus, and a server for each of three tests: revisions one to three, by port.
 
-    Together, because Prometheus first scrapes 5 seconds after it started.
+    Together, and as soon as the session begins, because Prometheus first scrapes 5 seconds later.
     """
-    needs_prometheus()
+    wanted = any("scraped" in getattr(item, "fixturenames", ()) for item in request.session.items)
+    if not wanted or not has_prometheus():
+        yield None
+        return
     with contextlib.ExitStack() as stack:
         ports = {}
         for name in ("one", "two", "three"):
-            wanted = {"hosts": {f"{name}.test": {"revision": name}, f"{name}-b.test": {}}}
-            ports[name] = stack.enter_context(inference_server(wanted))["http"]
+            hosts = {f"{name}.test": {"revision": name}, f"{name}-b.test": {}}
+            ports[name] = stack.enter_context(inference_server({"hosts": hosts}))["http"]
         folder = tmp_path_factory.mktemp("prometheus")
         yield stack.enter_context(prometheus(folder, *ports.values())), ports
 
 
-def needs_prometheus() -> None:
-    """Skip where it is not installed."""
-    if shutil.which("prometheus") is None or shutil.which("promtool") is None:
+@pytest.fixture
+def scraped(scraping: Scraped | None) -> Scraped:
+    """The same, once each server has been scraped."""
+    if scraping is None:
         pytest.skip("needs the Debian package prometheus")
+    url, ports = scraping
+    await_scraped(url, len(ports))
+    return scraping
+
+
+def has_prometheus() -> bool:
+    """Whether the Debian package is there."""
+    return shutil.which("prometheus") is not None and shutil.which("promtool") is not None
 
 
 @contextlib.contextmanager
@@ -144,12 +161,14 @@ def inference_server(wanted: dict[str, Any]) -> Iterator[dict[str, int]]:
 @contextlib.contextmanager
 def remembering(folder: Path, exposition: str) -> Iterator[str]:
     """A real Prometheus with a past: OpenMetrics lines with their time, without a scrape to wait for."""
-    needs_prometheus()
+    if not has_prometheus():
+        pytest.skip("needs the Debian package prometheus")
     text = folder / "past.om"
     text.write_text(exposition + "# EOF\n")
     past = ["promtool", "tsdb", "create-blocks-from", "openmetrics", str(text)]
     subprocess.run([*past, str(folder / "tsdb")], check=True, capture_output=True)
     with prometheus(folder) as url:
+        await_scraped(url, 0)
         yield url
 
 
@@ -226,7 +245,7 @@ def free_port() -> int:
 
 @contextlib.contextmanager
 def prometheus(folder: Path, *targets: int) -> Iterator[str]:
-    """The real server, ready to be asked; with targets, once it has scraped each."""
+    """The real server, as soon as it has been started."""
     config = folder / "prometheus.yml"
     found = {"targets": [f"127.0.0.1:{port}" for port in targets]}
     job = {"job_name": "t", "static_configs": [found]}
@@ -242,12 +261,11 @@ def prometheus(folder: Path, *targets: int) -> Iterator[str]:
     ]
     with running(command):
         url = f"http://127.0.0.1:{own}"
-        _await_scraped(url, len(targets))
         yield url
 
 
-def _await_scraped(url: str, targets: int) -> None:
-    """Ready is not enough: until the first scrape every series is rightly absent."""
+def await_scraped(url: str, targets: int) -> None:
+    """Ready is not enough: until its first scrape every series of a target is rightly absent."""
     query = "sum(up) or vector(0)"
     deadline = time.monotonic() + 20
     with httpx.Client(verify=False) as client:  # plain HTTP; reading certificates takes a while

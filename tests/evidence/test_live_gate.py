@@ -43,7 +43,7 @@ def look(
         ("double", ERRORS, Word.INVALID, "the split is not what was ordered"),
         ("uncounted", ERRORS, Word.INVALID, "while the incumbent answered"),
         ("broken", ERRORS, Word.INVALID, "samples that are no number"),
-        ("gappy", ERRORS, Word.INVALID, "of the last 150 s, scraped every 5 s"),
+        ("gappy", ERRORS, Word.INVALID, "s, scraped every 5 s"),
         ("nowhere", ERRORS, Word.INCONCLUSIVE, "no request of the candidate"),
         ("good", PROMQL, Word.PASS, ""),
         ("good", PROMQL | {"limit": 2}, Word.FAIL, "failures 3 > 2"),

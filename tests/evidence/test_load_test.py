@@ -51,7 +51,7 @@ def test_the_step_writes_a_report_about_its_subject(
     serve(candidate={"revision": CANDIDATE})
     deployed = deployment(first_release=True)
     write(tmp_path / "deployment.json", deployed)
-    write(tmp_path / "policy.json", policy())
+    write(tmp_path / "policy.json", policy(load={"pairs": 1}))
     report = tmp_path / "report.json"
     done = load_test(
         tmp_path / "deployment.json", golden_tree, tmp_path / "policy.json", "r-1", report
@@ -100,16 +100,16 @@ def test_wrong_labels_are_found_among_good_ones(serve: Serve, golden_tree: Path)
 
 def test_answers_of_another_version_are_wrong(serve: Serve, golden_tree: Path) -> None:
     serve(candidate={"version": "1"})
-    assert measure(golden_tree).candidate.wrong == 200
+    assert measure(golden_tree, pairs=1).candidate.wrong == 100
 
 
 def test_answers_of_another_revision_make_the_evidence_invalid(
     serve: Serve, golden_tree: Path
 ) -> None:
     serve(candidate={"revision": INCUMBENT})
-    word, reason = verdict(measure(golden_tree), LATENCY)
+    word, reason = verdict(measure(golden_tree, pairs=1), LATENCY)
     assert word is Word.INVALID
-    assert f"were answered by {INCUMBENT} (200)" in reason
+    assert f"were answered by {INCUMBENT} (100)" in reason
 
 
 @pytest.mark.parametrize(
