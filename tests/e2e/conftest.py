@@ -18,10 +18,11 @@ POLICY = {
     "initial": "allow",
     "triton": {"max_batch_size": 8},
     "load": {
-        "rate_rps": 40,
+        "rate_rps": 60,
         "arrivals": "constant",
         "pairs": 6,
-        "block_requests": 40,
+        "block_requests": 60,
+        "max_extensions": 2,
         "warmup_s": 0.5,
         "max_lag_ms": 200,
         "min_delivered_ratio": 0.9,

@@ -84,13 +84,6 @@ class Production:
                     self.failures.append(repr(error))
 
 
-def test_a_first_release_must_be_allowed(home: Home, variant: Callable[..., Path]) -> None:
-    done = home.release("models:/tiny/1", variant(initial="refuse"))
-    assert done.returncode == 7, done.stderr
-    assert done.stdout.strip() == "REJECTED"
-    assert "initial: allow" in done.stderr
-
-
 def test_a_first_release_goes_live_and_the_alias_follows(home: Home) -> None:
     done = home.release("models:/tiny/1")
     assert done.returncode == 0, done.stderr
