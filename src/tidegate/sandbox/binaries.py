@@ -1,5 +1,6 @@
 """Where the real servers are; a missing one is said in one line with the command that installs it."""
 
+import ctypes
 import importlib.util
 import shutil
 import sysconfig
@@ -56,11 +57,28 @@ def require_mlflow() -> None:
         raise UsageError(f"the mlflow server is not installed; {_INSTALL_EXTRA}")
 
 
+def require_libpython(version: str = sysconfig.get_python_version()) -> None:
+    """Triton's python stub is linked against libpython, which Debian's python3 comes without."""
+    name = f"libpython{version}.so.1.0"
+    places = (str(Path(str(sysconfig.get_config_var("LIBDIR"))) / name), name)
+    if not any(map(_loads, places)):
+        raise UsageError(f"{name} is missing; apt-get install libpython{version}")
+
+
+def _loads(library: str) -> bool:
+    try:
+        ctypes.CDLL(library)
+    except OSError:
+        return False
+    return True
+
+
 def require_all() -> None:
     """Check every server before the first is started."""
     for path in (tritonserver(), envoy(), prometheus(), *triton_python_backend()):
         if not path.is_file():
             raise UsageError(f"{path.name} is missing in its package; {_INSTALL_EXTRA}")
+    require_libpython()
     require_mlflow()
 
 
