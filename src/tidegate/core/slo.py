@@ -136,7 +136,7 @@ def judge_latency(objective: LatencySlo, arm: ArmSummary, slo: Slo) -> Finding:
         over,
         total,
         share=1 - objective.quantile,
-        inefficiency=statistics.inefficiency(arm.latencies_ms),
+        inefficiency=statistics.inefficiency(arm.latencies_ms, share=1 - objective.quantile),
         alpha=slo.alpha_pass,
     )
     known = test.inefficiency < ALIKE or test.effective >= LEAST_EFFECTIVE

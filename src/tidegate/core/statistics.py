@@ -18,23 +18,24 @@ from scipy import stats
 Floats = NDArray[np.float64]
 
 
-TAIL = 0.95
+FEWEST_SLOW = 20  # requests that must be "slow" for their clustering to be seen
 
 
-def inefficiency(latencies: Sequence[float]) -> float:
+def inefficiency(latencies: Sequence[float], *, share: float = 0.01) -> float:
     """How many neighbouring requests carry the information of one: g = 1 + 2 sum(rho_j), at least 1.
 
-    Autocorrelation of the indicator "slower than the run's own p95", summed by Geyer's initial positive
-    sequence (Statistical Science 7, 1992, section 3.3): pairs rho_2m + rho_2m+1 while positive. What an
-    exceedance test needs is the clustering of the slow requests; ranks of all requests also count the
-    harmless drift of a median far below the limit. Simulated on M/G/1 queues (utilisation .05 to .85,
-    6,000 requests exactly at the limit) a false PASS at alpha .05 came in at most 4 % of runs, with
-    ranks in up to 8 %.
+    Autocorrelation of the indicator "among the run's own slowest 2 x share" (at least FEWEST_SLOW),
+    summed by Geyer's initial positive sequence (Statistical Science 7, 1992, section 3.3): pairs
+    rho_2m + rho_2m+1 while positive. share = 1 - quantile: with the quantile at its limit these are the
+    requests that the test counts and those next to them; ranks of all requests, or a wider tail, also
+    count the drift of milliseconds far below the limit. Simulated on M/G/1 queues exactly at the limit
+    (400 runs of 2,000 requests), false PASS at alpha .05 by width of the tail, in multiples of share:
+    utilisation .5: 6.2 % at 1, 5.0 % at 2, 2.5 % at 5; utilisation .7: 10.5 %, 5.2 %, 3.5 %.
     """
     values = np.asarray(latencies, dtype=float)
     if len(values) < 4:
         return 1.0
-    edge = np.quantile(values, TAIL)
+    edge = np.quantile(values, max(0.0, 1 - max(2 * share, FEWEST_SLOW / len(values))))
     slow = (values > edge if np.any(values > edge) else values >= edge).astype(float)
     centred = slow - slow.mean()
     if not np.any(centred):
