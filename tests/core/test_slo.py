@@ -2,7 +2,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tidegate.core.slo import conclude, judge, judge_errors, judge_latency, per_look, quantile_name
@@ -209,6 +209,7 @@ def test_one_more_failed_request_never_turns_a_verdict_into_pass(
         assert judge_errors(ErrorSlo(kind="errors", limit=0.01), after, policy).word is not PASS
 
 
+@example(at={1979})  # a NaN in the middle had unsettled the sort
 @given(at=st.sets(st.integers(0, 1999), max_size=60))
 def test_latencies_that_are_no_number_count_as_over_the_limit(at: set[int]) -> None:
     values = tuple(float("nan") if n in at else 10.0 for n in range(2000))

@@ -5,6 +5,7 @@ alpha_fail is FAIL. Evidence that is broken (the generator was the bottleneck, a
 the arms are not comparable) is INVALID before any number is looked at.
 """
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from statistics import median
@@ -143,7 +144,8 @@ def judge_latency(objective: LatencySlo, arm: ArmSummary, slo: Slo) -> Finding:
     word = _word(known and test.p_within <= slo.alpha_pass, test.p_above <= slo.alpha_fail)
     if total < objective.min_samples:
         word = Word.INCONCLUSIVE
-    observed = quantile(arm.latencies_ms, objective.quantile)
+    finite = tuple(value for value in arm.latencies_ms if math.isfinite(value))
+    observed = quantile(finite, objective.quantile)
     return Finding(
         name=objective.name or f"{quantile_name(objective.quantile)} latency",
         word=word,
