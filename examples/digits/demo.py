@@ -33,6 +33,7 @@ V3_TARGET_MS = (
 WANTED = {"1": "PROMOTED", "2": "PROMOTED", "3": "ROLLED_BACK", "4": "REJECTED"}
 WHY = {"3": "p99", "4": "label"}
 LEAST_REQUESTS = 2000
+SETTLE_S = 18.0  # the load test asks for production's rate over the last 15 s
 ISVC = ("serving.kserve.io", "v1beta1", "default", "inferenceservices")
 REVISION = ("serving.knative.dev", "v1", "default", "revisions")
 MODEL_VERSION_LABEL = "tidegate.dev/model-version"
@@ -223,6 +224,8 @@ def demonstrate(environment: dict[str, str]) -> list[str]:
     releases = [release("1", environment)]
     say(f"\nproduction traffic starts: golden digits to {HOST}, every answer checked, no retries")
     with production(environment["TIDEGATE_INGRESS_URL"], answers, result):
+        with heartbeat("letting production settle, so that the load can be matched to its rate"):
+            time.sleep(SETTLE_S)
         releases += [release(version, environment) for version in ("2", "3", "4")]
     tally = json.loads(result.read_text(encoding="utf-8"))
     table(releases)
