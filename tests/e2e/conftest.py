@@ -22,7 +22,7 @@ POLICY = {
         "arrivals": "constant",
         "pairs": 6,
         "block_requests": 60,
-        "max_extensions": 2,
+        "max_extensions": 4,
         "warmup_s": 0.5,
         "max_lag_ms": 200,
         "min_delivered_ratio": 0.9,

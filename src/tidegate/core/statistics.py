@@ -18,13 +18,14 @@ from scipy import stats
 Floats = NDArray[np.float64]
 
 
+WIDEST_TAIL = 0.02  # a wider one is the body, whose drift says nothing about a limit beyond it
 FEWEST_SLOW = 20  # requests that must be "slow" for their clustering to be seen
 
 
 def inefficiency(latencies: Sequence[float], *, share: float = 0.01) -> float:
     """How many neighbouring requests carry the information of one: g = 1 + 2 sum(rho_j), at least 1.
 
-    Autocorrelation of the indicator "among the run's own slowest 2 x share" (at least FEWEST_SLOW),
+    Autocorrelation of the indicator "among the run's own slowest 2 x share" (FEWEST_SLOW to WIDEST_TAIL),
     summed by Geyer's initial positive sequence (Statistical Science 7, 1992, section 3.3): pairs
     rho_2m + rho_2m+1 while positive. share = 1 - quantile: with the quantile at its limit these are the
     requests that the test counts and those next to them; ranks of all requests, or a wider tail, also
@@ -35,7 +36,9 @@ def inefficiency(latencies: Sequence[float], *, share: float = 0.01) -> float:
     values = np.asarray(latencies, dtype=float)
     if len(values) < 4:
         return 1.0
-    edge = np.quantile(values, max(0.0, 1 - max(2 * share, FEWEST_SLOW / len(values))))
+    edge = np.quantile(
+        values, max(0.0, 1 - max(min(2 * share, WIDEST_TAIL), FEWEST_SLOW / len(values)))
+    )
     slow = (values > edge if np.any(values > edge) else values >= edge).astype(float)
     centred = slow - slow.mean()
     if not np.any(centred):
