@@ -209,14 +209,17 @@ def test_an_old_failure_message_alone_is_no_suspicion() -> None:
         (("spec.predictor.canaryTrafficPercent", 0), ""),
         (("spec.predictor.canaryTrafficPercent", 30), "canaryTrafficPercent was changed to 30"),
         (("spec.predictor.canaryTrafficPercent", None), "canaryTrafficPercent was changed to None"),
-        (("spec.predictor.model.storageUri", "x"), "storageUri was changed to x"),
+        (("spec.predictor.model.storageUri", "x"), "predictor.model.storageUri was changed to x"),
+        (("spec.predictor.timeout", 30), "spec.predictor.timeout was changed to 30"),
+        (("spec.predictor.minReplicas", 3), "spec.predictor.minReplicas was changed to 3"),
         (("metadata.uid", "v"), "was replaced"),
         (("metadata.deletionTimestamp", "now"), "was deleted"),
         ((f"{PREDICTOR}.latestCreatedRevision", "r9"), "revision r9 was created by another change"),
     ],
 )
 def test_a_foreign_change_is_named(change: tuple[str, Any], said: str) -> None:
-    found = drift_of(seen(change), uid="u", storage_uri=NEW, candidate=R2, percents={0, 10})
+    staged = seen().template
+    found = drift_of(seen(change), uid="u", template=staged, candidate=R2, percents={0, 10})
     assert said in found
     assert bool(said) is bool(found)
 

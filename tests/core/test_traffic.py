@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.core.knative_model import Cluster, serving
@@ -101,8 +101,10 @@ class Run:
         if self.is_returning:
             self.end = "returned"
         elif not self.is_staged:
-            self.is_staged, candidate = True, self.cluster.seen().created
-            self.journal = self.journal.model_copy(update={"candidate_revision": candidate})
+            self.is_staged, seen = True, self.cluster.seen()
+            candidate = seen.created
+            noted = {"candidate_revision": candidate, "template": seen.template}
+            self.journal = self.journal.model_copy(update=noted)
             self.verified.add(candidate)
         else:
             self.left.pop(0)
@@ -287,7 +289,7 @@ ANY = st.lists(
 )
 
 
-@settings(max_examples=500, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=500)
 @given(before=ANY, rounds=st.integers(0, 12), after=ANY)
 def test_in_any_order_of_events_production_is_verified_and_the_share_is_the_steps(
     before: list[str], rounds: int, after: list[str]

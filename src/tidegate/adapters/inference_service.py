@@ -30,13 +30,13 @@ class InferenceServices:
         news = [] if known_warnings is None else self._news(known_warnings)
         return observe(found, [r for r in map(self._revision, _named(found)) if r], news)
 
-    def create(self, manifest: Json) -> None:
-        """Create it; ConflictError when it exists."""
-        self._kube.request("POST", self._all, manifest)
+    def create(self, manifest: Json) -> Observation:
+        """Create it; what the API made of it. ConflictError when it exists."""
+        return observe(self._kube.request("POST", self._all, manifest))
 
-    def patch(self, patch: Json) -> None:
-        """Merge-patch it; ConflictError when the patch carries another resourceVersion."""
-        self._kube.request("PATCH", self._one, patch)
+    def patch(self, patch: Json) -> Observation:
+        """Merge-patch it; what the API made of it. ConflictError on another resourceVersion."""
+        return observe(self._kube.request("PATCH", self._one, patch))
 
     def delete(self, uid: str) -> None:
         """Delete it if it is still the one with this uid; already gone is fine."""

@@ -6,7 +6,7 @@ and confirmed; an intent without confirmation means "look at the cluster, it may
 """
 
 from enum import StrEnum
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -62,6 +62,10 @@ class Journal(Strict):
     uri_before: str = Field(default="", description="spec's storageUri before the staging")
     candidate_revision: str = ""
     storage_uri: str
+    template: dict[str, Any] = Field(
+        default_factory=dict,
+        description="spec.predictor without its percent, as the API answered our own write of it",
+    )
     acts: tuple[ActRecord, ...] = ()
     steps: tuple[TrafficStep, ...] = ()
     outcome: Result | None = None

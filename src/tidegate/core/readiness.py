@@ -87,6 +87,11 @@ class Observation:
         return self.predictor.get(PERCENT)
 
     @property
+    def template(self) -> dict[str, Any]:
+        """The predictor without the percent: what a revision is made of."""
+        return {key: value for key, value in self.predictor.items() if key != PERCENT}
+
+    @property
     def min_replicas(self) -> int:
         """What the spec asks for; KServe's own default is 1."""
         return int(self.predictor.get("minReplicas", 1))
@@ -269,19 +274,37 @@ def drift_of(
     seen: Observation | None,
     *,
     uid: str,
-    storage_uri: str,
+    template: Json,
     candidate: str,
     percents: set[int | None],
 ) -> str:
-    """What somebody else changed under the release; '' when all is as we wrote it."""
+    """What somebody else changed under the release; '' when all is as we wrote it.
+
+    The spec is compared itself: a revision made from another change of it comes seconds later.
+    """
     if seen is None or seen.deleting:
         return "the InferenceService was deleted"
     if seen.uid != uid:
         return f"the InferenceService was replaced (uid {seen.uid}, was {uid})"
-    if seen.storage_uri != storage_uri:
-        return f"spec.predictor.model.storageUri was changed to {seen.storage_uri}"
+    if edits := edits_of(seen, template):
+        return edits
     if seen.created != candidate:
         return f"revision {seen.created} was created by another change of the spec"
     if seen.percent not in percents:
         return f"canaryTrafficPercent was changed to {seen.percent}"
     return ""
+
+
+def edits_of(seen: Observation, template: Json) -> str:
+    """Every field of the template that is not as we wrote it, by its path; '' when there is none."""
+    edits = _edits(template, seen.template, "spec.predictor")
+    return "; ".join(f"{path} was changed to {value}" for path, value in edits)
+
+
+def _edits(ours: Any, theirs: Any, path: str) -> list[tuple[str, str]]:
+    if not isinstance(ours, Mapping) or not isinstance(theirs, Mapping):
+        return [] if ours == theirs else [(path, "nothing" if theirs is None else str(theirs))]
+    keys = [*ours, *(key for key in theirs if key not in ours)]
+    return [
+        edit for key in keys for edit in _edits(ours.get(key), theirs.get(key), f"{path}.{key}")
+    ]

@@ -12,6 +12,7 @@ from tidegate.core.journal import ActKind, Journal
 from tidegate.core.readiness import (
     Observation,
     drift_of,
+    edits_of,
     failure_of,
     is_live,
     is_safe,
@@ -80,6 +81,8 @@ def next_for_stage(seen: Observation | None, journal: Journal, waited_s: float) 
         return _foreign(f"revision {seen.created} was created by another change of the spec")
     if seen.storage_uri != journal.storage_uri:
         return _foreign(f"spec.predictor.model.storageUri was changed to {seen.storage_uri}")
+    if journal.template and (edits := edits_of(seen, journal.template)):
+        return _foreign(edits)
     if seen.percent != 0:
         return _foreign(f"canaryTrafficPercent was changed to {seen.percent}")
     return _staging(seen, journal, journal.incumbent, waited_s)
@@ -165,7 +168,7 @@ def trouble_of(seen: Observation | None, journal: Journal) -> Refuse | None:
     drift = drift_of(
         seen,
         uid=journal.isvc_uid,
-        storage_uri=journal.storage_uri,
+        template=journal.template,
         candidate=journal.candidate_revision,
         percents=journal.percents,
     )

@@ -157,7 +157,9 @@ def _brought_up(driver: Driver, policy: Policy) -> Refuse | None:
         reason = f"not ready after {within:g} s, still waiting for {closed.what}"
         return Refuse(word=closed.word, reason=reason)
     seen = _look(driver)
-    changes = {"candidate_revision": seen.created, "isvc_uid": seen.uid}
+    changes: dict[str, object] = {"candidate_revision": seen.created, "isvc_uid": seen.uid}
+    if not driver.journal.template:  # a death between the write and its note
+        changes["template"] = seen.template
     driver.save(driver.journal.model_copy(update=changes))
     return None
 

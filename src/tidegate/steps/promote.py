@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from tidegate.core.journal import Journal, Phase
-from tidegate.core.readiness import Observation, is_live
+from tidegate.core.readiness import Observation, edits_of, is_live
 from tidegate.core.traffic import Decision, Done, Refuse, next_for_step, trouble_of
 from tidegate.documents import Deployment, Outcome, Result, Subject, TrafficStep, Verdict, Word
 from tidegate.errors import ConflictError, DocumentError, TidegateError
@@ -152,6 +152,8 @@ def _still_live(seen: Observation | None, journal: Journal, _waited_s: float) ->
     if seen is None or seen.uid != journal.isvc_uid or seen.storage_uri != journal.storage_uri:
         reason = "the first release was changed by somebody else"
         return Refuse(word=Word.INVALID, reason=reason, foreign=True)
+    if edits := edits_of(seen, journal.template):
+        return Refuse(word=Word.INVALID, reason=edits, foreign=True)
     if is_live(seen, storage_uri=journal.storage_uri):
         return Done(what=f"{seen.created} is live")
     return Wait(what=f"{seen.created} to be ready")

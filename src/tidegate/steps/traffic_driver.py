@@ -165,17 +165,20 @@ class Driver:
             intended = self.journal.intending(record)
             if intended is not self.journal:
                 self.save(intended)
-            self._write(act, seen)
+            written = self._write(act, seen)
+            if written and act.kind in {ActKind.CREATE, ActKind.STAGE}:
+                self.save(self.journal.model_copy(update={"template": written.template}))
 
-    def _write(self, act: Act, seen: "Observation | None") -> None:
+    def _write(self, act: Act, seen: "Observation | None") -> "Observation | None":
+        """Carry it out; the object as the API then has it."""
         if act.kind is ActKind.CREATE:
-            self.service.create(self._manifest())
-        elif seen is None:
+            return self.service.create(self._manifest())
+        if seen is None:
             raise ConflictError(f"{self.journal.name} is gone; look again")
-        elif act.kind is ActKind.DELETE:
+        if act.kind is ActKind.DELETE:
             self.service.delete(seen.uid)
-        else:
-            self.service.patch(self._patch(act, seen))
+            return None
+        return self.service.patch(self._patch(act, seen))
 
     def _patch(self, act: Act, seen: "Observation") -> dict[str, object]:
         version = seen.resource_version

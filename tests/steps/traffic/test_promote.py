@@ -149,7 +149,7 @@ def test_a_lost_race_for_the_alias_is_told_and_the_traffic_stays(cluster: Cluste
     [
         ({"model": {"storageUri": uri(9)}}, "storageUri was changed to s3://models/digits/9/"),
         ({"canaryTrafficPercent": 0}, "canaryTrafficPercent was changed to 0"),
-        ({"timeout": 30}, "was created by another change"),
+        ({"timeout": 30}, "spec.predictor.timeout was changed to 30"),
     ],
     ids=["another model", "GitOps reverts the percent", "another template"],
 )

@@ -59,7 +59,7 @@ def whole_release(cluster: Cluster, kube: Kubernetes) -> None:
         cluster.kube = alive
 
 
-WRITES = 31  # of a release in three steps: per act the Lease twice, the journal, the object
+WRITES = 32  # of a release in three steps: per act the Lease twice, the journal, the object
 
 
 @pytest.mark.parametrize("lives_for", range(WRITES))
