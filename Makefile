@@ -2,11 +2,12 @@
 SHELL := /bin/sh
 BIN := .venv/bin
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
+# Byte code is worth its files: every step is a process of its own.
 export PYTHONDONTWRITEBYTECODE :=
 export MLFLOW_DISABLE_TELEMETRY := true
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all lint fmt type layers generate check-generated requirements bench ci clean
+.PHONY: help setup demo test lint fmt type layers generate check-generated requirements bench ci clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -19,9 +20,6 @@ demo: setup ## Release four versions of a real model on this machine, under prod
 
 test: setup ## Run the tests, real servers included
 	@$(BIN)/pytest
-
-test-all: setup ## Run the slow tests too
-	@$(BIN)/pytest -m "slow or not slow" -o addopts="-q --strict-markers --strict-config"
 
 lint: setup ## Check style
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
@@ -44,8 +42,8 @@ check-generated: setup ## Fail when a committed generated file is not what `make
 requirements: setup ## Pin every dependency by hash, newest that resolve together
 	@sh scripts/pin
 
-bench: setup ## Run the benchmarks
-	@for bench in benchmarks/*.py; do $(BIN)/python $$bench; done
+bench: setup ## Measure the load generator's own lateness and CPU
+	@$(BIN)/python benchmarks/load_generator.py
 
 ci: lint type layers check-generated test ## What CI runs
 

@@ -178,7 +178,6 @@ class ModelRepository(Document):
     outputs: tuple[Tensor, ...]
     digest: str
     findings: tuple[Finding, ...] = ()
-    checked_on_server: bool = False
 
 
 class Published(Document):

@@ -135,7 +135,7 @@ def _interruptible(
     child: "subprocess.Popen[bytes]", watch: Watch, environ: Mapping[str, str], folder: Path
 ) -> Iterator[None]:
     """On Ctrl-C or SIGTERM: end the run's processes, then let the guard return the traffic."""
-    previous = signal.signal(signal.SIGTERM, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield
     except KeyboardInterrupt:

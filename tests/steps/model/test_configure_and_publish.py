@@ -40,7 +40,6 @@ def test_the_repository_holds_the_config_and_the_registrys_version_and_no_golden
     assert files == ["digits/7/model.onnx", "digits/config.pbtxt"]
     document = release.document("repository_document")
     assert (document["model_version"], document["max_batch_size"]) == ("7", 32)
-    assert document["checked_on_server"] is False
     assert {f["word"] for f in document["findings"]} == {"PASS"}
 
 
