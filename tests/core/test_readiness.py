@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from tidegate.core.claim import Claim, claim, holder_refusal, mode_refusal
+from tidegate.core.decisions import Refuse
 from tidegate.core.journal import ActKind, ActRecord, Journal
 from tidegate.core.readiness import (
     SOURCE_URI,
@@ -20,7 +21,6 @@ from tidegate.core.readiness import (
     observe,
     suspicion_of,
 )
-from tidegate.core.traffic import Refuse
 from tidegate.documents import Result, Subject, Word
 from tidegate.policy import Policy
 

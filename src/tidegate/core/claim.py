@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
+from tidegate.core.decisions import Refuse
 from tidegate.core.journal import Journal, Phase
 from tidegate.core.manifest import snapshot
 from tidegate.core.readiness import Observation
-from tidegate.core.traffic import Refuse
 from tidegate.documents import Incumbent, Word
 from tidegate.policy import Policy
 

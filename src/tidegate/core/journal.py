@@ -53,6 +53,7 @@ class Journal(Strict):
     subject: Subject
     namespace: str
     name: str
+    mode: Literal["Knative", "Standard"] = "Knative"
     isvc_uid: str = ""
     phase: Phase = Phase.STAGING
     deadline_s: float = Field(description="Unix time; a release past it is dead and is undone")
@@ -65,6 +66,12 @@ class Journal(Strict):
     template: dict[str, Any] = Field(
         default_factory=dict,
         description="spec.predictor without its percent, as the API answered our own write of it",
+    )
+    policy: dict[str, Any] = Field(
+        default_factory=dict, description="The release's policy, so that anybody can go on with it"
+    )
+    deployment: dict[str, Any] = Field(
+        default_factory=dict, description="The Deployment document, once the candidate is up"
     )
     acts: tuple[ActRecord, ...] = ()
     steps: tuple[TrafficStep, ...] = ()

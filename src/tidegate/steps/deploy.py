@@ -6,8 +6,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from tidegate.core.claim import Claim, can_resume, claim, holder_refusal, mode_refusal
+from tidegate.core.decisions import RECONCILE_S, Done, Refuse
 from tidegate.core.journal import Journal, Phase
-from tidegate.core.traffic import RECONCILE_S, Done, Refuse, next_for_stage
+from tidegate.core.traffic import rules_of
 from tidegate.documents import Deployment, Published, Refusal, Result, Word
 from tidegate.errors import RejectedError, UnavailableError
 from tidegate.policy import Policy
@@ -68,8 +69,10 @@ def staged(
     if trouble:
         reason = give_back(driver, trouble.reason)
         return _refusal(published, trouble.word, reason)
-    driver.enter(Phase.STAGED, policy.load.max_duration_s + HAND_OVER_S)
-    return _deployment(driver, published)
+    deployment = _deployment(driver, published)
+    noted = deployment.model_dump(mode="json")
+    driver.enter(Phase.STAGED, policy.load.max_duration_s + HAND_OVER_S, deployment=noted)
+    return deployment
 
 
 def claimed(
@@ -143,6 +146,7 @@ def _journal(published: Published, policy: Policy, release_id: str, start: Claim
         created_before=start.created_before,
         uri_before=start.uri_before,
         storage_uri=published.storage_uri,
+        policy=policy.model_dump(mode="json"),
     )
 
 
@@ -150,7 +154,7 @@ def _brought_up(driver: Driver, policy: Policy) -> Refuse | None:
     """Drive the staging; None when the candidate is up, which the journal then names."""
     within = policy.serving.ready_timeout_s
     driver.known_warnings = frozenset(driver.service.warnings())
-    closed = driver.drive(next_for_stage, within_s=within)
+    closed = driver.drive(rules_of(driver.journal).next_for_stage, within_s=within)
     if isinstance(closed, Refuse):
         return closed
     if not isinstance(closed, Done):

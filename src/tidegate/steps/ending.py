@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tidegate.core.decisions import Done, Refuse, Wait
 from tidegate.core.journal import Journal, Phase
 from tidegate.core.readiness import is_safe
-from tidegate.core.traffic import Done, Refuse, Wait, next_for_return
+from tidegate.core.traffic import rules_of
 from tidegate.documents import Outcome, Result, Subject
 from tidegate.errors import ConflictError, RollbackFailedError
 from tidegate.steps.traffic_driver import Driver
@@ -36,7 +37,8 @@ def give_back(driver: Driver, why: str, *, result: Result = Result.ROLLED_BACK) 
     within = driver.journal.return_within_s
     driver.enter(Phase.RETURNING, within + 60, reason=why)
     driver.say(f"returning traffic: {why}")
-    closed = driver.drive(next_for_return, within_s=within, heed_signals=False)
+    decide = rules_of(driver.journal).next_for_return
+    closed = driver.drive(decide, within_s=within, heed_signals=False)
     if isinstance(closed, Done):
         reason = f"{why}; {closed.what}"
         driver.end(result, reason)

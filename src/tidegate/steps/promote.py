@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from tidegate.core.journal import Journal, Phase
-from tidegate.core.readiness import Observation, edits_of, is_live
-from tidegate.core.traffic import Decision, Done, Refuse, next_for_step, trouble_of
+from tidegate.core.decisions import Done, Refuse
+from tidegate.core.journal import Phase
+from tidegate.core.traffic import rules_of
 from tidegate.documents import Deployment, Outcome, Result, Subject, TrafficStep, Verdict, Word
 from tidegate.errors import ConflictError, DocumentError, TidegateError
 from tidegate.policy import Policy
@@ -139,34 +139,25 @@ def _stepped(
 def _confirmed(driver: Driver, policy: Policy) -> Refuse | None:
     """A first release is live since deploy; it has passed the gate, and must still be what serves."""
     driver.enter(Phase.PROMOTING, policy.traffic.step_timeout_s + GRACE_S)
-    closed = driver.drive(_still_live, within_s=policy.traffic.step_timeout_s)
+    rules = rules_of(driver.journal)
+    closed = driver.drive(
+        lambda seen, journal, _: rules.next_for_confirm(seen, journal),
+        within_s=policy.traffic.step_timeout_s,
+    )
     if isinstance(closed, Done):
         driver.add(_traffic_step(driver, 100, Word.PASS, closed.what))
         return None
     return closed if isinstance(closed, Refuse) else _late(closed.what, policy)
 
 
-def _still_live(seen: Observation | None, journal: Journal, _waited_s: float) -> Decision:
-    from tidegate.core.traffic import Wait
-
-    if seen is None or seen.uid != journal.isvc_uid or seen.storage_uri != journal.storage_uri:
-        reason = "the first release was changed by somebody else"
-        return Refuse(word=Word.INVALID, reason=reason, foreign=True)
-    if edits := edits_of(seen, journal.template):
-        return Refuse(word=Word.INVALID, reason=edits, foreign=True)
-    if is_live(seen, storage_uri=journal.storage_uri):
-        return Done(what=f"{seen.created} is live")
-    return Wait(what=f"{seen.created} to be ready")
-
-
 def _step(
     driver: Driver, policy: Policy, percent: int, judged: Judge, judge_every_s: float
 ) -> Refuse | None:
     """Set the share, see it, bake it under the live gate, note the evidence."""
-    traffic = policy.traffic
+    traffic, rules = policy.traffic, rules_of(driver.journal)
     driver.enter(Phase.PROMOTING, traffic.step_timeout_s + traffic.max_bake_s + GRACE_S)
     closed = driver.drive(
-        lambda seen, journal, _: next_for_step(seen, journal, percent),
+        lambda seen, journal, _: rules.next_for_step(seen, journal, percent),
         within_s=traffic.step_timeout_s,
     )
     if not isinstance(closed, Done):
@@ -191,7 +182,7 @@ def _bake(
     started, said = time.monotonic(), 0.0
     while True:
         stop_if_asked()
-        trouble = trouble_of(driver.service.look(), driver.journal)
+        trouble = rules_of(driver.journal).trouble_of(driver.service.look(), driver.journal)
         if trouble is not None:
             driver.add(_traffic_step(driver, percent, trouble.word, trouble.reason))
             return trouble

@@ -1,4 +1,4 @@
-"""Carries out what `core.traffic` decides: reads, does the act under the Lease, journals, reads again.
+"""Carries out what the rules of `core.traffic` decide: reads, acts under the Lease, journals, reads again.
 
 Shared by deploy, promote, roll-back, guard and sweep; it decides nothing itself.
 """
@@ -9,17 +9,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from tidegate.core.decisions import Act, Decision, Done, Refuse, Wait
 from tidegate.core.journal import ActKind, ActRecord, Journal, Phase
-from tidegate.core.manifest import (
-    TAG_ROUTING,
-    inference_service,
-    predictor,
-    restore_patch,
-    shift_patch,
-    stage_patch,
-)
-from tidegate.core.traffic import Act, Decision, Done, Refuse, Wait
-from tidegate.documents import Incumbent, Result, TrafficStep, Word
+from tidegate.core.manifest import inference_service, predictor
+from tidegate.core.traffic import rules_of
+from tidegate.documents import Result, TrafficStep, Word
 from tidegate.errors import ConflictError, UnavailableError
 from tidegate.policy import Policy
 from tidegate.steps.progress import say
@@ -178,22 +172,8 @@ class Driver:
         if act.kind is ActKind.DELETE:
             self.service.delete(seen.uid)
             return None
-        return self.service.patch(self._patch(act, seen))
-
-    def _patch(self, act: Act, seen: "Observation") -> dict[str, object]:
-        version = seen.resource_version
-        if act.kind is ActKind.SHIFT:
-            return shift_patch(act.percent or 0, resource_version=version if act.percent else "")
-        if act.kind is ActKind.STAGE:
-            untagged = seen.annotations.get(TAG_ROUTING) != "true"
-            return stage_patch(self._wanted(), resource_version=version, add_tag_routing=untagged)
-        return restore_patch(
-            seen.predictor, self._incumbent(), resource_version=version, percent=act.percent
-        )
-
-    def _incumbent(self) -> Incumbent:
-        assert self.journal.incumbent is not None  # nothing is restored after a first release
-        return self.journal.incumbent
+        wanted = self._wanted() if act.kind is ActKind.STAGE else {}
+        return self.service.patch(rules_of(self.journal).patch_of(act, seen, self.journal, wanted))
 
     def _wanted(self) -> dict[str, object]:
         assert self._policy is not None  # only deploy stages

@@ -12,20 +12,11 @@ from hypothesis import strategies as st
 
 from tests.core.knative_model import Cluster, serving
 from tidegate.core.claim import Claim, claim
+from tidegate.core.decisions import RECONCILE_S, Act, Decision, Done, Refuse, Wait
 from tidegate.core.journal import ActKind, ActRecord, Journal
-from tidegate.core.manifest import restore_patch, shift_patch, stage_patch
+from tidegate.core.knative import next_for_return, next_for_stage, next_for_step, patch_of
+from tidegate.core.manifest import shift_patch
 from tidegate.core.readiness import Observation
-from tidegate.core.traffic import (
-    RECONCILE_S,
-    Act,
-    Decision,
-    Done,
-    Refuse,
-    Wait,
-    next_for_return,
-    next_for_stage,
-    next_for_step,
-)
 from tidegate.documents import Subject
 from tidegate.policy import Policy
 
@@ -82,19 +73,8 @@ class Run:
         self.journal = self.journal.intending(record)
         if not self.is_returning:
             self.share = act.percent or 0
-        self.cluster.merge(self.patch(act))
-
-    def patch(self, act: Act) -> dict[str, Any]:
-        incumbent = self.journal.incumbent
-        assert incumbent
-        if act.kind is ActKind.SHIFT:
-            return shift_patch(act.percent or 0)
-        if act.kind is ActKind.STAGE:
-            return stage_patch(
-                {"model": {"storageUri": NEW}}, resource_version="", add_tag_routing=False
-            )
-        held = self.cluster.predictor
-        return restore_patch(held, incumbent, resource_version="", percent=act.percent)
+        seen, wanted = self.cluster.seen(), {"model": {"storageUri": NEW}}
+        self.cluster.merge(patch_of(act, seen, self.journal, wanted))
 
     def done(self) -> None:
         self.journal, self.waited = self.journal.confirming(1), 0

@@ -1,0 +1,51 @@
+"""What the rules of traffic may decide; the same words in every deployment mode. Pure."""
+
+from dataclasses import dataclass
+
+from tidegate.core.journal import ActKind
+from tidegate.documents import Word
+
+RECONCILE_S = 60.0  # a spec that KServe has not acted on by then, it will not act on
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Act:
+    """Write this to the InferenceService."""
+
+    kind: ActKind
+    percent: int | None = None
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wait:
+    """Look again soon. A suspicion that persists over several looks is a refusal; `word` is what it means
+    when this wait never ends."""
+
+    what: str
+    suspicion: str = ""
+    word: Word = Word.INVALID
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done:
+    """What was wanted is so, as the cluster shows it."""
+
+    what: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refuse:
+    """It will not come to be. `foreign`: because somebody else changed the object."""
+
+    word: Word
+    reason: str
+    foreign: bool = False
+
+
+Decision = Act | Wait | Done | Refuse
+
+
+def foreign(reason: str) -> Refuse:
+    """Somebody else changed the object: the evidence is about something that is no longer so."""
+    return Refuse(word=Word.INVALID, reason=reason, foreign=True)
