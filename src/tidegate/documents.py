@@ -189,6 +189,14 @@ class Published(Document):
     uploaded: bool
 
 
+class Probe(Strict):
+    """One question that a served model can be asked, and the version that must answer it."""
+
+    model: str
+    inputs: tuple[Tensor, ...]
+    version: str
+
+
 class Incumbent(Strict):
     """What served production before this release, enough to return to it."""
 
@@ -197,6 +205,7 @@ class Incumbent(Strict):
     predictor: dict[str, Any]
     tag_host: str = ""
     version: str = ""
+    probe: Probe | None = Field(default=None, description="None: how to ask it is not known")
 
 
 class Deployment(Document):
@@ -337,6 +346,13 @@ class Outcome(Document):
     result: Result
     reason: str
     traffic: dict[str, int] = Field(description="revision -> percent at the end")
+    traffic_safe: bool | None = Field(
+        default=None,
+        description="All production on what served before, and seen to answer; None: nothing to return",
+    )
+    spec_repaired: bool | None = Field(
+        default=None, description="The spec asks for what serves; None: it was never changed"
+    )
     steps: tuple[TrafficStep, ...] = ()
 
 

@@ -117,6 +117,12 @@ class Cluster:
     def production(self) -> dict[str, int]:
         return {name: percent for name, percent in _totals(self.routed).items() if percent}
 
+    def answers(self, host: str) -> set[str]:
+        """The revisions that a request to this host may reach, as the routes stand."""
+        if host == "m":
+            return set(self.production)
+        return {entry["revision"] for entry in self.routed if host == f"{entry['tag']}-m"}
+
     def seen(self) -> Observation:
         component = {
             "latestCreatedRevision": self.component.get("created", ""),
@@ -132,6 +138,7 @@ class Cluster:
                 "metadata": {"uid": "u", "resourceVersion": str(self.version)},
                 "spec": {"predictor": self.predictor},
                 "status": {
+                    "url": "http://m",
                     "components": {"predictor": component},
                     "conditions": [
                         {"type": name, "status": str(value)} for name, value in conditions.items()
@@ -151,7 +158,7 @@ def _totals(entries: list[Entry]) -> dict[str, int]:
 
 def _status_entry(entry: Entry) -> Json:
     named = {"revisionName": entry["revision"], "percent": entry["percent"], "tag": entry["tag"]}
-    return named | {"latestRevision": entry["latest"]}
+    return named | {"latestRevision": entry["latest"], "url": f"http://{entry['tag']}-m"}
 
 
 def _revision(name: str, held: Json) -> Json:

@@ -9,12 +9,13 @@ from typing import Any
 import httpx
 
 from tidegate.config import settings
-from tidegate.documents import Tensor
-from tidegate.errors import RejectedError, UnavailableError
+from tidegate.documents import Probe, Tensor
+from tidegate.errors import ConflictError, RejectedError, UnavailableError
 
 Json = dict[str, Any]
 log = logging.getLogger("tidegate")
 SAY_EVERY_S = 4.0
+CONVERGE_S = 3.0  # every ingress has a new table by then
 TRANSIENT = (404, 429, 502, 503, 504)  # a route that was just programmed answers these for a moment
 
 
@@ -60,6 +61,25 @@ def version_answering(
             lambda: client.post(f"/v2/models/{model}/infer", json=body), host, patience
         )
     return _version(answer, host)
+
+
+def answers_as(
+    host: str,
+    probe: Probe,
+    *,
+    within_s: float = 30.0,
+    say: Callable[[str], None] = log.info,
+) -> None:
+    """The version that the probe names answers it. Raises as `version_answering`, and ConflictError when
+    another version goes on answering: a route that was just programmed may do so for a moment."""
+    patience = Patience(min(within_s, CONVERGE_S), say)
+    while True:
+        version = version_answering(host, probe.model, probe.inputs, within_s=within_s, say=say)
+        if version == probe.version:
+            return
+        said = f"{host} is answered by version {version}, not {probe.version}"
+        if patience.is_over(said):
+            raise ConflictError(f"{said}; look at the routes of the service")
 
 
 def _request(inputs: Sequence[Tensor]) -> Json:

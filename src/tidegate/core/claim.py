@@ -34,6 +34,11 @@ def holder_refusal(journal: Journal, release_id: str, now_s: float) -> Refuse | 
     )
 
 
+def is_dead(journal: Journal, now_s: float) -> bool:
+    """Past the deadline of its phase: whoever owned it is gone, and anybody may end it."""
+    return not journal.is_over and journal.deadline_s < now_s
+
+
 def can_resume(journal: Journal) -> bool:
     """A second run of the same deploy goes on from its journal; the cluster is no longer as it was."""
     return journal.phase in {Phase.STAGING, Phase.STAGED}

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from tidegate.core.journal import ActKind
-from tidegate.documents import Word
+from tidegate.core.journal import ActKind, Journal
+from tidegate.documents import Probe, Word
 
 RECONCILE_S = 60.0  # a spec that KServe has not acted on by then, it will not act on
 
@@ -36,14 +36,38 @@ class Done:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refuse:
-    """It will not come to be. `foreign`: because somebody else changed the object."""
+    """It will not come to be. `foreign`: because somebody else changed the object; `urgent`: users are
+    being hurt, so a cold incumbent beats a warm candidate."""
 
     word: Word
     reason: str
     foreign: bool = False
+    urgent: bool = False
 
 
-Decision = Act | Wait | Done | Refuse
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prove:
+    """Ask this host before anything relies on the revision behind it."""
+
+    revision: str
+    host: str
+    probe: Probe
+
+    @property
+    def key(self) -> str:
+        """How the journal notes that it was answered."""
+        return f"{self.revision} at {self.host}"
+
+
+Decision = Act | Wait | Done | Refuse | Prove
+
+
+def unproved(revision: str, host: str, probe: Probe | None, journal: Journal) -> Prove | None:
+    """What must be asked first; None when it was answered in this phase, or nobody knows how to ask."""
+    if probe is None or not host:
+        return None
+    proof = Prove(revision=revision, host=host, probe=probe)
+    return None if proof.key in journal.proofs else proof
 
 
 def foreign(reason: str) -> Refuse:

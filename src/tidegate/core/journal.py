@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from tidegate.documents import Incumbent, Result, Strict, Subject, TrafficStep
+from tidegate.documents import Incumbent, Probe, Result, Strict, Subject, TrafficStep
 
 
 class Phase(StrEnum):
@@ -67,6 +67,19 @@ class Journal(Strict):
         default_factory=dict,
         description="spec.predictor without its percent, as the API answered our own write of it",
     )
+    probe: Probe | None = Field(default=None, description="How the candidate is asked")
+    proofs: tuple[str, ...] = Field(
+        default=(), description="revision at host: answered rightly since this phase began"
+    )
+    is_urgent: bool = Field(
+        default=False, description="Return at once, though what served before may be cold"
+    )
+    traffic_safe: bool | None = Field(
+        default=None, description="Production is on what served before, and it answers"
+    )
+    spec_repaired: bool | None = Field(
+        default=None, description="The spec asks for what served before"
+    )
     policy: dict[str, Any] = Field(
         default_factory=dict, description="The release's policy, so that anybody can go on with it"
     )
@@ -94,6 +107,12 @@ class Journal(Strict):
                 if act.confirmed_s is not None:
                     break
         return shown
+
+    @property
+    def steps_back(self) -> tuple[int, ...]:
+        """The shares by which a re-created incumbent takes over from the one that still serves."""
+        steps = self.policy.get("traffic", {}).get("steps", (100,))
+        return tuple(int(step) for step in steps)
 
     @property
     def is_initial(self) -> bool:
@@ -124,7 +143,7 @@ class Journal(Strict):
         )
         return self.model_copy(update={"acts": acts})
 
-    def ended(self, outcome: Result, reason: str) -> "Journal":
+    def ended(self, outcome: Result, reason: str, **changes: object) -> "Journal":
         """Closed; nobody has to undo anything."""
-        update = {"phase": Phase.ENDED, "outcome": outcome, "reason": reason}
+        update = {"phase": Phase.ENDED, "outcome": outcome, "reason": reason, **changes}
         return self.model_copy(update=update)

@@ -15,6 +15,7 @@ from tidegate.documents import Finding, Word
 from tidegate.policy import ErrorSlo, LatencySlo, Policy, Slo
 
 MISMATCH_P = 1e-3
+LIVE_ERRORS = "live errors"
 FULL_SHARE = 0.99  # at 100 % a request in flight may still reach the incumbent
 
 
@@ -49,6 +50,12 @@ def judge_live(look: Look, policy: Policy) -> Judgement:
             *look.readings,
         )
     )
+
+
+def has_errors(findings: tuple[Finding, ...], policy: Policy) -> bool:
+    """Users get errors, by a blocking objective: that is worth a cold incumbent."""
+    named = {o.name or LIVE_ERRORS for o in policy.slo.objectives if isinstance(o, ErrorSlo)}
+    return any(f.word is Word.FAIL and f.blocking and f.name in named for f in findings)
 
 
 def _unseen(look: Look) -> Finding:
@@ -125,7 +132,7 @@ def _errors(objective: ErrorSlo, served: Served, alpha: float) -> Finding:
     fired = sequential.fires(log_e, alpha)
     message = f"{served.errors} of {served.requests} live requests answered 5xx, limit {objective.limit:g}"
     return Finding(
-        name=objective.name or "live errors",
+        name=objective.name or LIVE_ERRORS,
         word=Word.FAIL if fired else _quiet(log_e, served.requests),
         observed=served.errors / served.requests if served.requests else None,
         limit=objective.limit,

@@ -1,6 +1,6 @@
 """Which rules move the traffic of a release: those of the deployment mode that the cluster recorded. Pure.
 
-A mode is a module with these six functions. The drivers know no mode; they read, ask here, and write.
+A mode is a module with these seven functions. The drivers know no mode; they read, ask here, and write.
 """
 
 from collections.abc import Mapping
@@ -38,6 +38,10 @@ class Rules(Protocol):
         self, seen: Observation | None, journal: Journal, waited_s: float
     ) -> Decision:
         """Bring production back to what served before: traffic first, then the spec."""
+        ...
+
+    def is_traffic_safe(self, seen: Observation | None, journal: Journal) -> bool:
+        """All of production is on what served before, which is up and was asked."""
         ...
 
     def patch_of(self, act: Act, seen: Observation, journal: Journal, wanted: Json) -> Json:

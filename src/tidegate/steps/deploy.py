@@ -1,7 +1,7 @@
 """deploy: the candidate comes up at 0 % beside the incumbent, and proves that it serves."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -9,13 +9,14 @@ from tidegate.core.claim import Claim, can_resume, claim, holder_refusal, mode_r
 from tidegate.core.decisions import RECONCILE_S, Done, Refuse
 from tidegate.core.journal import Journal, Phase
 from tidegate.core.traffic import rules_of
-from tidegate.documents import Deployment, Published, Refusal, Result, Word
-from tidegate.errors import RejectedError, UnavailableError
+from tidegate.documents import Deployment, Incumbent, Probe, Published, Refusal, Result, Word
+from tidegate.errors import UnavailableError
 from tidegate.policy import Policy
 from tidegate.steps.ending import give_back
 from tidegate.steps.progress import say
 from tidegate.steps.registry import InDocument, InPolicy, OutDocument, step
-from tidegate.steps.traffic_driver import POLL_S, Driver, finishing_acts
+from tidegate.steps.stopping import finishing_acts
+from tidegate.steps.traffic_driver import POLL_S, Driver
 
 if TYPE_CHECKING:
     from tidegate.adapters.kubernetes import Kubernetes
@@ -65,7 +66,7 @@ def staged(
     if isinstance(driver, Refuse):
         say("deploy", f"refused: {driver.reason}")
         return _refusal(published, driver.word, driver.reason)
-    trouble = _brought_up(driver, policy) or _proved(driver, published)
+    trouble = _brought_up(driver, policy)
     if trouble:
         reason = give_back(driver, trouble.reason)
         return _refusal(published, trouble.word, reason)
@@ -97,7 +98,24 @@ def claimed(
     start = claim(seen, policy, published.storage_uri)
     if isinstance(start, Refuse):
         return start
+    start = replace(start, incumbent=_with_probe(start.incumbent, published, stored))
     return _opened(kube, stored, _journal(published, policy, release_id, start), policy, poll_s)
+
+
+def _with_probe(
+    incumbent: Incumbent | None, published: Published, stored: "StoredJournal | None"
+) -> Incumbent | None:
+    """How to ask the incumbent: as the release that brought it did, or as ours is asked."""
+    if incumbent is None:
+        return None
+    before = stored.journal if stored else None
+    if before and before.probe and before.storage_uri == incumbent.storage_uri:
+        return incumbent.model_copy(update={"probe": before.probe})
+    if not incumbent.version:
+        return incumbent  # not from here: neither its model's name nor its version is known
+    ours = published.repository
+    probe = Probe(model=ours.triton_model, inputs=ours.inputs, version=incumbent.version)
+    return incumbent.model_copy(update={"probe": probe})
 
 
 def _resumed(
@@ -146,6 +164,11 @@ def _journal(published: Published, policy: Policy, release_id: str, start: Claim
         created_before=start.created_before,
         uri_before=start.uri_before,
         storage_uri=published.storage_uri,
+        probe=Probe(
+            model=published.repository.triton_model,
+            inputs=published.repository.inputs,
+            version=published.repository.model_version,
+        ),
         policy=policy.model_dump(mode="json"),
     )
 
@@ -166,26 +189,6 @@ def _brought_up(driver: Driver, policy: Policy) -> Refuse | None:
         changes["template"] = seen.template
     driver.save(driver.journal.model_copy(update=changes))
     return None
-
-
-def _proved(driver: Driver, published: Published) -> Refuse | None:
-    """One real request through the candidate's own host; None when the right version answered it."""
-    from tidegate.adapters.served_model import version_answering
-
-    host, repository = _candidate_host(_look(driver)), published.repository
-    driver.say(f"asking {host} for {repository.triton_model}")
-    try:
-        version = version_answering(
-            host, repository.triton_model, repository.inputs, say=driver.say
-        )
-    except RejectedError as error:
-        return Refuse(word=Word.FAIL, reason=str(error))
-    except UnavailableError as error:
-        return Refuse(word=Word.INVALID, reason=str(error))
-    if version == repository.model_version:
-        return None
-    reason = f"{host} is answered by version {version}, not {repository.model_version}"
-    return Refuse(word=Word.INVALID, reason=reason)
 
 
 def _look(driver: Driver) -> "Observation":

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tidegate.core.decisions import Done, Refuse, Wait
+from tidegate.core.decisions import Decision, Done, Refuse, Wait
 from tidegate.core.journal import Journal, Phase
-from tidegate.core.readiness import is_safe
 from tidegate.core.traffic import rules_of
 from tidegate.documents import Outcome, Result, Subject
 from tidegate.errors import ConflictError, RollbackFailedError
@@ -26,38 +25,66 @@ class Ended:
     reason: str
 
 
-def give_back(driver: Driver, why: str, *, result: Result = Result.ROLLED_BACK) -> str:
+def give_back(
+    driver: Driver, why: str, *, result: Result = Result.ROLLED_BACK, is_urgent: bool = False
+) -> str:
     """Return production to what served before and close the journal; says how it stands.
 
-    Nothing to do for a journal that has ended. Raises RollbackFailedError with the manual command when
-    the incumbent cannot be seen to serve everything, and ConflictError when somebody else has taken over.
+    Two outcomes, kept apart: traffic safe (all of it on what served before, which answers), at once; and
+    spec repaired (the spec asks for what serves), when there is room for a third revision. Nothing to do
+    for a journal that has ended. Raises RollbackFailedError with the manual command when traffic cannot be
+    made safe, and ConflictError when somebody else has taken over.
     """
     if driver.journal.is_over:
         return driver.journal.reason
-    within = driver.journal.return_within_s
-    driver.enter(Phase.RETURNING, within + 60, reason=why)
     driver.say(f"returning traffic: {why}")
-    decide = rules_of(driver.journal).next_for_return
-    closed = driver.drive(decide, within_s=within, heed_signals=False)
+    closed = _returned(driver, reason=why, is_urgent=is_urgent or driver.journal.is_urgent)
     if isinstance(closed, Done):
         reason = f"{why}; {closed.what}"
-        driver.end(result, reason)
+        driver.end(result, reason, traffic_safe=True, spec_repaired=True)
         return reason
     return _not_repaired(driver, why, closed, result)
+
+
+def repair(driver: Driver) -> str:
+    """Try again to repair the spec of a release that has ended with its traffic safe; says how it stands."""
+    ended = driver.journal
+    assert ended.outcome is not None
+    closed = _returned(driver, reason=ended.reason)
+    repaired = isinstance(closed, Done)
+    said = closed.reason if isinstance(closed, Refuse) else closed.what
+    reason = f"{ended.reason}; tried again: {said}"
+    driver.end(ended.outcome, reason, spec_repaired=repaired)
+    return reason
+
+
+def _returned(driver: Driver, **noted: object) -> Done | Refuse | Wait:
+    """Drive the return; the moment at which traffic is safe is journalled, whatever comes of the repair."""
+    within, rules = driver.journal.return_within_s, rules_of(driver.journal)
+    driver.enter(Phase.RETURNING, within + 60, proofs=(), **noted)
+
+    def decide(seen: "Observation | None", journal: Journal, waited_s: float) -> Decision:
+        if not journal.traffic_safe and rules.is_traffic_safe(seen, journal):
+            driver.save(journal.model_copy(update={"traffic_safe": True}))
+            driver.say(f"traffic is safe: {_shown(seen)}")
+        return rules.next_for_return(seen, driver.journal, waited_s)
+
+    return driver.drive(decide, within_s=within, returning=True)
 
 
 def _not_repaired(driver: Driver, why: str, closed: Refuse | Wait, result: Result) -> str:
     """Traffic may be safe all the same; that and the spec are two things."""
     seen, journal = driver.service.look(), driver.journal
     trouble = closed.reason if isinstance(closed, Refuse) else f"still waiting for {closed.what}"
+    is_safe = rules_of(journal).is_traffic_safe(seen, journal)
     if isinstance(closed, Refuse) and closed.foreign:
         reason = f"{why}; {trouble}; production now: {_shown(seen)}"
-        driver.end(result, reason)
+        driver.end(result, reason, traffic_safe=is_safe)
         raise ConflictError(f"{reason}; decide who owns {journal.namespace}/{journal.name}")
-    if seen and journal.incumbent and is_safe(seen, journal.incumbent.revision):
-        safe = f"traffic is safe on {journal.incumbent.revision}"
-        reason = f"{why}; {safe}, but the spec is not repaired: {trouble}"
-        driver.end(result, reason)
+    if is_safe:
+        safe = f"traffic is safe on {_shown(seen)}"
+        reason = f"{why}; {safe}, but the spec is not repaired: {trouble}; sweep tries it again"
+        driver.end(result, reason, traffic_safe=True, spec_repaired=False)
         return reason
     raise RollbackFailedError(
         f"{journal.namespace}/{journal.name} could not be returned ({trouble}; production now: "
@@ -81,6 +108,8 @@ def outcome_of(
         result=result,
         reason=reason,
         traffic=seen.traffic if seen else {},
+        traffic_safe=journal.traffic_safe,
+        spec_repaired=journal.spec_repaired,
         steps=journal.steps,
     )
 

@@ -30,6 +30,7 @@ class LiveEvidence:
     p50_ms: float | None = None
     p95_ms: float | None = None
     p99_ms: float | None = None
+    is_urgent: bool = False
 
 
 def judge_step(
@@ -71,7 +72,7 @@ def _judged(
     candidate: "Served | None",
     incumbent: "Served | None",
 ) -> LiveEvidence:
-    from tidegate.core.live import Look, judge_live
+    from tidegate.core.live import Look, has_errors, judge_live
 
     revision, namespace = deployment.candidate_revision, deployment.namespace
     look = Look(
@@ -92,6 +93,7 @@ def _judged(
         p50_ms=latency.shown(0.5) if latency else None,
         p95_ms=latency.shown(0.95) if latency else None,
         p99_ms=latency.shown(0.99) if latency else None,
+        is_urgent=has_errors(judged.findings, policy),
     )
 
 

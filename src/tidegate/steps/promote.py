@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from tidegate.core.decisions import Done, Refuse
+from tidegate.core.bake import next_for_bake, steps_left
+from tidegate.core.decisions import Done, Refuse, Wait
 from tidegate.core.journal import Phase
 from tidegate.core.traffic import rules_of
 from tidegate.documents import Deployment, Outcome, Result, Subject, TrafficStep, Verdict, Word
@@ -15,7 +16,8 @@ from tidegate.policy import Policy
 from tidegate.steps.ending import Ended, give_back, outcome_of, telling_failure
 from tidegate.steps.progress import say
 from tidegate.steps.registry import InDocument, InPolicy, OutDocument, step
-from tidegate.steps.traffic_driver import POLL_S, SAY_EVERY_S, Driver, finishing_acts, stop_if_asked
+from tidegate.steps.stopping import finishing_acts, retreating, stop_if_asked
+from tidegate.steps.traffic_driver import POLL_S, SAY_EVERY_S, Driver
 
 if TYPE_CHECKING:
     from tidegate.adapters.kubernetes import Kubernetes
@@ -86,11 +88,12 @@ def promoted(
         return _told(driver)
     move = _alias_move(driver, policy, aliases)
     judged = partial(judge, staged, policy)
-    trouble = _stepped(driver, staged, policy, judged, judge_every_s)
+    with retreating(driver):
+        trouble = _stepped(driver, staged, policy, judged, judge_every_s)
     if trouble is None:
         _finish(driver, policy, move)
         return _told(driver)
-    reason = give_back(driver, trouble.reason)
+    reason = give_back(driver, trouble.reason, is_urgent=trouble.urgent)
     if trouble.foreign:
         raise ConflictError(f"{reason}; find out who changes {staged.namespace}/{staged.name}")
     return _told(driver)
@@ -128,8 +131,8 @@ def _stepped(
     """Every step that is still to do; why it stopped, or None at 100 %."""
     if staged.initial:
         return _confirmed(driver, policy)
-    done = [s.percent for s in driver.journal.steps if s.word is Word.PASS]
-    for percent in (p for p in policy.traffic.steps if p > max(done, default=0)):
+    passed = {s.percent for s in driver.journal.steps if s.word is Word.PASS}
+    for percent in steps_left(policy.traffic, passed):
         trouble = _step(driver, policy, percent, judged, judge_every_s)
         if trouble is not None:
             return trouble
@@ -187,39 +190,29 @@ def _bake(
             driver.add(_traffic_step(driver, percent, trouble.word, trouble.reason))
             return trouble
         evidence, baked = judged(), time.monotonic() - started
-        word = _word_after(evidence, baked, policy)
-        if word is not None:
-            return _baked(driver, percent, evidence, word)
+        decision = next_for_bake(evidence, percent=percent, baked_s=baked, traffic=policy.traffic)
+        if not isinstance(decision, Wait):
+            return _baked(driver, percent, evidence, decision)
         if time.monotonic() - said > SAY_EVERY_S:
             said = time.monotonic()
-            driver.say(
-                f"baking at {percent} % for {baked:.0f} s: {evidence.word}, {evidence.reason}"
-            )
+            driver.say(f"baking for {baked:.0f} s: {decision.what}")
         time.sleep(judge_every_s)
 
 
-def _word_after(evidence: "LiveEvidence", baked_s: float, policy: Policy) -> Word | None:
-    """The step's word once it is known; None: go on baking."""
-    if evidence.word is Word.FAIL:
-        return Word.FAIL
-    if evidence.word is Word.PASS:
-        return Word.PASS if baked_s >= policy.traffic.bake_s else None
-    return evidence.word if baked_s >= policy.traffic.max_bake_s else None
-
-
-def _baked(driver: Driver, percent: int, evidence: "LiveEvidence", word: Word) -> Refuse | None:
+def _baked(
+    driver: Driver, percent: int, evidence: "LiveEvidence", decision: Done | Refuse
+) -> Refuse | None:
     figures = {
         "requests": evidence.requests,
         "p50_ms": evidence.p50_ms,
         "p95_ms": evidence.p95_ms,
         "p99_ms": evidence.p99_ms,
     }
-    noted = _traffic_step(driver, percent, word, evidence.reason)
-    driver.add(noted.model_copy(update=figures))
-    driver.say(f"{percent} %: {word}, {evidence.reason}")
-    if word is Word.PASS:
-        return None
-    return Refuse(word=word, reason=f"{word} at {percent} %: {evidence.reason}")
+    driver.add(
+        _traffic_step(driver, percent, evidence.word, evidence.reason).model_copy(update=figures)
+    )
+    driver.say(f"{percent} %: {evidence.word}, {evidence.reason}")
+    return decision if isinstance(decision, Refuse) else None
 
 
 def _traffic_step(driver: Driver, percent: int, word: Word, message: str) -> TrafficStep:

@@ -9,7 +9,8 @@ from tidegate.policy import Policy
 from tidegate.steps.ending import Ended, give_back, outcome_of, telling_failure, untouched
 from tidegate.steps.progress import say
 from tidegate.steps.registry import InDocument, InPolicy, OutDocument, step
-from tidegate.steps.traffic_driver import POLL_S, Driver, finishing_acts
+from tidegate.steps.stopping import finishing_acts
+from tidegate.steps.traffic_driver import POLL_S, Driver
 
 if TYPE_CHECKING:
     from tidegate.adapters.kubernetes import Kubernetes

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
+from tidegate.core.claim import is_dead
 from tidegate.documents import Result
 from tidegate.errors import RollbackFailedError, TidegateError
-from tidegate.steps.ending import give_back
+from tidegate.steps.ending import give_back, repair
 from tidegate.steps.progress import say
 from tidegate.steps.registry import step
 from tidegate.steps.traffic_driver import POLL_S, Driver
@@ -19,42 +20,59 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Swept:
-    """How many releases were ended."""
+    """How many releases were ended, and how many specs repaired."""
 
     returned: int
+    repaired: int
 
 
 @step(takes_refusal=True)
 def sweep(namespace: str = "") -> Swept:
-    """End every release that is past its deadline; run it periodically."""
+    """End every release that is past its deadline, and repair what a roll-back had no room for."""
     from tidegate.adapters.kubernetes import connect
 
     with connect(say=partial(say, "sweep")) as kube:
-        return Swept(returned=swept(kube, namespace, now_s=time.time()))
+        return swept(kube, namespace, now_s=time.time())
 
 
-def swept(kube: "Kubernetes", namespace: str, *, now_s: float, poll_s: float = POLL_S) -> int:
+def swept(kube: "Kubernetes", namespace: str, *, now_s: float, poll_s: float = POLL_S) -> Swept:
     """One after another; one that fails does not stop the others. Raises RollbackFailedError at the end."""
     from tidegate.adapters.release_lock import list_journals
 
     stored = list_journals(kube, namespace)
-    dead = [s for s in stored if not s.journal.is_over and s.journal.deadline_s < now_s]
+    dead = [s for s in stored if is_dead(s.journal, now_s)]
+    broken = [s for s in stored if s.journal.is_over and s.journal.spec_repaired is False]
     say("sweep", f"{len(dead)} of {len(stored)} releases are past their deadline")
     failures = [failure for one in dead if (failure := _ended(kube, one, poll_s))]
+    repaired = sum(_repaired(kube, one, poll_s) for one in broken)
     if failures:
         raise RollbackFailedError("; ".join(failures))
-    return len(dead)
+    return Swept(returned=len(dead), repaired=repaired)
 
 
 def _ended(kube: "Kubernetes", stored: "StoredJournal", poll_s: float) -> str:
-    """End one; '' or why not. Its own holder name: it takes the Lease only once that has expired."""
-    journal = stored.journal
-    holder = f"sweep/{journal.release_id}"
-    driver = Driver(kube, stored, step="sweep", holder=holder, poll_s=poll_s)
-    why = f"past its deadline while {journal.phase}"
+    """End one; '' or why not."""
+    driver = _driver(kube, stored, poll_s)
+    why = f"past its deadline while {stored.journal.phase}"
     try:
         give_back(driver, why, result=Result.DIED)
     except TidegateError as error:
         say("sweep", str(error))
         return str(error)
     return ""
+
+
+def _repaired(kube: "Kubernetes", stored: "StoredJournal", poll_s: float) -> bool:
+    """Traffic is safe, so a repair that fails again is no alarm."""
+    driver = _driver(kube, stored, poll_s)
+    try:
+        driver.say(repair(driver))
+    except TidegateError as error:
+        driver.say(str(error))
+    return driver.journal.spec_repaired is True
+
+
+def _driver(kube: "Kubernetes", stored: "StoredJournal", poll_s: float) -> Driver:
+    """Its own holder name: it takes the Lease only once that has expired."""
+    holder = f"sweep/{stored.journal.release_id}"
+    return Driver(kube, stored, step="sweep", holder=holder, poll_s=poll_s)

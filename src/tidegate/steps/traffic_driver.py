@@ -3,20 +3,19 @@
 Shared by deploy, promote, roll-back, guard and sweep; it decides nothing itself.
 """
 
-import signal
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from tidegate.core.decisions import Act, Decision, Done, Refuse, Wait
+from tidegate.core.decisions import Act, Decision, Done, Prove, Refuse, Wait
 from tidegate.core.journal import ActKind, ActRecord, Journal, Phase
 from tidegate.core.manifest import inference_service, predictor
 from tidegate.core.traffic import rules_of
 from tidegate.documents import Result, TrafficStep, Word
-from tidegate.errors import ConflictError, UnavailableError
+from tidegate.errors import ConflictError, RejectedError, UnavailableError
 from tidegate.policy import Policy
 from tidegate.steps.progress import say
+from tidegate.steps.stopping import stop_if_asked
 
 if TYPE_CHECKING:
     from tidegate.adapters.kubernetes import Kubernetes
@@ -82,9 +81,9 @@ class Driver:
         """Note a step of traffic with its evidence."""
         self.save(self.journal.model_copy(update={"steps": (*self.journal.steps, step)}))
 
-    def end(self, outcome: Result, reason: str) -> None:
+    def end(self, outcome: Result, reason: str, **changes: object) -> None:
         """Close the journal, and free a Lease that a dead process of this release still holds."""
-        self.save(self.journal.confirming(time.time()).ended(outcome, reason))
+        self.save(self.journal.confirming(time.time()).ended(outcome, reason, **changes))
         self._lease.release()
 
     # -- the loop
@@ -94,32 +93,38 @@ class Driver:
         decide: Decide,
         *,
         within_s: float,
-        heed_signals: bool = True,
+        returning: bool = False,
     ) -> Done | Refuse | Wait:
-        """Read, act, read again until it is done or refused; the last Wait when time runs out."""
+        """Read, act, read again until it is done or refused; the last Wait when time runs out.
+
+        A return heeds no signal, and waits for an answer that is not right yet: there is nowhere else to go.
+        """
         started, well_at = time.monotonic(), 0.0
         while True:
             waited = time.monotonic() - started
-            decision = self._turn(decide, waited)
+            decision = self._turn(decide, waited, returning)
             if isinstance(decision, Done | Refuse):
                 return self._closed(decision)
-            if isinstance(decision, Act) or not decision.suspicion:
+            if isinstance(decision, Act | Prove) or not decision.suspicion:
                 well_at = waited
             elif waited - well_at > SUSPICION_S:
                 return suspected(decision)
             if isinstance(decision, Wait) and waited > within_s:
                 return decision
-            if heed_signals:
+            if not returning:
                 stop_if_asked()
             self._pause(decision, waited)
 
-    def _turn(self, decide: Decide, waited: float) -> Decision:
+    def _turn(self, decide: Decide, waited: float, returning: bool) -> Decision:
         """One look and at most one act. An API that is away, or a lost race, is waited for."""
         try:
             seen = self.service.look(known_warnings=self.known_warnings)
             decision = decide(seen, self.journal, waited)
             if isinstance(decision, Act):
                 self.act(decision, seen)
+            if isinstance(decision, Prove):
+                proved = self._prove(decision)
+                return Wait(what=proved.reason) if returning and proved else proved or decision
         except UnavailableError as error:
             return Wait(what=f"the Kubernetes API ({error})")
         except ConflictError as error:
@@ -148,6 +153,21 @@ class Driver:
             self.say(f"waiting for {what} ({waited:.0f} s)")
             self._said = (time.monotonic(), what)
         time.sleep(self.poll_s if what else self.poll_s / 2)
+
+    def _prove(self, proof: Prove) -> Refuse | None:
+        """Ask, and note the right answer; or why it did not come."""
+        from tidegate.adapters.served_model import answers_as
+
+        self.say(f"asking {proof.host} for {proof.probe.model} version {proof.probe.version}")
+        try:
+            answers_as(proof.host, proof.probe, say=self.say)
+        except RejectedError as error:
+            return Refuse(word=Word.FAIL, reason=str(error))
+        except (ConflictError, UnavailableError) as error:
+            return Refuse(word=Word.INVALID, reason=str(error))
+        proofs = (*self.journal.proofs, proof.key)
+        self.save(self.journal.model_copy(update={"proofs": proofs}))
+        return None
 
     # -- acts
 
@@ -189,32 +209,3 @@ class Driver:
 def suspected(wait: Wait) -> Refuse:
     """A suspicion that has persisted."""
     return Refuse(word=Word.FAIL, reason=wait.suspicion)
-
-
-# -- signals
-
-_asked: list[int] = []
-
-
-@contextmanager
-def finishing_acts() -> Iterator[None]:
-    """SIGTERM stops between two acts instead of within one; the guard undoes what is journalled."""
-    import threading
-
-    if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread may set handlers; elsewhere nobody sends us signals
-        return
-    before = signal.signal(signal.SIGTERM, lambda number, _frame: _asked.append(number))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-        _asked.clear()
-
-
-def stop_if_asked() -> None:
-    """Raise UnavailableError when SIGTERM came."""
-    if _asked:
-        raise UnavailableError(
-            "stopped by SIGTERM between two acts; run guard to return the traffic"
-        )

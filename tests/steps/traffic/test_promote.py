@@ -15,7 +15,7 @@ from tidegate.sandbox.interfaces import RevisionStatus
 from tidegate.steps.deploy import staged
 from tidegate.steps.guard import guarded
 from tidegate.steps.promote import Aliases, promoted
-from tidegate.steps.traffic_driver import finishing_acts
+from tidegate.steps.stopping import finishing_acts
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,7 @@ class Evidence:
     p50_ms: float | None = 1.0
     p95_ms: float | None = 2.0
     p99_ms: float | None = 3.0
+    is_urgent: bool = False
 
 
 class Judge:
@@ -196,7 +197,7 @@ def test_a_journal_of_another_release_is_not_promoted(cluster: Cluster) -> None:
         promote_(cluster, deployment, policy(), Judge())
 
 
-def test_sigterm_waits_for_the_act_and_leaves_what_guard_can_undo(cluster: Cluster) -> None:
+def test_sigterm_takes_the_share_back_and_leaves_the_repair_to_guard(cluster: Cluster) -> None:
     release(cluster, 1, Judge(), Registry())
     deployment = stage(cluster, 2)
 
@@ -205,9 +206,15 @@ def test_sigterm_waits_for_the_act_and_leaves_what_guard_can_undo(cluster: Clust
             os.kill(os.getpid(), signal.SIGTERM)
             return Evidence(Word.PASS)
 
-    with finishing_acts(), pytest.raises(UnavailableError, match="SIGTERM"):
+    with (
+        finishing_acts(),
+        pytest.raises(UnavailableError, match="SIGTERM: canaryTrafficPercent is 0; run guard"),
+    ):
         promote_(cluster, deployment, policy(), Terminator())
-    assert cluster.traffic[deployment.candidate_revision] == 10
+    cluster.wait(lambda: cluster.serving == {uri(1)})
+    seen = cluster.service.look()
+    assert seen
+    assert (seen.percent, seen.storage_uri) == (0, uri(2))
     journal = guarded(cluster.kube, "r2", "", poll_s=POLL_S)
     assert journal
     assert journal.outcome is Result.DIED

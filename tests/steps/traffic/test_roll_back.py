@@ -1,8 +1,10 @@
 """roll-back, guard and sweep: after any death production ends on what served before."""
 
 import contextlib
+import itertools
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +61,7 @@ def whole_release(cluster: Cluster, kube: Kubernetes) -> None:
         cluster.kube = alive
 
 
-WRITES = 32  # of a release in three steps: per act the Lease twice, the journal, the object
+WRITES = 33  # of a release in three steps: per act the Lease twice, the journal, the object
 
 
 @pytest.mark.parametrize("lives_for", range(WRITES))
@@ -245,8 +247,8 @@ def test_guard_writes_a_page_of_what_it_undid(cluster: Cluster, tmp_path: Path) 
 def test_sweep_ends_only_what_is_past_its_deadline(cluster: Cluster) -> None:
     release(cluster, 1, Judge(), Champion())
     stage(cluster, 2)
-    assert swept(cluster.kube, "", now_s=time.time(), poll_s=POLL_S) == 0
-    assert swept(cluster.kube, "", now_s=time.time() + 1e6, poll_s=POLL_S) == 1
+    assert swept(cluster.kube, "", now_s=time.time(), poll_s=POLL_S).returned == 0
+    assert swept(cluster.kube, "", now_s=time.time() + 1e6, poll_s=POLL_S).returned == 1
     assert (cluster.journal.outcome, cluster.serving) == (Result.DIED, {uri(1)})
 
 
@@ -284,3 +286,78 @@ def test_a_journal_that_somebody_else_wrote_is_not_overwritten(cluster: Cluster)
     save_journal(cluster.kube, stored.journal.ended(Result.DIED, "first"), stored)
     with pytest.raises(Exception, match="somebody else wrote it"):
         save_journal(cluster.kube, stored.journal.ended(Result.DIED, "second"), stored)
+
+
+# -- two outcomes: traffic safe, spec repaired
+
+
+def test_a_return_says_when_traffic_is_safe_and_that_the_spec_is_repaired(cluster: Cluster) -> None:
+    release(cluster, 1, Judge(), Champion())
+    outcome = release(cluster, 2, Judge(at_50=Word.FAIL), Champion())
+    assert (outcome.traffic_safe, outcome.spec_repaired) == (True, True)
+
+
+def test_without_room_for_a_third_revision_traffic_is_safe_and_sweep_repairs_later(
+    cluster: Cluster,
+) -> None:
+    release(cluster, 1, Judge(), Champion())
+    deployment = stage(cluster, 2)
+    first = next(iter(cluster.traffic))
+    cluster.runtime.fates_of_new[uri(1)] = RevisionStatus(
+        phase="Failed", reason="CrashLoop", message="no memory left", exit_code=1
+    )
+    bad = verdict(deployment, "r2", Word.FAIL)
+    outcome = returned(cluster.kube, bad, policy(), "r2", poll_s=POLL_S)
+    assert (outcome.traffic_safe, outcome.spec_repaired) == (True, False)
+    assert "the spec is not repaired" in outcome.reason
+    assert cluster.traffic == {first: 100}
+    cluster.runtime.fates_of_new.clear()
+    cluster.wait(
+        lambda: (now := cluster.service.look()) is not None and now.is_healthy(now.created)
+    )
+    assert swept(cluster.kube, "", now_s=time.time(), poll_s=POLL_S).repaired == 1
+    assert (cluster.journal.spec_repaired, cluster.serving) == (True, {uri(1)})
+    assert swept(cluster.kube, "", now_s=time.time(), poll_s=POLL_S).repaired == 0
+
+
+def test_an_incumbent_that_answers_as_another_version_is_not_called_safe(cluster: Cluster) -> None:
+    release(cluster, 1, Judge(), Champion())
+    deployment = stage(cluster, 2)
+    cluster.answers[uri(1)] = "7"
+    bad = verdict(deployment, "r2", Word.FAIL)
+    short = cluster.journal.model_copy(update={"return_within_s": 1.0})
+    stored = load_journal(cluster.kube, "default", NAME)
+    save_journal(cluster.kube, short, stored)
+    with pytest.raises(RollbackFailedError, match="is answered by version 7, not 1"):
+        returned(cluster.kube, bad, policy(), "r2", poll_s=POLL_S)
+    assert not cluster.journal.traffic_safe
+
+
+def shares_given(cluster: Cluster, revision: str) -> list[int]:
+    """The shares of production that a revision had, one after another."""
+    given = [shares.get(revision, 0) for shares in cluster.ingress.seen]
+    return [now for before, now in itertools.pairwise([-1, *given]) if now != before]
+
+
+def test_a_re_created_incumbent_takes_over_by_the_policys_steps(cluster: Cluster) -> None:
+    release(cluster, 1, Judge(), Champion())
+    release(cluster, 2, Judge(at_50=Word.FAIL), Champion())
+    again = next(iter(cluster.traffic))
+    assert shares_given(cluster, again) == [0, 10, 50, 100]
+
+
+@pytest.mark.parametrize(("urgent", "first"), [(False, "RESTORE"), (True, "SHIFT")])
+def test_after_100_errors_return_at_once_and_mild_breaches_wait_for_a_warm_incumbent(
+    cluster: Cluster, urgent: bool, first: str
+) -> None:
+    release(cluster, 1, Judge(), Champion())
+
+    class Breach(Judge):
+        def __call__(self, *given: object, percent: int, since_s: float) -> Evidence:
+            evidence = super().__call__(*given, percent=percent, since_s=since_s)
+            return replace(evidence, is_urgent=urgent)
+
+    outcome = release(cluster, 2, Breach(at_100=Word.FAIL), Champion())
+    acts = [act.kind for act in cluster.journal.acts]
+    assert acts[4] == first  # after STAGE and three shifts
+    assert (outcome.traffic_safe, cluster.serving) == (True, {uri(1)})

@@ -41,14 +41,20 @@ class Runtime:
         self.specs: dict[str, RevisionSpec] = {}
         self.stopped: set[str] = set()
         self.fates: dict[str, RevisionStatus] = {}
+        self.fates_of_new: dict[str, RevisionStatus] = {}  # of revisions started from now on
+        self._own: dict[str, str] = {}
 
     def start(self, spec: RevisionSpec) -> None:
+        if spec.name not in self.specs and spec.storage_uri in self.fates_of_new:
+            self._own[spec.name] = spec.storage_uri
         self.specs[spec.name] = spec
         self.stopped.discard(spec.name)
 
     def status(self, namespace: str, name: str) -> RevisionStatus:
         if name not in self.specs or name in self.stopped:
             return RevisionStatus(phase="Stopped")
+        if fate := self.fates_of_new.get(self._own.get(name, "")):
+            return fate
         return self.fates.get(self.specs[name].storage_uri, RevisionStatus(phase="Ready"))
 
     def stop(self, namespace: str, name: str) -> None:

@@ -1,0 +1,45 @@
+"""A bake: (the evidence so far, the time baked, the policy) -> go on, next step, or turn back. Pure."""
+
+from typing import Protocol
+
+from tidegate.core.decisions import Done, Refuse, Wait
+from tidegate.documents import Word
+from tidegate.policy import Traffic
+
+
+class Evidence(Protocol):
+    """What the live gate says of the traffic since the step began."""
+
+    @property
+    def word(self) -> Word:
+        """FAIL stops at once; PASS waits for the whole bake; anything else may still change."""
+        ...
+
+    @property
+    def reason(self) -> str:
+        """The one line behind the word."""
+        ...
+
+    @property
+    def is_urgent(self) -> bool:
+        """Users get errors: every second counts."""
+        ...
+
+
+def steps_left(traffic: Traffic, passed: set[int]) -> tuple[int, ...]:
+    """The shares still to give; a promotion that is taken up again does not go back."""
+    return tuple(percent for percent in traffic.steps if percent > max(passed, default=0))
+
+
+def next_for_bake(
+    evidence: Evidence, *, percent: int, baked_s: float, traffic: Traffic
+) -> Done | Refuse | Wait:
+    """FAIL ends it early, PASS once it has baked long enough, and what is neither at the very latest."""
+    said = f"{evidence.word} at {percent} %: {evidence.reason}"
+    if evidence.word is Word.FAIL:
+        return Refuse(word=Word.FAIL, reason=said, urgent=evidence.is_urgent)
+    if evidence.word is Word.PASS:
+        return Done(what=said) if baked_s >= traffic.bake_s else Wait(what=said)
+    if baked_s < traffic.max_bake_s:
+        return Wait(what=said)
+    return Refuse(word=evidence.word, reason=said)
