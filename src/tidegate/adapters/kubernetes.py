@@ -83,19 +83,24 @@ class Kubernetes:
         self, method: str, path: str, body: Json | None, query: Mapping[str, str] | None
     ) -> Json:
         """One attempt."""
-        from kubernetes.client.exceptions import ApiException
-        from urllib3.exceptions import HTTPError
+        with _errors(f"{method} {path}"):
+            return self._send(method, path, body, query)
 
-        what = f"{method} {path}"
-        try:
-            answer: Json = self._send(method, path, body, query)
-        except ApiException as error:
-            raise _translated(what, error) from error
-        except (HTTPError, OSError) as error:
-            raise UnavailableError(
-                f"the Kubernetes API cannot be reached ({what}: {error}); try again"
-            ) from error
-        return answer
+    def text(self, path: str, query: Mapping[str, str]) -> str:
+        """GET what is no JSON, such as a log. One attempt."""
+        with _errors(f"GET {path}"):
+            answer = self._client.call_api(
+                path,
+                "GET",
+                query_params=list(query.items()),
+                header_params={"Accept": "*/*"},
+                auth_settings=["BearerToken"],
+                _return_http_data_only=True,
+                _preload_content=False,
+                _request_timeout=REQUEST_TIMEOUT_S,
+            )
+            data: bytes = answer.data
+        return data.decode(errors="replace")
 
     def _send(
         self, method: str, path: str, body: Json | None, query: Mapping[str, str] | None
@@ -163,6 +168,22 @@ def _load_default(configuration: Any) -> None:
         config.load_incluster_config(client_configuration=configuration)
     except config.ConfigException:
         config.load_kube_config(client_configuration=configuration)
+
+
+@contextmanager
+def _errors(what: str) -> Iterator[None]:
+    """The client's exceptions as tidegate's."""
+    from kubernetes.client.exceptions import ApiException
+    from urllib3.exceptions import HTTPError
+
+    try:
+        yield
+    except ApiException as error:
+        raise _translated(what, error) from error
+    except (HTTPError, OSError) as error:
+        raise UnavailableError(
+            f"the Kubernetes API cannot be reached ({what}: {error}); try again"
+        ) from error
 
 
 def _translated(what: str, error: Any) -> TidegateError:
