@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TypedDict
 
 from tidegate.sandbox import prometheus
+from tidegate.sandbox.controllers.troubles import STORAGE_FAILED, STORAGE_INITIALIZER
 from tidegate.sandbox.envoy import EnvoyIngress
 from tidegate.sandbox.mlflow_server import MlflowServer
 from tidegate.sandbox.process import Child, Spawner
@@ -87,10 +88,12 @@ class DataPlane:
         children = (self.mlflow.child, self.prometheus.child, self.ingress.child)
         return [c.name for c in children if c and not c.is_alive and not c.stopping]
 
-    def pod_log(self, namespace: str, pod: str) -> str:
-        """What `kubectl logs` shows of a revision's pod."""
+    def pod_log(self, namespace: str, pod: str, container: str = "") -> str:
+        """What `kubectl logs` shows of a revision's pod; all runs of the server are in one log."""
         for found in self.runtime.pods():
             if found.spec.namespace == namespace and pod.startswith(f"{found.spec.name}-"):
+                if container == STORAGE_INITIALIZER:
+                    return found.status.message if found.status.reason == STORAGE_FAILED else ""
                 return found.log.read_text(errors="replace") if found.log.exists() else ""
         return ""
 

@@ -30,8 +30,10 @@ class RevisionStatus:
     """What the runtime sees of one revision."""
 
     phase: Phase
-    reason: str = ""  # StorageInitializerFailed, ModelLoadFailed, CrashLoop, ...
-    message: str = ""  # the last log lines of Triton or of the storage initializer
+    reason: str = (
+        ""  # one of controllers.troubles: StorageInitializerFailed, OutOfMemory, ImagePull, ...
+    )
+    message: str = ""  # the last log lines, or what kubelet, scheduler or quota say
     exit_code: int | None = None
     restarts: int = 0
 

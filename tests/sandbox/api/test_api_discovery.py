@@ -110,8 +110,13 @@ def test_a_stopped_server_answers_no_more_and_may_be_stopped_again() -> None:
 
 
 def test_the_log_of_a_pod_is_asked_of_whoever_runs_it() -> None:
-    with running(pod_logs=lambda namespace, name: f"{namespace}/{name} says hello") as api:
+    def said(namespace: str, name: str, container: str) -> str:
+        return f"loading\n{namespace}/{name}/{container} says hello\n"
+
+    with running(pod_logs=said) as api:
         api.post("/api/v1/namespaces/default/pods", {"metadata": {"name": "p"}, "spec": {}})
-        log = api.http.get("/api/v1/namespaces/default/pods/p/log")
-        assert log.text == "default/p says hello"
+        log = api.http.get("/api/v1/namespaces/default/pods/p/log?container=c")
+        assert log.text == "loading\ndefault/p/c says hello\n"
+        last = api.http.get("/api/v1/namespaces/default/pods/p/log?container=c&tailLines=1")
+        assert last.text == "default/p/c says hello\n"
         api.get("/api/v1/namespaces/default/pods/q/log", 404)

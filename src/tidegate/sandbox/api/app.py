@@ -19,7 +19,7 @@ from tidegate.sandbox.api.tables import table
 from tidegate.sandbox.api.verbs import Query, Verbs
 from tidegate.sandbox.api.watches import Watch, stream
 
-PodLogs = Callable[[str, str], str]  # (namespace, pod) -> the container's log
+PodLogs = Callable[[str, str, str], str]  # (namespace, pod, container) -> its log; "" the server's
 _METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
 _WATCH_S = 1800.0
 _ACCESS_REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
@@ -68,7 +68,7 @@ class Api:
 
     def _read(self, request: Request, at: Address, query: Query) -> Response:
         if at.subresource == "log":
-            return self._log(at)
+            return self._log(at, query)
         include = query.text("includeObject")
         if query.flag("watch") and not at.subresource:
             watch = self._watch(request, at, query)
@@ -101,11 +101,15 @@ class Api:
             initial_events=query.flag("sendInitialEvents"), render=render,
         )  # fmt: skip
 
-    def _log(self, at: Address) -> Response:
+    def _log(self, at: Address, query: Query) -> Response:
         self._verbs.get(at)  # 404 for an unknown pod
         if self._pod_logs is None:
             raise errors.bad_request(f'the log of pod "{at.name}" is not served here')
-        return PlainTextResponse(self._pod_logs(at.namespace, at.name))
+        text = self._pod_logs(at.namespace, at.name, query.text("container"))
+        last = query.text("tailLines")
+        lines = text.splitlines(keepends=True)
+        first = max(0, len(lines) - int(last)) if last.isdigit() else 0
+        return PlainTextResponse("".join(lines[first:]))
 
 
 def _has_subresource(at: Address) -> bool:

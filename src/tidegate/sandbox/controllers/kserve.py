@@ -73,8 +73,10 @@ class KserveController:
         wanted = traffic.desired(
             template.canary_percent(isvc), rolled.latest_rolledout, tag_routing=tagged
         )
-        if refusal := traffic.refusal(wanted):
+        refusal = traffic.refusal(wanted) or template.pod_refusal(isvc)
+        if refusal:
             message = f"{_KNATIVE_WEBHOOK}: validation failed: {refusal}"
+            self._events.warn(isvc, "InternalError", f"fails to reconcile predictor: {message}")
             return self._refuse(isvc, "ReconcileFailed", message)
         ksvc = self._ensure_ksvc(isvc, runtime, wanted)
         newest = (ksvc.get("status") or {}).get("latestCreatedRevisionName", "")

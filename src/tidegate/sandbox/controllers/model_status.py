@@ -52,11 +52,13 @@ def _judge(status: Json) -> tuple[str, Json | None]:
 
 
 def _failure(container: Json) -> Json | None:
-    """An exit with an error, or the one before a crash loop's pause."""
+    """An exit with an error, or whatever came before a crash loop's pause, OOMKilled included."""
     ended = container["state"].get("terminated")
+    if ended and ended.get("reason") != "Error":
+        return None
     if container["state"].get("waiting", {}).get("reason") == "CrashLoopBackOff":
         ended = (container.get("lastState") or {}).get("terminated")
-    if not ended or ended.get("reason") != "Error":
+    if not ended:
         return None
     found = {"reason": "ModelLoadFailed", "message": ended.get("message", "")}
     return found | {"exitCode": ended.get("exitCode", 0)}

@@ -3,11 +3,18 @@
 from tidegate.sandbox.api.kinds import Json
 from tidegate.sandbox.controllers.objects import reference
 from tidegate.sandbox.controllers.template import SOURCE
+from tidegate.sandbox.controllers.troubles import (
+    CONFIG_ERROR,
+    IMAGE_PULL,
+    NO_NODE,
+    OUT_OF_MEMORY,
+    STORAGE_FAILED,
+    STORAGE_INITIALIZER,
+)
 from tidegate.sandbox.interfaces import RevisionSpec, RevisionStatus
 
 REVISION = "serving.knative.dev/revision"
-STORAGE_FAILED = "StorageInitializerFailed"
-_INIT, _MAIN = "storage-initializer", "kserve-container"
+_INIT, _MAIN = STORAGE_INITIALIZER, "kserve-container"
 
 
 def labels(revision: Json) -> dict[str, str]:
@@ -58,7 +65,9 @@ def _own_args(container: Json) -> tuple[str, ...]:
 
 
 def status(seen: RevisionStatus) -> Json:
-    """The pod's status as the kubelet would write it."""
+    """The pod's status as the scheduler and the kubelet would write it."""
+    if seen.reason in NO_NODE:
+        return {"phase": "Pending", "conditions": [_unscheduled(seen)]}
     init = _container(_INIT, _init_state(seen), seen, is_ready=seen.phase in {"Loading", "Ready"})
     main = _container(_MAIN, _main_state(seen), seen, is_ready=seen.phase == "Ready")
     ready = "True" if seen.phase == "Ready" else "False"
@@ -74,6 +83,13 @@ def status(seen: RevisionStatus) -> Json:
     }
 
 
+def _unscheduled(seen: RevisionStatus) -> Json:
+    return {
+        "type": "PodScheduled", "status": "False", "reason": "Unschedulable",
+        "message": seen.message,
+    }  # fmt: skip
+
+
 def _container(name: str, state: Json, seen: RevisionStatus, *, is_ready: bool) -> Json:
     found: Json = {"name": name, "ready": is_ready, "restartCount": 0, "state": state}
     is_culprit = (name == _INIT) == (seen.reason == STORAGE_FAILED)
@@ -83,7 +99,7 @@ def _container(name: str, state: Json, seen: RevisionStatus, *, is_ready: bool) 
 
 
 def _init_state(seen: RevisionStatus) -> Json:
-    if seen.phase in {"Pending", "Stopped"}:
+    if seen.phase in {"Pending", "Stopped"} and seen.reason not in {IMAGE_PULL, CONFIG_ERROR}:
         return {"waiting": {"reason": "PodInitializing"}}
     if seen.phase == "Initializing":
         return {"running": {}}
@@ -93,6 +109,10 @@ def _init_state(seen: RevisionStatus) -> Json:
 
 
 def _main_state(seen: RevisionStatus) -> Json:
+    if seen.reason == IMAGE_PULL:
+        return {"waiting": {"reason": "ImagePullBackOff", "message": "Back-off pulling image"}}
+    if seen.reason == CONFIG_ERROR:
+        return {"waiting": {"reason": "CreateContainerConfigError", "message": seen.message}}
     if seen.phase in {"Loading", "Ready"}:
         return {"running": {}}
     if seen.phase == "Failed" and seen.reason != STORAGE_FAILED:
@@ -107,7 +127,8 @@ def _failed(seen: RevisionStatus) -> Json:
 
 
 def _ended(seen: RevisionStatus) -> Json:
-    return {"reason": "Error", "exitCode": exit_code(seen), "message": seen.message}
+    reason = "OOMKilled" if seen.reason == OUT_OF_MEMORY else "Error"
+    return {"reason": reason, "exitCode": exit_code(seen), "message": seen.message}
 
 
 def exit_code(seen: RevisionStatus) -> int:

@@ -11,7 +11,8 @@ from collections.abc import Callable, Set
 from tidegate.sandbox.api.kinds import CONFIGURATIONS, PODS, REVISIONS, ROUTES, Json
 from tidegate.sandbox.api.metadata import timestamp
 from tidegate.sandbox.api.store import Store
-from tidegate.sandbox.controllers import conditions, pods, revision_status
+from tidegate.sandbox.controllers import conditions, pods, revision_status, troubles
+from tidegate.sandbox.controllers.events import Events
 from tidegate.sandbox.controllers.knative import progress_deadline_s
 from tidegate.sandbox.controllers.objects import address
 from tidegate.sandbox.controllers.template import MIN_SCALE
@@ -32,6 +33,7 @@ class RevisionController:
             Key, str
         ] = {}  # whose server it is; a revision may be deleted and made again
         self._idle_since: dict[Key, float] = {}
+        self._events = Events(store, clock, "kubelet")
 
     def reconcile(self, routed: Set[Key]) -> None:
         """Every Revision, once; `routed` is what the ingress sends requests to right now."""
@@ -107,13 +109,29 @@ class RevisionController:
             for pod in self._store.items(PODS, namespace)
             if pod["metadata"].get("labels", {}).get(pods.REVISION) == name
         ]
-        wanted = _replicas(revision) if active else 0
+        wanted = _replicas(revision) if active and seen.reason not in troubles.NO_POD else 0
         for pod in mine[wanted:]:
             self._store.delete(PODS, *address(pod))
         missing = range(wanted - len(mine))
         mine += [self._store.create(PODS, pods.manifest(revision), namespace) for _ in missing]
         for pod in mine[:wanted]:
             self._store.write_status(PODS, *address(pod), pods.status(seen))
+        if active:
+            self._tell(revision, mine[:wanted], seen)
+
+    def _tell(self, revision: Json, mine: list[Json], seen: RevisionStatus) -> None:
+        image = str(revision["spec"]["containers"][0].get("image", ""))
+        for pod in mine:
+            for told in troubles.pod_events(seen, image):
+                self._events.tell(pod, told)
+        for told in troubles.replica_set_events(seen):
+            self._events.tell(_replica_set(revision), told)
+
+
+def _replica_set(revision: Json) -> Json:
+    """The ReplicaSet that Events are about; nothing reads it, so it is no object here."""
+    meta = {**revision["metadata"], "name": f"{revision['metadata']['name']}-deployment-0"}
+    return {"kind": "ReplicaSet", "apiVersion": "apps/v1", "metadata": meta}
 
 
 def _replicas(revision: Json) -> int:

@@ -3,7 +3,8 @@
 from tidegate.sandbox.api.kinds import Json
 from tidegate.sandbox.controllers import conditions
 from tidegate.sandbox.controllers.conditions import Condition
-from tidegate.sandbox.controllers.pods import STORAGE_FAILED, exit_code
+from tidegate.sandbox.controllers.pods import exit_code
+from tidegate.sandbox.controllers.troubles import IMAGE_MISSING, NO_NODE, QUOTA, STORAGE_FAILED
 from tidegate.sandbox.interfaces import RevisionStatus
 
 EXPIRED = "ProgressDeadlineExceeded"
@@ -37,17 +38,18 @@ def has_expired(status: Json) -> bool:
 def _unserving(before: Json, seen: RevisionStatus, *, overdue: bool) -> list[Condition]:
     in_storage = seen.reason == STORAGE_FAILED
     has_crashed = seen.phase == "Failed" or seen.exit_code is not None
-    if seen.reason == "ContainerMissing":
-        return _unhealthy("ContainerMissing", seen.message)
+    if seen.reason == IMAGE_MISSING:
+        return _unhealthy(IMAGE_MISSING, seen.message)
+    if seen.reason in {*NO_NODE, QUOTA} and not overdue:
+        reason = "FailedCreate" if seen.reason == QUOTA else "Unschedulable"
+        return _without(reason, seen.message)
     if has_crashed and not in_storage:
         code = f"ExitCode{exit_code(seen)}"
         return _unhealthy(code, f"Container failed with: {seen.message}")
     if conditions.find(before, "Ready").is_true:
         return _kept(before)  # a cold start: Ready all along, for the activator holds requests
     if overdue:
-        text = f"Initial scale was never achieved. {seen.message}".strip()
-        late = Condition(type=_PARTS[0], status="False", reason=EXPIRED, message=text)
-        return _with_ready([late, Condition(type=_PARTS[1], status="Unknown", reason="Deploying")])
+        return _without(EXPIRED, f"Initial scale was never achieved. {seen.message}".strip())
     waiting = [Condition(type=part, status="Unknown", reason="Deploying") for part in _PARTS]
     return _with_ready(waiting)
 
@@ -57,6 +59,12 @@ def _queued() -> Condition:
     return Condition(
         type="Active", status="Unknown", reason="Queued", message=text, severity="Info"
     )
+
+
+def _without(reason: str, message: str) -> list[Condition]:
+    """No pod that could run."""
+    lacking = Condition(type=_PARTS[0], status="False", reason=reason, message=message)
+    return _with_ready([lacking, Condition(type=_PARTS[1], status="Unknown", reason="Deploying")])
 
 
 def _unhealthy(reason: str, message: str) -> list[Condition]:

@@ -1,5 +1,6 @@
 """What of an InferenceService becomes the revision template: a change here is a new revision. Pure."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +11,7 @@ TAG_ROUTING = "serving.kserve.io/enable-tag-routing"
 ISVC_LABEL = "serving.kserve.io/inferenceservice"
 ROLLOUT = "serving.knative.dev/rollout-duration"  # moves to the ksvc: no new revision
 MIN_SCALE = "autoscaling.knative.dev/min-scale"
+_SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 _DISALLOWED = {
     MIN_SCALE,
     "autoscaling.knative.dev/max-scale",
@@ -45,6 +47,15 @@ def storage_refusal(uri: str) -> str:
         return ""
     listed = "://, ".join(sorted(_SCHEMES))
     return f"storageUri, must be one of: [{listed}://] or match https://<account>.blob.core.windows.net/<path>, or be an absolute or relative local path. StorageUri [{uri}] is not supported."  # noqa: E501 - KServe's sentence
+
+
+def pod_refusal(isvc: Json) -> str:
+    """Why Knative's webhook refuses the pod; its message has value and path the wrong way round
+    (knative/serving pkg/apis/serving/k8s_validation.go, ValidatePodSpec)."""
+    account = str(isvc["spec"]["predictor"].get("serviceAccountName") or "")
+    if not account or _SUBDOMAIN.fullmatch(account):
+        return ""
+    return f"invalid value: serviceAccountName: spec.template.spec.{account}"
 
 
 def revision_template(isvc: Json, runtime: Json) -> Json:
