@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from tidegate import __version__
+from tidegate.cli_operations import operations_app
 from tidegate.errors import TidegateError, UsageError
 from tidegate.sandbox.commands import DEFAULT_STATE, sandbox_app
 from tidegate.steps.execution import execute
@@ -28,6 +29,7 @@ app = typer.Typer(
     add_completion=False,
 )
 app.add_typer(sandbox_app, name="sandbox")
+app.add_typer(operations_app)
 
 STEPS_PANEL = "Steps"
 

@@ -3,7 +3,7 @@
 import json
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -70,6 +70,13 @@ class Lease:
             )
         self._kube.request("PUT", self._one, self._wanted(found))
 
+    def holder(self) -> str:
+        """Who is in the middle of an act; '' = nobody."""
+        found = self._kube.find(self._one)
+        if found is None or _expired(found):
+            return ""
+        return str(found.get("spec", {}).get("holderIdentity") or "")
+
     def release(self) -> None:
         """Give it back if it is still ours. Never fails: the act is done, and a lease expires."""
         try:
@@ -118,15 +125,30 @@ def load_journal(kube: Kubernetes, namespace: str, name: str) -> StoredJournal |
 
 
 def list_journals(
-    kube: Kubernetes, namespace: str = "", *, release_id: str = ""
+    kube: Kubernetes,
+    namespace: str = "",
+    *,
+    release_id: str = "",
+    unreadable: Callable[[DocumentError], None] | None = None,
 ) -> list[StoredJournal]:
-    """Every journal, or those of one release; '' = every namespace."""
+    """Every journal, or those of one release; '' = every namespace.
+
+    A journal that cannot be read raises DocumentError, or is handed to `unreadable` and left out.
+    """
     selector = "=".join(MANAGED_BY)
     if release_id:
         selector += f",{RELEASE_LABEL}={label_of(release_id)}"
     path = _journals(namespace) if namespace else "/api/v1/configmaps"
     items = kube.request("GET", path, query={"labelSelector": selector})["items"]
-    return [_parsed(item) for item in items if KEY in (item.get("data") or {})]
+    found = []
+    for item in (item for item in items if KEY in (item.get("data") or {})):
+        try:
+            found.append(_parsed(item))
+        except DocumentError as error:
+            if unreadable is None:
+                raise
+            unreadable(error)
+    return found
 
 
 def save_journal(kube: Kubernetes, journal: Journal, stored: StoredJournal | None) -> StoredJournal:
