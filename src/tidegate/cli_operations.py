@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from tidegate.documents import Word
+from tidegate.errors import NotPromotedError
 from tidegate.steps.progress import say
 
 operations_app = typer.Typer(rich_markup_mode=None)
@@ -46,3 +48,31 @@ def status(
         typer.echo(f"no release {name!r} is in the cluster" if name else "no release so far")
     else:
         typer.echo("\n".join(line for one in shown for line in lines(one)))
+
+
+@operations_app.command(rich_help_panel=PANEL)
+def plan(
+    policy: Annotated[
+        str, typer.Argument(help="The policy: a file, or a reference (see resolve).")
+    ],
+    model_uri: Annotated[str, typer.Option(help="Overrides the policy's model.uri.")] = "",
+    namespace: Annotated[str, typer.Option(help="Overrides the policy's namespace.")] = "",
+    storage_uri: Annotated[
+        str, typer.Option(help="Where the candidate is published, if it already is.")
+    ] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Show every act that a release would do to the cluster as it is, and touch nothing.
+
+    The manifest diff is the API's own answer to a dry-run. Exit 7 when the release would be refused.
+    """
+    from tidegate.adapters.kubernetes import connect
+    from tidegate.operations.plan import lines, planned
+    from tidegate.steps.resolve import resolved
+
+    effective, candidate = resolved(policy, model_uri, namespace)
+    with connect(say=_say) as kube:
+        made = planned(kube, effective, candidate.subject, storage_uri=storage_uri)
+    typer.echo(made.model_dump_json(indent=2) if as_json else "\n".join(lines(made)))
+    if made.refused not in {None, Word.UNCHANGED}:
+        raise NotPromotedError(f"the release would be refused: {made.refusal}")

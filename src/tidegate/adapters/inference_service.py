@@ -8,6 +8,7 @@ from tidegate.core.readiness import Observation, modern, observe
 from tidegate.errors import RejectedError
 
 Json = dict[str, Any]
+DRY_RUN = {"dryRun": "All"}  # exercises the schema and KServe's webhook, not Knative's
 CONFIG = "/api/v1/namespaces/kserve/configmaps/inferenceservice-config"
 
 
@@ -37,6 +38,18 @@ class InferenceServices:
     def patch(self, patch: Json) -> Observation:
         """Merge-patch it; what the API made of it. ConflictError on another resourceVersion."""
         return observe(self._kube.request("PATCH", self._one, patch))
+
+    def manifest(self) -> Json | None:
+        """The object as the API has it; None when it does not exist."""
+        return self._kube.find(self._one)
+
+    def preview_create(self, manifest: Json) -> Json:
+        """What `create` would make of it, by the API's own dry-run; nothing is written."""
+        return self._kube.request("POST", self._all, manifest, query=DRY_RUN)
+
+    def preview_patch(self, patch: Json) -> Json:
+        """What `patch` would make of it, by the API's own dry-run; nothing is written."""
+        return self._kube.request("PATCH", self._one, patch, query=DRY_RUN)
 
     def delete(self, uid: str) -> None:
         """Delete it if it is still the one with this uid; already gone is fine."""

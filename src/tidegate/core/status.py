@@ -189,10 +189,12 @@ def _foreign_template(journal: Journal, seen: Observation) -> str:
 def next_command(journal: Journal, seen: Observation | None, *, past: bool) -> str:
     """The one thing to type now; '' when nothing is to be done."""
     at = f"{journal.name} --namespace {journal.namespace}"
-    if journal.is_over:
-        return "" if is_traffic_safe(journal, seen) else journal.manual_command
-    if past:
+    if journal.is_over and not is_traffic_safe(journal, seen):
+        return journal.manual_command
+    if past or (journal.is_over and journal.spec_repaired is False):
         return f"tidegate sweep --namespace {journal.namespace}"
+    if journal.is_over:
+        return ""
     if journal.phase in {Phase.STAGING, Phase.STAGED}:
         return f"tidegate abort {at}  # or let its run go on"
     return f"tidegate resume {at}  # if its run has died"

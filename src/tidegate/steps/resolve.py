@@ -46,7 +46,7 @@ def resolve(
     from tidegate.adapters.files import write
 
     say("resolve", f"release {release_id}: reading policy {policy.partition(':')[0]}")
-    effective, found = _resolved(policy, model_uri, namespace)
+    effective, found = resolved(policy, model_uri, namespace)
     write(policy_document, effective)
     write(candidate, found)
     say("resolve", f"{found.requested_uri} is {found.subject}, {found.subject.digest[:19]}")
@@ -59,7 +59,7 @@ def resolve(
     )
 
 
-def _resolved(reference: str, model_uri: str, namespace: str) -> tuple[Policy, Candidate]:
+def resolved(reference: str, model_uri: str, namespace: str) -> tuple[Policy, Candidate]:
     """The policy is judged first, so that a typo costs no request."""
     from tidegate.adapters import policy_source
     from tidegate.adapters.mlflow_registry import registry

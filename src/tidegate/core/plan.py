@@ -1,0 +1,179 @@
+"""What a release would do to the cluster as it is: every act, what each needs, and the way back. Pure.
+
+The first act is the decision of the very rules that deploy drives. The later ones follow from the policy's
+steps; a test holds the whole list against what a release then does.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
+
+from pydantic import Field
+
+from tidegate.core.decisions import Act
+from tidegate.core.journal import ActKind, Journal
+from tidegate.core.readiness import Observation
+from tidegate.core.status import Served
+from tidegate.core.traffic import rules_of
+from tidegate.documents import Strict, Subject, Word
+from tidegate.policy import ErrorSlo, LatencySlo, Objective, Policy, PromqlSlo
+
+
+class PlannedAct(Strict):
+    """One write to the InferenceService, and what must be seen before the next one."""
+
+    kind: ActKind
+    percent: int | None = None
+    why: str
+    bake_s: float | None = None
+    max_bake_s: float | None = None
+    evidence: str = ""
+
+
+class WayBack(Strict):
+    """How production returns from one point of the release."""
+
+    when: str
+    acts: tuple[PlannedAct, ...]
+
+
+class Replicas(Strict):
+    """What runs for one revision, at least."""
+
+    of: str
+    replicas: int
+    resources: dict[str, str] = Field(description="of one replica; {} = as the runtime says")
+
+
+class Need(Strict):
+    """What must fit into the cluster at one point."""
+
+    when: str
+    running: tuple[Replicas, ...]
+    devices: dict[str, int] = Field(description="GPUs and other extended resources, in all")
+
+
+class Plan(Strict):
+    """The whole plan; `refusal` says why the release would not begin."""
+
+    schema_version: Literal[1] = 1
+    kind: Literal["Plan"] = "Plan"
+    subject: Subject
+    namespace: str
+    name: str
+    mode: str
+    refused: Word | None = None
+    refusal: str = ""
+    incumbent: Served | None = None
+    storage_uri: str
+    is_placeholder: bool = Field(description="the digest in storage_uri is known after publish")
+    acts: tuple[PlannedAct, ...] = ()
+    roll_back: tuple[WayBack, ...] = ()
+    alias: str = ""
+    capacity: tuple[Need, ...] = ()
+    notices: tuple[str, ...] = ()
+    manifest_diff: str = ""
+
+
+def acts_of(
+    seen: Observation | None, journal: Journal, policy: Policy
+) -> tuple[Act, tuple[PlannedAct, ...]]:
+    """The first act as the rules decide it now, and all of them with their evidence."""
+    first = rules_of(journal).next_for_stage(seen, journal, 0.0)
+    assert isinstance(first, Act)  # nothing has happened yet, and the claim saw nothing foreign
+    staging = PlannedAct(
+        kind=first.kind, percent=first.percent, why=first.why, evidence=_staged(policy)
+    )
+    shifts = () if journal.is_initial else tuple(_shift(p, policy) for p in policy.traffic.steps)
+    return first, (staging, *shifts)
+
+
+def _shift(percent: int, policy: Policy) -> PlannedAct:
+    traffic = policy.traffic
+    judged = ", ".join(_names(o for o in policy.slo.objectives if _is_live(o)))
+    return PlannedAct(
+        kind=ActKind.SHIFT,
+        percent=percent,
+        why=f"give the candidate {percent} %",
+        bake_s=traffic.bake_s,
+        max_bake_s=traffic.max_bake_s,
+        evidence=f"{traffic.min_requests} requests or more, live gate on {judged}",
+    )
+
+
+def _staged(policy: Policy) -> str:
+    load, judged = policy.load, ", ".join(_names(policy.slo.objectives))
+    blocks = f"{load.pairs} pairs of blocks of {load.block_requests} requests"
+    return f"ready, one right answer, load test ({blocks}), gate on {judged}"
+
+
+def _is_live(objective: Objective) -> bool:
+    if isinstance(objective, PromqlSlo):
+        return objective.live
+    return isinstance(objective, ErrorSlo | LatencySlo)
+
+
+def _names(objectives: Iterable[Objective]) -> list[str]:
+    return [o.name or f"{o.kind} {getattr(o, 'quantile', '')}".strip() for o in objectives]
+
+
+def ways_back(journal: Journal) -> tuple[WayBack, ...]:
+    """What a roll-back does, by how far the release has come."""
+    if journal.incumbent is None:
+        gone = PlannedAct(kind=ActKind.DELETE, why="before this release nothing served")
+        return (WayBack(when="at any time", acts=(gone,)),)
+    revision, uri = journal.incumbent.revision, journal.incumbent.storage_uri
+    leave = PlannedAct(kind=ActKind.SHIFT, percent=0, why=f"return traffic to {revision}")
+    restore = PlannedAct(kind=ActKind.RESTORE, percent=0, why=f"restore {uri} at 0 %")
+    calm, once = _taking_over(journal.steps_back), _taking_over((100,))
+    return (
+        WayBack(when="at 0 %", acts=(restore, *calm)),
+        WayBack(when="between 0 and 100 %", acts=(leave, restore, *calm)),
+        WayBack(when="at 100 %, users get errors", acts=(leave, restore, *calm)),
+        WayBack(when="at 100 %, for another reason", acts=(restore, *once)),
+    )
+
+
+def _taking_over(steps: tuple[int, ...]) -> tuple[PlannedAct, ...]:
+    """The re-created incumbent takes over: by steps from its like, at once from the candidate."""
+    why = "give the incumbent, re-created, {} %"
+    return tuple(PlannedAct(kind=ActKind.SHIFT, percent=p, why=why.format(p)) for p in steps)
+
+
+# -- capacity
+
+
+def needs(now: Mapping[str, Any] | None, then: Mapping[str, Any]) -> tuple[Need, ...]:
+    """What must run together at each point, from the predictors before and after the staging.
+
+    A roll-back needs most: the incumbent, the bad candidate, and the incumbent's template re-created as
+    a third revision, because Knative makes a new revision of every template (a staged one at 0 % keeps
+    its minReplicas too).
+    """
+    candidate = _replicas("the candidate", then)
+    if now is None:
+        return (_need("from the first act on", candidate),)
+    incumbent, again = _replicas("the incumbent", now), _replicas("the incumbent re-created", now)
+    return (
+        _need("staged, and at every step below 100 %", incumbent, candidate),
+        _need("promoted", candidate),
+        _need("while a roll-back repairs the spec", incumbent, candidate, again),
+    )
+
+
+def _replicas(of: str, predictor: Mapping[str, Any]) -> Replicas:
+    asked = (predictor.get("model") or {}).get("resources") or {}
+    resources = {**(asked.get("limits") or {}), **(asked.get("requests") or {})}
+    return Replicas(
+        of=of,
+        replicas=int(predictor.get("minReplicas") or 1),
+        resources={key: str(value) for key, value in resources.items()},
+    )
+
+
+def _need(when: str, *running: Replicas) -> Need:
+    devices: dict[str, int] = {}
+    for one in running:
+        for key, value in one.resources.items():
+            if "/" in key and value.isdigit():  # extended resources are whole numbers
+                devices[key] = devices.get(key, 0) + one.replicas * int(value)
+    return Need(when=when, running=running, devices=devices)

@@ -1,0 +1,223 @@
+"""plan: what a release would do, with the API's own word on the manifest. Reads, and dry-runs; no more."""
+
+import difflib
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from tidegate.config import settings
+from tidegate.core.claim import Claim, claim, holder_refusal, mode_refusal
+from tidegate.core.decisions import Act, Refuse
+from tidegate.core.journal import ActKind, Journal
+from tidegate.core.manifest import inference_service, predictor
+from tidegate.core.plan import Need, Plan, PlannedAct, acts_of, needs, ways_back
+from tidegate.core.readiness import Observation
+from tidegate.core.status import Served
+from tidegate.core.traffic import rules_of
+from tidegate.documents import Subject, Word
+from tidegate.policy import Policy
+
+if TYPE_CHECKING:
+    from tidegate.adapters.inference_service import InferenceServices
+    from tidegate.adapters.kubernetes import Kubernetes
+
+Json = dict[str, Any]
+
+UNPUBLISHED = "DIGEST"
+VOLATILE = ("managedFields", "resourceVersion", "generation", "uid", "creationTimestamp")
+
+
+def placeholder_uri(policy: Policy, subject: Subject) -> str:
+    """Where publish would put it, but for the digest. Raises UsageError without TIDEGATE_STORAGE_URI."""
+    parent = settings().need("storage_uri").rstrip("/")
+    return f"{parent}/{policy.name}/{subject.version}-{UNPUBLISHED}/"
+
+
+def planned(kube: "Kubernetes", policy: Policy, subject: Subject, *, storage_uri: str = "") -> Plan:
+    """What deploy, promote and roll-back would do now. RejectedError when the API refuses the manifest."""
+    from tidegate.adapters.inference_service import InferenceServices
+
+    service = InferenceServices(kube, policy.namespace, policy.name)
+    uri = storage_uri or placeholder_uri(policy, subject)
+    seen = service.look()
+    plan = Plan(
+        subject=subject,
+        namespace=policy.namespace,
+        name=policy.name,
+        mode=_mode(seen, policy) or service.default_mode(),
+        storage_uri=uri,
+        is_placeholder=not storage_uri,
+        alias=policy.model.alias,
+    )
+    start, notices = _start(kube, service, seen, policy, uri)
+    if isinstance(start, Refuse):
+        changes = {"refused": start.word, "refusal": start.reason, "notices": notices}
+        return plan.model_copy(update=changes)
+    journal = _journal(policy, subject, uri, start)
+    return _filled(service, plan, seen, journal, policy, notices)
+
+
+def _mode(seen: Observation | None, policy: Policy) -> str:
+    asked = policy.serving.mode
+    return (seen.mode if seen else "") or ("" if asked == "auto" else asked)
+
+
+def _start(
+    kube: "Kubernetes",
+    service: "InferenceServices",
+    seen: Observation | None,
+    policy: Policy,
+    uri: str,
+) -> tuple[Claim | Refuse, tuple[str, ...]]:
+    """The claim that deploy would make, in its own words."""
+    from tidegate.adapters.release_lock import load_journal
+
+    stored = load_journal(kube, policy.namespace, policy.name)
+    journal = stored.journal if stored else None
+    notices: tuple[str, ...] = ()
+    if journal and (held := holder_refusal(journal, "", time.time())):
+        return held, notices
+    if journal and not journal.is_over:
+        notices = (f"release {journal.release_id} has died; deploy undoes it first",)
+    if refusal := mode_refusal(seen, policy, service.default_mode()):
+        return refusal, notices
+    return claim(seen, policy, uri), notices
+
+
+def _journal(policy: Policy, subject: Subject, uri: str, start: Claim) -> Journal:
+    return Journal(
+        release_id="plan",
+        subject=subject,
+        namespace=policy.namespace,
+        name=policy.name,
+        isvc_uid=start.uid,
+        deadline_s=0,
+        incumbent=start.incumbent,
+        created_before=start.created_before,
+        uri_before=start.uri_before,
+        storage_uri=uri,
+        policy=policy.model_dump(mode="json"),
+    )
+
+
+def _filled(
+    service: "InferenceServices",
+    plan: Plan,
+    seen: Observation | None,
+    journal: Journal,
+    policy: Policy,
+    notices: tuple[str, ...],
+) -> Plan:
+    first, acts = acts_of(seen, journal, policy)
+    now, then = service.manifest(), _previewed(service, first, seen, journal, policy)
+    was = journal.incumbent
+    before = now["spec"]["predictor"] if now else None
+    changes = {
+        "incumbent": was
+        and Served(revision=was.revision, version=was.version, storage_uri=was.storage_uri),
+        "acts": acts,
+        "roll_back": ways_back(journal),
+        "capacity": needs(before, then["spec"]["predictor"]),
+        "notices": (*notices, *_notices(plan, journal, policy)),
+        "manifest_diff": unified(now, then),
+    }
+    return plan.model_copy(update=changes)
+
+
+def _previewed(
+    service: "InferenceServices",
+    first: Act,
+    seen: Observation | None,
+    journal: Journal,
+    policy: Policy,
+) -> Json:
+    """The object as the API would have it after the first act."""
+    version = journal.subject.version
+    if seen is None or first.kind is ActKind.CREATE:
+        return service.preview_create(
+            inference_service(policy, journal.storage_uri, version).as_dict()
+        )
+    wanted = predictor(policy, journal.storage_uri, version).as_dict()
+    return service.preview_patch(rules_of(journal).patch_of(first, seen, journal, wanted))
+
+
+def _notices(plan: Plan, journal: Journal, policy: Policy) -> Iterator[str]:
+    was = journal.incumbent
+    if plan.is_placeholder and was and was.version == plan.subject.version:
+        yield (
+            f"{was.revision} already serves version {was.version}; if publish comes to the same digest, "
+            "the release ends UNCHANGED"
+        )
+    if not policy.slo.prometheus:
+        yield "slo.prometheus is false: no live gate can PASS, so no step would be passed"
+
+
+def unified(now: Json | None, then: Json) -> str:
+    """The change as a unified diff of YAML, without what the API server writes by itself."""
+    before = _yaml(now).splitlines() if now else []
+    lines = difflib.unified_diff(before, _yaml(then).splitlines(), "now", "then", lineterm="")
+    return "\n".join(lines)
+
+
+def _yaml(item: Json) -> str:
+    metadata = {key: value for key, value in item["metadata"].items() if key not in VOLATILE}
+    kept = {key: value for key, value in item.items() if key != "status"} | {"metadata": metadata}
+    return yaml.safe_dump(kept, sort_keys=True)
+
+
+# -- for people
+
+
+def lines(plan: Plan) -> Iterator[str]:
+    """The plan to be read from top to bottom."""
+    yield f"{plan.namespace}/{plan.name}: a release of {plan.subject} ({plan.mode})"
+    if plan.refused:
+        yield f"{'nothing to do' if plan.refused is Word.UNCHANGED else 'refused'}: {plan.refusal}"
+    if plan.incumbent:
+        yield f"  incumbent  {plan.incumbent.revision}, {plan.incumbent.storage_uri}"
+    where = f"{plan.storage_uri} (placeholder: the digest is known after publish)"
+    yield f"  candidate  {where if plan.is_placeholder else plan.storage_uri}"
+    yield from (f"  notice     {notice}" for notice in plan.notices)
+    if not plan.refused:
+        yield from _body(plan)
+
+
+def _body(plan: Plan) -> Iterator[str]:
+    yield "Acts"
+    for number, act in enumerate(plan.acts, 1):
+        yield f"  {number}. {_act(act)}: {act.why}; then {_after(act)}"
+    if plan.alias:
+        yield f"  last, alias {plan.alias} -> version {plan.subject.version}, if nobody moved it meanwhile"
+    yield "Roll-back"
+    for way in plan.roll_back:
+        yield f"  {way.when}: " + ", ".join(_act(act) for act in way.acts)
+    yield "Capacity (at least; replicas x resources of each)"
+    yield from (f"  {_need(need)}" for need in plan.capacity)
+    yield "Manifest (server-side dry-run of act 1)"
+    yield plan.manifest_diff
+
+
+def _act(act: PlannedAct) -> str:
+    return act.kind.value if act.percent is None else f"{act.kind} {act.percent} %"
+
+
+def _after(act: PlannedAct) -> str:
+    if act.bake_s is None:
+        return act.evidence
+    return f"bake {act.bake_s:g} to {act.max_bake_s:g} s, {act.evidence}"
+
+
+def _need(need: Need) -> str:
+    running = "; ".join(
+        f"{one.of} {one.replicas} x ({_resources(one.resources)})" for one in need.running
+    )
+    devices = ", ".join(f"{count} {name}" for name, count in need.devices.items())
+    return f"{need.when}: {running}" + (f"; {devices} in all" if devices else "")
+
+
+def _resources(resources: dict[str, str]) -> str:
+    return (
+        ", ".join(f"{name} {value}" for name, value in resources.items()) or "as the runtime says"
+    )

@@ -1,0 +1,234 @@
+"""plan: what it says is what a release then does, and saying it touches nothing."""
+
+import base64
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from tests.operations.recording import Recording
+from tests.steps.traffic.test_promote import Evidence, Judge, Registry, promote_, release, stage
+from tests.steps.traffic.traffic_cluster import NAME, POLL_S, Cluster, policy, published, uri
+from tidegate.adapters.release_lock import load_journal
+from tidegate.cli import app
+from tidegate.core.journal import ActKind, Journal
+from tidegate.core.plan import Plan, PlannedAct, needs
+from tidegate.documents import Deployment, Result, Word
+from tidegate.errors import RejectedError, UsageError
+from tidegate.operations import plan as plan_verb
+from tidegate.operations.plan import lines, planned
+from tidegate.steps.deploy import staged
+
+Acts = list[tuple[ActKind, int | None]]
+
+
+def plan(cluster: Cluster, version: int, **changes: Any) -> Plan:
+    subject = published(version).subject
+    return planned(cluster.kube, policy(**changes), subject, storage_uri=uri(version))
+
+
+def meant(acts: tuple[PlannedAct, ...]) -> Acts:
+    return [(act.kind, act.percent) for act in acts]
+
+
+def done(journal: Journal) -> Acts:
+    return [(act.kind, act.percent) for act in journal.acts]
+
+
+def test_the_acts_of_a_promotion_are_the_planned_ones(cluster: Cluster) -> None:
+    release(cluster, 1, Judge(), Registry())
+    told = plan(cluster, 2)
+    assert release(cluster, 2, Judge(), Registry()).result is Result.PROMOTED
+    assert meant(told.acts) == done(cluster.journal)
+    assert meant(told.acts)[0] == (ActKind.STAGE, 0)
+
+
+@pytest.mark.parametrize(
+    ("fails_at", "urgent", "when"),
+    [
+        (0, False, "at 0 %"),
+        (50, False, "between 0 and 100 %"),
+        (100, True, "at 100 %, users get errors"),
+        (100, False, "at 100 %, for another reason"),
+    ],
+)
+def test_the_acts_of_a_roll_back_are_the_planned_ones(
+    cluster: Cluster, fails_at: int, urgent: bool, when: str
+) -> None:
+    class Failing(Judge):
+        def __call__(self, *given: object, percent: int, since_s: float) -> Evidence:
+            word = Word.FAIL if percent == fails_at else Word.PASS
+            return Evidence(word, is_urgent=urgent)
+
+    release(cluster, 1, Judge(), Registry())
+    told = plan(cluster, 2)
+    if fails_at:
+        release(cluster, 2, Failing(), Registry())
+    else:
+        cluster.answers[uri(2)] = "1"
+        staged(cluster.kube, published(2), policy(), "r2", poll_s=POLL_S)
+    (way,) = [way for way in told.roll_back if way.when == when]
+    forward = [a for a in meant(told.acts) if (a[1] or 0) <= fails_at]
+    assert cluster.journal.outcome is Result.ROLLED_BACK
+    assert done(cluster.journal) == [*forward, *meant(way.acts)]
+
+
+def test_a_first_release_is_planned_as_it_then_goes(cluster: Cluster) -> None:
+    told = plan(cluster, 1)
+    release(cluster, 1, Judge(), Registry())
+    assert meant(told.acts) == done(cluster.journal) == [(ActKind.CREATE, 100)]
+    assert told.manifest_diff.count("\n+") > 10
+
+
+def test_the_diff_is_what_the_api_then_has(cluster: Cluster) -> None:
+    release(cluster, 1, Judge(), Registry())
+    changes = {"serving": {"ready_timeout_s": 5, "min_replicas": 2, "max_replicas": 3}}
+    told = plan(cluster, 2, **changes)
+    before = cluster.service.manifest()
+    result = staged(cluster.kube, published(2), policy(**changes), "r2", poll_s=POLL_S)
+    assert isinstance(result, Deployment), result
+    after = cluster.service.manifest()
+    assert after
+    assert told.manifest_diff == plan_verb.unified(before, after)
+    for line in (
+        f"-      storageUri: {uri(1)}",
+        "+    canaryTrafficPercent: 0",
+        "+    minReplicas: 2",
+    ):
+        assert line in told.manifest_diff
+
+
+def test_a_plan_touches_nothing(cluster: Cluster) -> None:
+    release(cluster, 1, Judge(), Registry())
+    version, recording = cluster.api.store.version, Recording(cluster.kube)
+    planned(recording, policy(), published(2).subject, storage_uri=uri(2))
+    assert recording.writes == []
+    assert [m for m, _, q in recording.asked if q.get("dryRun") == "All"] == ["PATCH"]
+    assert cluster.api.store.version == version
+
+
+def test_a_plan_of_a_first_release_touches_nothing(cluster: Cluster) -> None:
+    version, recording = cluster.api.store.version, Recording(cluster.kube)
+    planned(recording, policy(), published(1).subject, storage_uri=uri(1))
+    assert recording.writes == []
+    assert cluster.api.store.version == version
+    assert cluster.service.look() is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "version"),
+    [({}, 3), ({}, 1), ({"serving": {"mode": "Standard"}}, 3)],
+    ids=["another release runs", "unchanged", "mode"],
+)
+def test_a_release_that_would_be_refused_is_refused_in_deploys_own_words(
+    cluster: Cluster, changes: dict[str, Any], version: int
+) -> None:
+    release(cluster, 1, Judge(), Registry())
+    if not changes and version == 3:
+        stage(cluster, 2)
+    told = plan(cluster, version, **changes)
+    refusal = staged(cluster.kube, published(version), policy(**changes), "r", poll_s=POLL_S)
+    assert not isinstance(refusal, Deployment)
+    assert told.refused is refusal.word
+    seconds = refusal.reason.partition(", for ")[0]
+    assert told.refusal.startswith(seconds)
+    assert told.acts == ()
+
+
+def test_a_first_release_without_leave_is_refused(cluster: Cluster) -> None:
+    assert "write initial: allow" in plan(cluster, 1, initial="refuse").refusal
+
+
+def test_a_dead_release_is_announced_as_undone_first(cluster: Cluster) -> None:
+    release(cluster, 1, Judge(), Registry())
+    stage(cluster, 2)
+    late(cluster)
+    told = plan(cluster, 3)
+    assert told.notices == ("release r2 has died; deploy undoes it first",)
+
+
+def late(cluster: Cluster) -> None:
+    from tidegate.adapters.release_lock import save_journal
+
+    stored = load_journal(cluster.kube, "default", NAME)
+    assert stored
+    save_journal(cluster.kube, stored.journal.model_copy(update={"deadline_s": 1.0}), stored)
+
+
+def test_a_candidate_that_is_not_published_has_a_placeholder(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TIDEGATE_STORAGE_URI", "s3://models/tidegate")
+    release(cluster, 1, Judge(), Registry())
+    told = planned(cluster.kube, policy(), published(2).subject)
+    assert (told.storage_uri, told.is_placeholder) == (
+        "s3://models/tidegate/digits/2-DIGEST/",
+        True,
+    )
+    assert "placeholder: the digest is known after publish" in "\n".join(lines(told))
+    again = planned(cluster.kube, policy(), published(1).subject)
+    assert "the release ends UNCHANGED" in again.notices[0]
+
+
+def test_without_a_storage_the_placeholder_is_refused(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("TIDEGATE_STORAGE_URI", raising=False)
+    with pytest.raises(UsageError, match="TIDEGATE_STORAGE_URI is not set"):
+        planned(cluster.kube, policy(), published(2).subject)
+
+
+def test_a_manifest_that_the_api_refuses_is_refused_by_the_plan(cluster: Cluster) -> None:
+    release(cluster, 1, Judge(), Registry())
+    with pytest.raises(RejectedError, match="MinReplicas cannot be greater than MaxReplicas"):
+        plan(cluster, 2, serving={"min_replicas": 3, "max_replicas": 2})
+
+
+def test_a_plan_says_what_each_step_needs_and_that_nothing_passes_without_prometheus(
+    cluster: Cluster,
+) -> None:
+    release(cluster, 1, Judge(), Registry())
+    told = plan(cluster, 2, slo={"prometheus": False})
+    text = "\n".join(lines(told))
+    assert (
+        "2. SHIFT 10 %: give the candidate 10 %; then bake 0.05 to 0.3 s, 100 requests or more"
+        in text
+    )
+    assert "alias champion -> version 2" in text
+    assert "no live gate can PASS" in text
+
+
+def test_a_roll_back_needs_three_sets_of_gpus_at_once() -> None:
+    gpu = {"limits": {"nvidia.com/gpu": "1"}, "requests": {"cpu": "4"}}
+    now = {"minReplicas": 2, "model": {"resources": gpu}}
+    staged_, promoted_, repaired = needs(now, now)
+    assert staged_.devices == {"nvidia.com/gpu": 4}
+    assert promoted_.devices == {"nvidia.com/gpu": 2}
+    assert repaired.devices == {"nvidia.com/gpu": 6}
+    assert [one.replicas for one in repaired.running] == [2, 2, 2]
+
+
+def test_the_capacity_of_the_candidate_is_that_of_the_merged_manifest(cluster: Cluster) -> None:
+    """What the policy does not name, the merge-patch leaves as the incumbent has it."""
+    chosen = {"ready_timeout_s": 5, "resources": {"limits": {"nvidia.com/gpu": "1"}}}
+    first = staged(cluster.kube, published(1), policy(serving=chosen), "r1", poll_s=POLL_S)
+    assert isinstance(first, Deployment)
+    promote_(cluster, first, policy(), Judge())
+    assert plan(cluster, 2).capacity[-1].devices == {"nvidia.com/gpu": 3}
+
+
+def test_a_plan_survives_its_json(cluster: Cluster) -> None:
+    release(cluster, 1, Judge(), Registry())
+    told = plan(cluster, 2)
+    assert Plan.model_validate_json(told.model_dump_json()) == told
+
+
+def test_the_command_needs_what_a_release_needs(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    text = yaml.safe_dump(policy().model_dump(mode="json", include={"name", "model"}))
+    encoded = base64.b64encode(text.encode()).decode()
+    ended = CliRunner().invoke(app, ["plan", f"base64:{encoded}"])
+    assert isinstance(ended.exception, UsageError)
+    assert "MLFLOW_TRACKING_URI" in str(ended.exception)
