@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -11,7 +12,15 @@ import pytest
 
 from tidegate.adapters.inference_service import InferenceServices
 from tidegate.adapters.kubernetes import Kubernetes, connect
-from tidegate.adapters.release_lock import Lease, label_of, list_journals, load_journal
+from tidegate.adapters.release_lock import (
+    Lease,
+    label_of,
+    list_journals,
+    load_journal,
+    save_journal,
+)
+from tidegate.core.journal import Journal
+from tidegate.documents import Subject
 from tidegate.errors import (
     ConflictError,
     DocumentError,
@@ -33,6 +42,8 @@ class Answers:
         self.codes: list[int] = []
         self.asked: list[str] = []
         self.bodies: list[tuple[str, Any]] = []
+        self.retry_after = ""
+        self.text = b""
 
 
 @pytest.fixture
@@ -47,7 +58,10 @@ def answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Answers
             held.bodies.append((self.headers.get("Content-Type", ""), json.loads(text or b"{}")))
             code = held.codes.pop(0) if held.codes else 200
             body = json.dumps({"kind": "Status", "message": f"said {code}", "code": code}).encode()
+            body = held.text or body
             self.send_response(code)
+            if held.retry_after:
+                self.send_header("Retry-After", held.retry_after)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
@@ -98,6 +112,45 @@ def test_what_may_pass_is_tried_again(answers: Answers, code: int) -> None:
         kube.request("PATCH", ONE, {"a": None})
     assert answers.asked == [f"PATCH {ONE}"] * 3
     assert answers.bodies[0] == ("application/merge-patch+json", {"a": None})
+
+
+def test_the_api_is_given_the_time_that_it_asks_for(answers: Answers) -> None:
+    answers.codes, answers.retry_after = [429], "1"
+    asked = time.monotonic()
+    with connect(retry_s=5) as kube:
+        kube.request("PUT", ONE, {})
+    assert len(answers.asked) == 2
+    assert time.monotonic() - asked >= 1
+
+
+def test_a_time_beyond_our_own_limit_is_not_waited_for(answers: Answers) -> None:
+    answers.codes, answers.retry_after = [429] * 3, "60"
+    with connect(retry_s=5) as kube, pytest.raises(UnavailableError, match="429"):
+        kube.request("PUT", ONE, {})
+    assert len(answers.asked) == 1
+
+
+def test_nothing_is_asked_beyond_the_deadline_of_an_act(answers: Answers) -> None:
+    over = time.monotonic() - 1
+    with connect() as kube, kube.until(over), pytest.raises(UnavailableError, match="ran out"):
+        kube.request("PATCH", ONE, {})
+    assert answers.asked == []
+
+
+def test_tries_end_with_the_act_whose_lease_they_need(answers: Answers) -> None:
+    answers.codes = [503] * 1000
+    with connect(retry_s=600) as kube:
+        until = kube.until(time.monotonic() + 0.5)
+        with until, pytest.raises(UnavailableError):
+            kube.request("PATCH", ONE, {})
+    assert answers.asked
+
+
+@pytest.mark.parametrize("text", [b"<html>sign in</html>", b"[]", b'"ok"'])
+def test_an_answer_that_is_no_object_is_none(answers: Answers, text: bytes) -> None:
+    answers.text = text
+    with connect(retry_s=0.2) as kube, pytest.raises(UnavailableError, match="with no object"):
+        kube.find(ONE)
 
 
 @pytest.mark.parametrize("code", [403, 409, 422])
@@ -167,6 +220,17 @@ def kube(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Kubernetes
     api.stop()
 
 
+JOURNAL = "/api/v1/namespaces/default/configmaps/tidegate-m"
+
+
+def a_journal(**changes: Any) -> Journal:
+    subject = Subject(model="m", version="2", digest=f"sha256:{2:064d}")
+    return Journal(
+        release_id="r", subject=subject, namespace="default", name="m", deadline_s=1,
+        storage_uri="s3://m/2/", **changes,
+    )  # fmt: skip
+
+
 LEASE = "/apis/coordination.k8s.io/v1/namespaces/default/leases/tidegate-m"
 
 
@@ -223,6 +287,24 @@ def test_two_who_take_a_lease_at_once_are_one_holder(kube: Kubernetes) -> None:
     for thread in threads:
         thread.join()
     assert len(won) == 1
+
+
+def test_a_journal_that_was_only_labelled_is_written_again(kube: Kubernetes) -> None:
+    stored = save_journal(kube, a_journal(), None)
+    label = {"metadata": {"labels": {"backup.example.com/keep": "yes"}}}
+    kube.request("PATCH", JOURNAL, label)
+    saved = save_journal(kube, a_journal(reason="written again"), stored)
+    found = load_journal(kube, "default", "m")
+    assert found
+    assert (found.journal, saved.journal) == (saved.journal, a_journal(reason="written again"))
+
+
+def test_a_journal_that_was_deleted_under_its_release_is_not_made_anew(kube: Kubernetes) -> None:
+    stored = save_journal(kube, a_journal(), None)
+    kube.request("DELETE", JOURNAL)
+    with pytest.raises(TidegateError):
+        save_journal(kube, a_journal(reason="of nobody"), stored)
+    assert load_journal(kube, "default", "m") is None
 
 
 def test_a_config_map_that_is_no_journal_is_named(kube: Kubernetes) -> None:

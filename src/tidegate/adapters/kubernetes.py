@@ -6,6 +6,7 @@ as plain dicts; which objects tidegate reads and writes stands in `inference_ser
 
 import json
 import logging
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -15,7 +16,7 @@ from tenacity import (
     RetryCallState,
     Retrying,
     retry_if_exception_type,
-    stop_after_delay,
+    stop_before_delay,
     wait_random_exponential,
 )
 
@@ -44,24 +45,39 @@ BROKEN = (
 
 
 class Kubernetes:
-    """One connection; every call retries what may pass, and raises tidegate's errors."""
+    """One connection; every call retries what may pass, and raises tidegate's errors.
+
+    `retry_s` bounds the tries of one call, `timeouts_s` (connect, read) each of them.
+    """
 
     def __init__(
-        self, client: Any, *, retry_s: float = RETRY_S, say: Callable[[str], None] = log.info
+        self,
+        client: Any,
+        *,
+        retry_s: float = RETRY_S,
+        timeouts_s: tuple[float, float] = REQUEST_TIMEOUT_S,
+        say: Callable[[str], None] = log.info,
     ) -> None:
-        self._client = client
-        self._retry = Retrying(
-            retry=retry_if_exception_type(UnavailableError),
-            wait=wait_random_exponential(multiplier=0.2, max=3),
-            stop=stop_after_delay(retry_s),
-            before_sleep=lambda state: say(f"waiting for the Kubernetes API ({_why(state)})"),
-            reraise=True,
-        )
+        self._client, self._retry_s, self._timeouts_s = client, retry_s, timeouts_s
+        self._say, self._until = say, float("inf")
 
-    def find(self, path: str, **query: str) -> Json | None:
-        """GET an object; None when it does not exist."""
+    @contextmanager
+    def until(self, deadline_s: float) -> Iterator[None]:
+        """No call in this block goes on past this moment (of `time.monotonic`), nor begins after it."""
+        before, self._until = self._until, deadline_s
         try:
-            return self.request("GET", path, query=query)
+            yield
+        finally:
+            self._until = before
+
+    def find(self, path: str, *, since: str = "", **query: str) -> Json | None:
+        """GET an object; None when it does not exist.
+
+        `since` is a resourceVersion that was seen before: an older answer is asked for again.
+        """
+        try:
+            answer: Json = self._tried(self._fresh, path, query, since)
+            return answer
         except RejectedError as error:
             if _code(error) == 404:
                 return None
@@ -76,15 +92,45 @@ class Kubernetes:
     ) -> Json:
         """Any call. A lost answer to a write is retried, and then met by its own conflict: callers that
         get a ConflictError read again and decide anew."""
-        answer: Json = self._retry(self.once, method, path, body, query)
+        answer: Json = self._tried(self.once, method, path, body, query)
+        return answer
+
+    def _tried(self, call: Callable[..., Json], *given: Any) -> Any:
+        retry = Retrying(
+            retry=retry_if_exception_type(UnavailableError),
+            wait=_backoff,
+            stop=stop_before_delay(min(self._retry_s, self._left_s)),
+            before_sleep=lambda state: self._say(f"waiting for the Kubernetes API ({_why(state)})"),
+            reraise=True,
+        )
+        return retry(call, *given)
+
+    @property
+    def _left_s(self) -> float:
+        return max(0.0, self._until - time.monotonic())
+
+    def _fresh(self, path: str, query: Mapping[str, str], since: str) -> Json:
+        answer = self.once("GET", path, None, query)
+        version = answer.get("metadata", {}).get("resourceVersion", "")
+        if is_older(version, since):
+            raise UnavailableError(
+                f"the Kubernetes API answered GET {path} with version {version}, which is older than "
+                f"{since}; try again"
+            )
         return answer
 
     def once(
         self, method: str, path: str, body: Json | None, query: Mapping[str, str] | None
     ) -> Json:
         """One attempt."""
-        with _errors(f"{method} {path}"):
-            return self._send(method, path, body, query)
+        what = f"{method} {path}"
+        if not self._left_s:
+            raise UnavailableError(f"the Lease of this act ran out before {what}; look again")
+        with _errors(what):
+            answer = self._send(method, path, body, query)
+        if not isinstance(answer, dict):  # a proxy in between, or a body that was cut
+            raise UnavailableError(f"{what} was answered with no object; try again")
+        return answer
 
     def text(self, path: str, query: Mapping[str, str]) -> str:
         """GET what is no JSON, such as a log. One attempt."""
@@ -97,16 +143,16 @@ class Kubernetes:
                 auth_settings=["BearerToken"],
                 _return_http_data_only=True,
                 _preload_content=False,
-                _request_timeout=REQUEST_TIMEOUT_S,
+                _request_timeout=self._timeouts_s,
             )
             data: bytes = answer.data
         return data.decode(errors="replace")
 
     def _send(
         self, method: str, path: str, body: Json | None, query: Mapping[str, str] | None
-    ) -> Json:
+    ) -> object:
         kind = MERGE_PATCH if method == "PATCH" else "application/json"
-        answer: Json = self._client.call_api(
+        answer: object = self._client.call_api(
             path,
             method,
             query_params=list((query or {}).items()),
@@ -115,7 +161,7 @@ class Kubernetes:
             response_type="object",
             auth_settings=["BearerToken"],
             _return_http_data_only=True,
-            _request_timeout=REQUEST_TIMEOUT_S,
+            _request_timeout=tuple(min(s, max(self._left_s, 0.01)) for s in self._timeouts_s),
         )
         return answer
 
@@ -127,7 +173,10 @@ class Kubernetes:
 
 @contextmanager
 def connect(
-    *, retry_s: float = RETRY_S, say: Callable[[str], None] = log.info
+    *,
+    retry_s: float = RETRY_S,
+    timeouts_s: tuple[float, float] = REQUEST_TIMEOUT_S,
+    say: Callable[[str], None] = log.info,
 ) -> Iterator[Kubernetes]:
     """A connection from KUBECONFIG, from the pod's own account, or from ~/.kube/config.
 
@@ -135,7 +184,8 @@ def connect(
     """
     from kubernetes.client import ApiClient
 
-    kube = Kubernetes(ApiClient(configuration=_configuration()), retry_s=retry_s, say=say)
+    client = ApiClient(configuration=_configuration())
+    kube = Kubernetes(client, retry_s=retry_s, timeouts_s=timeouts_s, say=say)
     try:
         yield kube
     finally:
@@ -193,6 +243,28 @@ def _translated(what: str, error: Any) -> TidegateError:
     if error.status == 429 or error.status >= 500 or not error.status:
         return UnavailableError(f"{what}: HTTP {error.status}: {said}; try again")
     return RejectedError(f"{what}: HTTP {error.status}: {said}; correct the object or the role")
+
+
+_random = wait_random_exponential(multiplier=0.2, max=3)
+
+
+def _backoff(state: RetryCallState) -> float:
+    """A random wait that grows; at least what the API asked for."""
+    return max(_random(state), _retry_after(state.outcome.exception() if state.outcome else None))
+
+
+def _retry_after(error: BaseException | None) -> float:
+    headers = getattr(error.__cause__ if error else None, "headers", None) or {}
+    asked = str(headers.get("Retry-After", ""))
+    return float(asked) if asked.isdecimal() else 0.0
+
+
+def is_older(version: str, since: str) -> bool:
+    """One resourceVersion was given before another; what cannot be compared is not called older.
+
+    They are integers of one sequence on every server that keeps its objects in etcd.
+    """
+    return version.isdecimal() and since.isdecimal() and int(version) < int(since)
 
 
 def _why(state: RetryCallState) -> str:

@@ -3,6 +3,7 @@
 import json
 import logging
 import re
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ SKEW_S = 10  # clocks of the holder and of ours may differ by this
 MANAGED_BY = ("app.kubernetes.io/managed-by", "tidegate")
 RELEASE_LABEL = "tidegate.dev/release-id"
 KEY = "journal.json"
+RACES = 3  # lost to somebody who left the journal itself alone
 
 
 def label_of(release_id: str) -> str:
@@ -50,10 +52,12 @@ class Lease:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Hold it for one act."""
+        """Hold it for one act, whose calls end before it can be taken over."""
+        began = time.monotonic()
         self.acquire()
         try:
-            yield
+            with self._kube.until(began + LEASE_S):
+                yield
         finally:
             self.release()
 
@@ -152,20 +156,29 @@ def list_journals(
 
 
 def save_journal(kube: Kubernetes, journal: Journal, stored: StoredJournal | None) -> StoredJournal:
-    """Write it over what was read. Raises ConflictError when somebody else wrote in between."""
-    wanted = _config_map(journal, stored)
-    everything = _journals(journal.namespace)
-    try:
-        if stored is None:
-            saved = kube.request("POST", everything, wanted)
-        else:
-            saved = kube.request("PUT", f"{everything}/tidegate-{journal.name}", wanted)
-    except ConflictError:
-        now = load_journal(kube, journal.namespace, journal.name)
-        if now is None or now.journal != journal:
-            raise
-        return now  # our own write, whose answer was lost
-    return StoredJournal(journal, saved)
+    """Write it over what was read. Raises ConflictError when somebody else wrote in between.
+
+    A refusal alone does not say that: the answer of our own write may have been lost, and a controller
+    that only labels the ConfigMap changes its version too. So what is there now decides.
+    """
+    for _ in range(RACES):
+        try:
+            return StoredJournal(journal, _put(kube, journal, stored))
+        except ConflictError:
+            now = load_journal(kube, journal.namespace, journal.name)
+            if now is not None and now.journal == journal:
+                return now
+            if (now and now.journal) != (stored and stored.journal):
+                raise
+            stored = now
+    return StoredJournal(journal, _put(kube, journal, stored))
+
+
+def _put(kube: Kubernetes, journal: Journal, stored: StoredJournal | None) -> Json:
+    wanted, everything = _config_map(journal, stored), _journals(journal.namespace)
+    if stored is None:
+        return kube.request("POST", everything, wanted)
+    return kube.request("PUT", f"{everything}/tidegate-{journal.name}", wanted)
 
 
 def _journals(namespace: str) -> str:

@@ -10,7 +10,7 @@ from tidegate.core.decisions import Decision, Done, Refuse, Wait
 from tidegate.core.journal import Journal, Phase
 from tidegate.core.traffic import rules_of
 from tidegate.documents import Outcome, Result, Subject
-from tidegate.errors import ConflictError, RollbackFailedError
+from tidegate.errors import ConflictError, RollbackFailedError, UnavailableError
 from tidegate.steps.traffic_driver import Driver
 
 if TYPE_CHECKING:
@@ -74,8 +74,12 @@ def _returned(driver: Driver, **noted: object) -> Done | Refuse | Wait:
 
 def _not_repaired(driver: Driver, why: str, closed: Refuse | Wait, result: Result) -> str:
     """Traffic may be safe all the same; that and the spec are two things."""
-    seen, journal = driver.service.look(), driver.journal
+    journal = driver.journal
     trouble = closed.reason if isinstance(closed, Refuse) else f"still waiting for {closed.what}"
+    try:
+        seen = driver.service.look()
+    except UnavailableError as error:  # unknown is never safe
+        raise _failed(journal, trouble, "unknown") from error
     is_safe = rules_of(journal).is_traffic_safe(seen, journal)
     if isinstance(closed, Refuse) and closed.foreign:
         reason = f"{why}; {trouble}; production now: {_shown(seen)}"
@@ -86,9 +90,13 @@ def _not_repaired(driver: Driver, why: str, closed: Refuse | Wait, result: Resul
         reason = f"{why}; {safe}, but the spec is not repaired: {trouble}; sweep tries it again"
         driver.end(result, reason, traffic_safe=True, spec_repaired=False)
         return reason
-    raise RollbackFailedError(
+    raise _failed(journal, trouble, _shown(seen))
+
+
+def _failed(journal: Journal, trouble: str, shown: str) -> RollbackFailedError:
+    return RollbackFailedError(
         f"{journal.namespace}/{journal.name} could not be returned ({trouble}; production now: "
-        f"{_shown(seen)}); run: {journal.manual_command}"
+        f"{shown}); run: {journal.manual_command}"
     )
 
 

@@ -1,5 +1,6 @@
 """guard: whatever a release left half-way is undone; the exit handler of every run."""
 
+import contextlib
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -25,9 +26,8 @@ def guard(release_id: str, page: OutPage, namespace: str = "") -> Ended:
         try:
             journal = guarded(kube, release_id, namespace)
         except TidegateError:
-            write_text(
-                page, _page(_journal(kube, release_id, namespace))
-            )  # what is known helps most now
+            with contextlib.suppress(TidegateError):  # what ended the guard is what must be told
+                write_text(page, _page(_journal(kube, release_id, namespace)))
             raise
     write_text(page, _page(journal))
     if journal is None:

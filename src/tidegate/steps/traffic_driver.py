@@ -118,6 +118,12 @@ class Driver:
     def _turn(self, decide: Decide, waited: float, returning: bool) -> Decision:
         """One look and at most one act. An API that is away, or a lost race, is waited for."""
         try:
+            return self._look_and_act(decide, waited, returning)
+        except UnavailableError as error:
+            return Wait(what=f"the Kubernetes API ({error})")
+
+    def _look_and_act(self, decide: Decide, waited: float, returning: bool) -> Decision:
+        try:
             seen = self.service.look(known_warnings=self.known_warnings)
             decision = decide(seen, self.journal, waited)
             if isinstance(decision, Act):
@@ -125,8 +131,6 @@ class Driver:
             if isinstance(decision, Prove):
                 proved = self._prove(decision)
                 return Wait(what=proved.reason) if returning and proved else proved or decision
-        except UnavailableError as error:
-            return Wait(what=f"the Kubernetes API ({error})")
         except ConflictError as error:
             self._reload(error)
             return Wait(what=f"a quiet moment ({error})")
