@@ -14,6 +14,7 @@ class Act:
 
     kind: ActKind
     percent: int | None = None
+    pods: int | None = None  # of the candidate, where the rules count them (Standard mode)
     why: str
 
 

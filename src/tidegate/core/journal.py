@@ -32,6 +32,8 @@ class ActKind(StrEnum):
     RESTORE = "RESTORE"  # the incumbent's template, warming at 0 %
     UNSTAGE = "UNSTAGE"  # the very spec of before, while KServe has not acted on ours
     DELETE = "DELETE"  # takes back a first release
+    SCALE = "SCALE"  # Standard mode: the pods of a canary, before its share
+    RENAME = "RENAME"  # Standard mode: a canary that has everything becomes the stable predictor
 
 
 class ActRecord(Strict):
@@ -62,6 +64,9 @@ class Journal(Strict):
     created_before: str = Field(default="", description="latestCreatedRevision before the staging")
     uri_before: str = Field(default="", description="spec's storageUri before the staging")
     candidate_revision: str = ""
+    candidate_rollout: str = Field(
+        default="", description="Standard mode: changes when the candidate's pods are made anew"
+    )
     storage_uri: str
     template: dict[str, Any] = Field(
         default_factory=dict,

@@ -17,7 +17,14 @@ from tidegate.core.decisions import (
     unproved,
 )
 from tidegate.core.journal import ActKind, Journal
-from tidegate.core.manifest import TAG_ROUTING, Json, restore_patch, shift_patch, stage_patch
+from tidegate.core.manifest import (
+    TAG_ROUTING,
+    Json,
+    inference_service,
+    restore_patch,
+    shift_patch,
+    stage_patch,
+)
 from tidegate.core.readiness import (
     Observation,
     drift_of,
@@ -30,6 +37,7 @@ from tidegate.core.readiness import (
     suspicion_of,
 )
 from tidegate.documents import Incumbent, Word
+from tidegate.policy import Policy
 
 SETTLE_S = (
     15.0  # a percent that the routes have not taken by then is not waited for when traffic must go
@@ -150,6 +158,14 @@ def next_for_step(seen: Observation | None, journal: Journal, percent: int) -> D
     if seen.percent != percent:
         return Act(kind=ActKind.SHIFT, percent=percent, why=f"give {candidate} {percent} %")
     return Wait(what=f"the routes to give {candidate} {percent} %")
+
+
+def next_for_finish(
+    seen: Observation | None,  # noqa: ARG001 - the last step has left the spec as it stays
+    journal: Journal,
+) -> Decision:
+    """Nothing is left to write: at 100 % the candidate is what is rolled out."""
+    return Done(what=f"{journal.candidate_revision} is rolled out")
 
 
 def trouble_of(seen: Observation | None, journal: Journal) -> Refuse | None:
@@ -301,6 +317,11 @@ def _leave_to_its_owner(
 
 
 # -- writing
+
+
+def manifest_of(policy: Policy, storage_uri: str, version: str) -> Json:
+    """The object of a first release."""
+    return inference_service(policy, storage_uri, version).as_dict()
 
 
 def patch_of(act: Act, seen: Observation, journal: Journal, wanted: Json) -> Json:

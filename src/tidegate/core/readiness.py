@@ -48,11 +48,37 @@ class Revision:
     ready: Condition
     replicas: int
     labels: Mapping[str, str] = field(default_factory=dict)
+    rollout: str = ""  # Standard mode: changes with the pod template, and with nothing else
 
     @property
     def version(self) -> str:
         """The registry version that tidegate labelled it with."""
         return self.labels.get(MODEL_VERSION_LABEL, "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Canary:
+    """One entry of `spec.canary` (Standard mode), with what the status says of it."""
+
+    percent: int
+    predictor: dict[str, Any]
+    is_ready: bool = False  # some replica is available, of whatever generation
+    shown: int | None = None  # the percent that KServe has acted on
+
+    @property
+    def name(self) -> str:
+        """Half of its Deployment's name."""
+        return str(self.predictor.get("name", ""))
+
+    @property
+    def storage_uri(self) -> str:
+        """What the entry asks for."""
+        return str(self.predictor.get("model", {}).get("storageUri", ""))
+
+    @property
+    def replicas(self) -> int:
+        """What the entry asks for; without a number, 0 % is no pod at all (PRED:861-870)."""
+        return int(self.predictor.get("minReplicas", 0))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +101,8 @@ class Observation:
     host: str
     revisions: Mapping[str, Revision]
     warnings: tuple[str, ...] = ()
+    canary: tuple[Canary, ...] = ()
+    companions: tuple[str, ...] = ()  # transformer, explainer
 
     @property
     def storage_uri(self) -> str:
@@ -88,8 +116,9 @@ class Observation:
 
     @property
     def template(self) -> dict[str, Any]:
-        """The predictor without the percent: what a revision is made of."""
-        return {key: value for key, value in self.predictor.items() if key != PERCENT}
+        """The predictors without their percents: what revisions are made of."""
+        kept = {key: value for key, value in self.predictor.items() if key != PERCENT}
+        return {**kept, "canary": [c.predictor for c in self.canary]} if self.canary else kept
 
     @property
     def min_replicas(self) -> int:
@@ -147,10 +176,10 @@ def observe(
         ready=component.get("latestReadyRevision", ""),
         rolled_out=component.get("latestRolledoutRevision", ""),
         shares=tuple(_share(entry) for entry in component.get("traffic") or ()),
-        conditions={c["type"]: _condition(c) for c in status.get("conditions") or ()},
+        conditions={c["type"]: condition_of(c) for c in status.get("conditions") or ()},
         transition=model.get("transitionStatus", ""),
         failure=model.get("lastFailureInfo", {}).get("message", ""),
-        host=_host(status.get("url", "")),
+        host=host_of(status.get("url", "")),
         revisions={item.name: item for item in seen},
         warnings=tuple(warnings),
     )
@@ -159,7 +188,7 @@ def observe(
 def revision_of(item: Json) -> Revision:
     """Read a Revision."""
     metadata, status = item.get("metadata", {}), item.get("status") or {}
-    conditions = {c["type"]: _condition(c) for c in status.get("conditions") or ()}
+    conditions = {c["type"]: condition_of(c) for c in status.get("conditions") or ()}
     return Revision(
         name=metadata.get("name", ""),
         storage_uri=(metadata.get("annotations") or {}).get(SOURCE_URI, ""),
@@ -187,11 +216,12 @@ def _share(entry: Json) -> Share:
         percent=entry.get("percent") or 0,
         latest=bool(entry.get("latestRevision")),
         tag=entry.get("tag", ""),
-        host=_host(entry.get("url", "")),
+        host=host_of(entry.get("url", "")),
     )
 
 
-def _condition(entry: Json) -> Condition:
+def condition_of(entry: Json) -> Condition:
+    """Read a condition."""
     return Condition(
         status=entry.get("status", "Unknown"),
         reason=entry.get("reason", ""),
@@ -199,7 +229,8 @@ def _condition(entry: Json) -> Condition:
     )
 
 
-def _host(url: str) -> str:
+def host_of(url: str) -> str:
+    """Host and port of a URL."""
     return urlsplit(url).netloc
 
 
@@ -297,14 +328,15 @@ def drift_of(
 
 def edits_of(seen: Observation, template: Json) -> str:
     """Every field of the template that is not as we wrote it, by its path; '' when there is none."""
-    edits = _edits(template, seen.template, "spec.predictor")
+    edits = changes(template, seen.template, "spec.predictor")
     return "; ".join(f"{path} was changed to {value}" for path, value in edits)
 
 
-def _edits(ours: Any, theirs: Any, path: str) -> list[tuple[str, str]]:
+def changes(ours: Any, theirs: Any, path: str) -> list[tuple[str, str]]:
+    """Path and new value of everything that differs."""
     if not isinstance(ours, Mapping) or not isinstance(theirs, Mapping):
         return [] if ours == theirs else [(path, "nothing" if theirs is None else str(theirs))]
     keys = [*ours, *(key for key in theirs if key not in ours)]
     return [
-        edit for key in keys for edit in _edits(ours.get(key), theirs.get(key), f"{path}.{key}")
+        edit for key in keys for edit in changes(ours.get(key), theirs.get(key), f"{path}.{key}")
     ]

@@ -1,16 +1,17 @@
 """Which rules move the traffic of a release: those of the deployment mode that the cluster recorded. Pure.
 
-A mode is a module with these seven functions. The drivers know no mode; they read, ask here, and write.
+A mode is a module with these nine functions. The drivers know no mode; they read, ask here, and write.
 """
 
 from collections.abc import Mapping
 from typing import Protocol
 
-from tidegate.core import knative
+from tidegate.core import knative, standard
 from tidegate.core.decisions import Act, Decision, Refuse
 from tidegate.core.journal import Journal
 from tidegate.core.manifest import Json
 from tidegate.core.readiness import Observation
+from tidegate.policy import Policy
 
 
 class Rules(Protocol):
@@ -30,6 +31,10 @@ class Rules(Protocol):
         """Give the candidate this share, and see it in spec, status and routes."""
         ...
 
+    def next_for_finish(self, seen: Observation | None, journal: Journal) -> Decision:
+        """After the last step: what is left to write for the candidate to be the incumbent."""
+        ...
+
     def trouble_of(self, seen: Observation | None, journal: Journal) -> Refuse | None:
         """Why a promotion must stop now."""
         ...
@@ -44,12 +49,16 @@ class Rules(Protocol):
         """All of production is on what served before, which is up and was asked."""
         ...
 
+    def manifest_of(self, policy: Policy, storage_uri: str, version: str) -> Json:
+        """The object of a first release."""
+        ...
+
     def patch_of(self, act: Act, seen: Observation, journal: Journal, wanted: Json) -> Json:
         """The merge-patch that carries out an act."""
         ...
 
 
-RULES: Mapping[str, Rules] = {"Knative": knative}
+RULES: Mapping[str, Rules] = {"Knative": knative, "Standard": standard}
 
 
 def rules_of(journal: Journal) -> Rules:
