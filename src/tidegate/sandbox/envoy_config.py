@@ -89,13 +89,16 @@ def _action(route: HostRoute, protocol: str) -> Json:
     if not weights:
         body = {"inline_string": f"no revision serves {route.host}"}
         return {"direct_response": {"status": 503, "body": body}}
-    clusters = [_weight((ns, name), protocol, percent) for ns, name, percent in weights]
+    clusters = [
+        _weight((ns, name), protocol, percent, says=route.answers.get(name, name))
+        for ns, name, percent in weights
+    ]
     # No retry policy: a failure that Envoy repaired would be evidence lost.
     return {"route": {"weighted_clusters": {"clusters": clusters}, "timeout": "300s"}}
 
 
-def _weight(key: Key, protocol: str, percent: int) -> Json:
-    header = {"header": {"key": REVISION_HEADER, "value": key[1]}}
+def _weight(key: Key, protocol: str, percent: int, *, says: str) -> Json:
+    header = {"header": {"key": REVISION_HEADER, "value": says}}
     return {
         "name": cluster_name(key, protocol),
         "weight": percent,

@@ -13,14 +13,15 @@ Phase = Literal["Pending", "Initializing", "Loading", "Ready", "Failed", "Stoppe
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RevisionSpec:
-    """One Knative revision to run."""
+    """One template's server: a Knative revision, or a ReplicaSet of a Deployment in Standard mode."""
 
     namespace: str
-    name: str  # digits-predictor-00002
-    service: str  # the ksvc, digits-predictor
+    name: str  # digits-predictor-00002; digits-blue-predictor-6c9d8f7b5x
+    service: str  # the ksvc, digits-predictor; the Service, digits-blue-predictor
     inferenceservice: str  # digits
     storage_uri: str
     labels: Mapping[str, str]  # pod labels: serving.knative.dev/revision ... plus predictor.labels
+    workload: Literal["Revision", "Deployment"] = "Revision"
     args: tuple[str, ...] = ()  # extra tritonserver arguments
     env: Mapping[str, str] = field(default_factory=dict)
 
@@ -60,6 +61,9 @@ class HostRoute:
     weights: tuple[
         tuple[str, str, int], ...
     ]  # (namespace, revision name, percent): sum 100, all > 0
+    answers: Mapping[str, str] = field(default_factory=dict)
+    """What the revision header of an answer says, where it is not the revision's own name: in Standard
+    mode the Service, which outlives a ReplicaSet."""
 
 
 class Ingress(Protocol):

@@ -18,11 +18,12 @@ ISVC = ("serving.kserve.io", "v1beta1", "default", "inferenceservices")
 class Cluster:
     """The controllers run in `settle`, in the test's own thread: no waiting, no flakes."""
 
-    def __init__(self, api: ApiServer) -> None:
+    def __init__(self, api: ApiServer, mode: str = "Knative") -> None:
         self.api, self.runtime, self.ingress, self.now = api, FakeRuntime(), FakeIngress(), 1000.0
         self.loop = ControllerLoop(
-            api.store, self.runtime, self.ingress, clock=lambda: self.now, scale_down_grace_s=15.0
-        )
+            api.store, self.runtime, self.ingress, clock=lambda: self.now, scale_down_grace_s=15.0,
+            mode=mode,
+        )  # fmt: skip
         configuration = client.Configuration(host=api.url)
         self.client = client.ApiClient(configuration)
         self.objects = client.CustomObjectsApi(self.client)

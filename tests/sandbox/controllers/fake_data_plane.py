@@ -36,6 +36,7 @@ class FakeIngress:
     def __init__(self) -> None:
         self.table: dict[str, dict[str, int]] = {}
         self.history: list[dict[str, dict[str, int]]] = []
+        self.routes: list[HostRoute] = []
         self.trouble: Exception | None = None
 
     def program(self, routes: Sequence[HostRoute]) -> None:
@@ -46,3 +47,4 @@ class FakeIngress:
             assert all(share > 0 for _, _, share in route.weights)
         self.table = {r.host: {name: share for _, name, share in r.weights} for r in routes}
         self.history.append(self.table)
+        self.routes = list(routes)

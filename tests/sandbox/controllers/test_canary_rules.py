@@ -181,22 +181,17 @@ def test_an_unknown_runtime_is_an_event_and_an_invalid_spec(cluster: Cluster) ->
     assert "nope" in messages(cluster)
 
 
-def test_standard_mode_is_refused_and_says_so(cluster: Cluster) -> None:
-    standard = {"serving.kserve.io/deploymentMode": "RawDeployment"}
-    cluster.create()
-    cluster.objects.delete_namespaced_custom_object(*ISVC, "digits")
+def test_modelmesh_is_refused_and_says_so(cluster: Cluster) -> None:
+    mesh = {"serving.kserve.io/deploymentMode": "ModelMesh"}
+    model = {"modelFormat": {"name": "triton"}, "storageUri": "gs://b/"}
     body = {
-        "apiVersion": "serving.kserve.io/v1beta1",
-        "kind": "InferenceService",
-        "metadata": {"name": "digits", "annotations": standard},
-        "spec": {
-            "predictor": {"model": {"modelFormat": {"name": "triton"}, "storageUri": "gs://b/"}}
-        },
-    }
+        "apiVersion": "serving.kserve.io/v1beta1", "kind": "InferenceService",
+        "metadata": {"name": "digits", "annotations": mesh}, "spec": {"predictor": {"model": model}},
+    }  # fmt: skip
     cluster.objects.create_namespaced_custom_object(*ISVC, body)
     cluster.loop.settle()
     assert cluster.condition("PredictorReady")["reason"] == "NotEmulated"
-    assert "Standard is not emulated" in messages(cluster)
+    assert "ModelMesh is not emulated" in messages(cluster)
 
 
 def test_the_deployment_mode_is_immutable_once_recorded(cluster: Cluster) -> None:

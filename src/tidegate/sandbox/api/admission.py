@@ -1,9 +1,10 @@
 """The chain that every write passes: defaults, pruning, schema, rules of the kind."""
 
 import re
+from collections.abc import Callable
 from typing import Any
 
-from tidegate.sandbox.api import defaults, errors, shapes, webhook
+from tidegate.sandbox.api import defaults, errors, settings, shapes, webhook
 from tidegate.sandbox.api.errors import Cause
 from tidegate.sandbox.api.kinds import CONFIGMAPS, INFERENCESERVICES, LEASES, Json, Kind
 from tidegate.sandbox.api.schemas import Schemas
@@ -16,10 +17,11 @@ _NAME_MESSAGE = (
 
 
 class Admission:
-    """Callable as the store's admission."""
+    """Callable as the store's admission; `configuration` finds KServe's ConfigMap at each write."""
 
     def __init__(self, schemas: Schemas) -> None:
         self.schemas = schemas
+        self.configuration: Callable[[], Json | None] = lambda: None
 
     def __call__(self, kind: Kind, new: Json, old: Json | None) -> Json:
         """The object as it may be stored, or an ApiError."""
@@ -30,7 +32,7 @@ class Admission:
             )  # as the real server prunes them; `annotations: null` is none
         _check_metadata(kind, item)
         if kind == INFERENCESERVICES:
-            item = defaults.defaulted(item)
+            item = defaults.defaulted(item, self._default_mode())
         item, _ = self.schemas.prune(kind, item)
         self.schemas.check(kind, item)
         _check_kind(kind, item)
@@ -38,6 +40,12 @@ class Admission:
             for complaint in webhook.complaints(item, old):
                 raise errors.denied(webhook.NAME, complaint)
         return item
+
+    def _default_mode(self) -> str:
+        try:
+            return settings.read(self.configuration()).default_mode
+        except ValueError as error:  # the webhook cannot default, so nothing is admitted
+            raise errors.denied(webhook.DEFAULTER, str(error)) from error
 
     def unknown_fields(self, kind: Kind, item: Json) -> list[str]:
         """Paths that strict field validation refuses."""

@@ -6,14 +6,19 @@ from tidegate.sandbox.api.kinds import Json
 
 MODE = "serving.kserve.io/deploymentMode"
 MODES = {"Serverless": "Knative", "RawDeployment": "Standard"}  # old names, still accepted
+_WRITTEN = {"Standard", "ModelMesh"}  # cluster defaults that the webhook writes onto an object
 SHORTHANDS = (
     "sklearn", "xgboost", "tensorflow", "pytorch", "triton", "onnx", "huggingface", "pmml",
     "lightgbm", "paddle",
 )  # fmt: skip
 
 
-def defaulted(item: Json) -> Json:
-    """The InferenceService as it is stored: `model` for a shorthand, new mode names, v2 for Triton."""
+def defaulted(item: Json, default_mode: str = "") -> Json:
+    """The InferenceService as it is stored: `model` for a shorthand, new mode names, v2 for Triton.
+
+    A cluster whose default mode is Standard writes the mode onto the object; one whose default is
+    Knative does not (DEF:178-186). Entries of `spec.canary` are left as they came, shorthands included.
+    """
     predictor = (item.get("spec") or {}).get("predictor")
     if not isinstance(predictor, dict):
         return item
@@ -23,7 +28,7 @@ def defaulted(item: Json) -> Json:
         predictor = predictor | {"model": _with_protocol(model)}
     return item | {
         "spec": item["spec"] | {"predictor": predictor},
-        "metadata": _annotated(item.get("metadata") or {}, predictor.get("model")),
+        "metadata": _annotated(item.get("metadata") or {}, predictor.get("model"), default_mode),
     }
 
 
@@ -46,8 +51,10 @@ def format_name(model: Any) -> str:
     return str(declared.get("name", "")) if isinstance(declared, dict) else ""
 
 
-def _annotated(meta: Json, model: Any) -> Json:
+def _annotated(meta: Json, model: Any, default_mode: str) -> Json:
     annotations = dict(meta.get("annotations") or {})
+    if default_mode in _WRITTEN:
+        annotations.setdefault(MODE, default_mode)
     if annotations.get(MODE) in MODES:
         annotations[MODE] = MODES[annotations[MODE]]
     if format_name(model):

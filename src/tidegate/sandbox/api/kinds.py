@@ -45,7 +45,11 @@ class Kind:
     @property
     def is_custom(self) -> bool:
         """Comes from a CRD: no strategic merge, and unknown fields are judged by its schema."""
-        return self.group in {"serving.kserve.io", "serving.knative.dev"}
+        return self.group in {
+            "serving.kserve.io",
+            "serving.knative.dev",
+            "gateway.networking.k8s.io",
+        }
 
 
 READY = Column("Ready", "status.conditions[type=Ready].status")
@@ -97,7 +101,29 @@ DEPLOYMENTS = Kind(
     plural="deployments",
     kind="Deployment",
     short_names=("deploy",),
+    columns=(
+        Column("Desired", "spec.replicas", "integer"),
+        Column("Ready", "status.readyReplicas", "integer"),
+        Column("Up-to-date", "status.updatedReplicas", "integer"),
+        Column("Available", "status.availableReplicas", "integer"),
+    ),
 )
+REPLICASETS = Kind(
+    categories=("all",), group="apps", version="v1", plural="replicasets", kind="ReplicaSet",
+    short_names=("rs",),
+    columns=(
+        Column("Desired", "spec.replicas", "integer"),
+        Column("Current", "status.replicas", "integer"),
+        Column("Ready", "status.readyReplicas", "integer"),
+    ),
+)  # fmt: skip
+INGRESSES = Kind(
+    group="networking.k8s.io", version="v1", plural="ingresses", kind="Ingress", short_names=("ing",)
+)  # fmt: skip
+HTTPROUTES = Kind(
+    group="gateway.networking.k8s.io", version="v1", plural="httproutes", kind="HTTPRoute",
+    columns=(Column("Hostnames", "spec.hostnames"),),
+)  # fmt: skip
 LEASES = Kind(
     group="coordination.k8s.io", version="v1", plural="leases", kind="Lease", has_status=False,
     columns=(Column("Holder", "spec.holderIdentity"),),
@@ -159,8 +185,8 @@ ROUTES = Kind(
 
 ALL: tuple[Kind, ...] = (
     NAMESPACES, NODES, PODS, EVENTS, CONFIGMAPS, SECRETS, SERVICEACCOUNTS, SERVICES, DEPLOYMENTS,
-    LEASES, CRDS, INFERENCESERVICES, SERVINGRUNTIMES, CLUSTERSERVINGRUNTIMES, KSERVICES,
-    CONFIGURATIONS, REVISIONS, ROUTES,
+    REPLICASETS, INGRESSES, HTTPROUTES, LEASES, CRDS, INFERENCESERVICES, SERVINGRUNTIMES,
+    CLUSTERSERVINGRUNTIMES, KSERVICES, CONFIGURATIONS, REVISIONS, ROUTES,
 )  # fmt: skip
 
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import uvicorn
 
-from tidegate.sandbox.api import schemas
+from tidegate.sandbox.api import schemas, settings
 from tidegate.sandbox.api.admission import Admission
 from tidegate.sandbox.api.app import PodLogs, create_app
-from tidegate.sandbox.api.kinds import NAMESPACES, SERVICEACCOUNTS
+from tidegate.sandbox.api.kinds import CONFIGMAPS, NAMESPACES, SERVICEACCOUNTS, Json
 from tidegate.sandbox.api.kubeconfig import write_kubeconfig
 from tidegate.sandbox.api.store import HISTORY, Store
 from tidegate.sandbox.api.verbs import Verbs
@@ -32,6 +32,7 @@ class ApiServer:
     ) -> None:  # fmt: skip
         admission = Admission(schemas.load(crd_dir))
         self.store = Store(admit=admission, history=history)
+        admission.configuration = self._kserve_configuration
         self._populate()
         self._closing = threading.Event()
         self._state_dir = state_dir
@@ -69,6 +70,9 @@ class ApiServer:
 
     def _serve(self) -> None:
         self._server.run(sockets=[self._socket])
+
+    def _kserve_configuration(self) -> Json | None:
+        return self.store.find(CONFIGMAPS, settings.NAMESPACE, settings.NAME)
 
     def _populate(self) -> None:
         for name in NAMESPACES_AT_START:

@@ -4,10 +4,12 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from tidegate.sandbox.api import webhook_canary
 from tidegate.sandbox.api.defaults import MODE, SHORTHANDS
 from tidegate.sandbox.api.kinds import Json
 
 NAME = "inferenceservice.kserve-webhook-server.validator"
+DEFAULTER = "inferenceservice.kserve-webhook-server.defaulter"
 _NAME_REGEX = "[a-z]([-a-z0-9]*[a-z0-9])?"
 _IMPLEMENTATIONS = ("model", *SHORTHANDS)
 _AUTOSCALERS = {"hpa", "external", "keda", "none"}
@@ -26,11 +28,12 @@ def complaints(new: Json, old: Json | None) -> Iterator[str]:
     if not isinstance(predictor, dict):
         yield "exactly one of [model, containers] must be specified in PredictorSpec"
         return
+    yield from webhook_canary.name_change(new, old)
     yield from _implementation(predictor)
     yield from _model(predictor.get("model"))
     for component in ("predictor", "transformer", "explainer"):
         yield from _extension(spec.get(component) or {}, new)
-    yield from _canary(spec, new)
+    yield from webhook_canary.complaints(new)
 
 
 def _name(name: str) -> Iterator[str]:
@@ -115,8 +118,3 @@ def _scaling(component: Json, item: Json) -> Iterator[str]:
         yield "the target for rps should be greater than 1"
     if component.get("deploymentStrategy") is not None:
         yield "customizing deploymentStrategy is only supported for raw deployment mode"
-
-
-def _canary(spec: Json, item: Json) -> Iterator[str]:
-    if spec.get("canary") and _annotation(item, MODE) != "Standard":
-        yield "spec.canary requires the annotation serving.kserve.io/deploymentMode: Standard"

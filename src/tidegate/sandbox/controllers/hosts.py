@@ -65,6 +65,15 @@ def held(
     return table
 
 
-def as_routes(table: Mapping[str, Weights]) -> list[HostRoute]:
+def as_routes(
+    table: Mapping[str, Weights], answers: Mapping[str, str] | None = None
+) -> list[HostRoute]:
     """The table in the ingress's words, in a stable order."""
-    return [HostRoute(host=name, weights=table[name]) for name in sorted(table)]
+    names = answers or {}
+    return [
+        HostRoute(host=h, weights=table[h], answers=_named(table[h], names)) for h in sorted(table)
+    ]
+
+
+def _named(weights: Weights, answers: Mapping[str, str]) -> dict[str, str]:
+    return {name: answers[name] for _, name, _ in weights if name in answers}

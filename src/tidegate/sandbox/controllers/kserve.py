@@ -1,9 +1,14 @@
-"""KServe: an InferenceService becomes a Knative Service, whose state becomes its status."""
+"""KServe: an InferenceService becomes a Knative Service, whose state becomes its status.
+
+In Standard mode it becomes Deployments instead; which of the two it is, is decided here.
+"""
 
 from collections.abc import Callable
 
+from tidegate.sandbox.api import settings
 from tidegate.sandbox.api.kinds import (
     CLUSTERSERVINGRUNTIMES,
+    CONFIGMAPS,
     INFERENCESERVICES,
     KSERVICES,
     PODS,
@@ -24,24 +29,28 @@ from tidegate.sandbox.controllers import (
 )  # fmt: skip
 from tidegate.sandbox.controllers.events import Events
 from tidegate.sandbox.controllers.objects import Wanted, address, ensure
+from tidegate.sandbox.controllers.standard import ReconcileError, StandardController
 
-_MODE = "serving.kserve.io/deploymentMode"
 _STOP = "serving.kserve.io/stop"
 _KNATIVE_WEBHOOK = 'admission webhook "validation.webhook.serving.knative.dev" denied the request'
 
 
 class KserveController:
-    """InferenceService -> ksvc -> status."""
+    """InferenceService -> ksvc, or Deployments -> status."""
 
     def __init__(self, store: Store, clock: Callable[[], float], domain: str) -> None:
         self._store, self._clock, self._domain = store, clock, domain
         self._events = Events(store, clock, "v1beta1Controllers")
+        self._standard = StandardController(store, clock, domain, self._choose)
 
     def reconcile(self) -> None:
         """Every InferenceService, once."""
         for isvc in self._store.items(INFERENCESERVICES):
             try:
                 status = self._reconcile(isvc)
+            except ReconcileError as error:
+                self._events.warn(isvc, "InternalError", str(error))
+                continue
             except Exception as error:  # noqa: BLE001 - one broken object must not stop the others
                 self._events.warn(isvc, "InternalError", f"{type(error).__name__}: {error}")
                 continue
@@ -50,21 +59,25 @@ class KserveController:
 
     def _reconcile(self, isvc: Json) -> Json | None:
         """The new status, or None where KServe returns early and leaves the old one."""
-        if unsupported := _not_emulated(isvc):
+        cluster = settings.read(self._store.find(CONFIGMAPS, settings.NAMESPACE, settings.NAME))
+        mode = settings.mode(isvc, cluster)
+        if unsupported := _not_emulated(isvc, mode):
             return self._refuse(isvc, "NotEmulated", unsupported)
         if isvc["metadata"].get("annotations", {}).get(_STOP) == "true":
-            return self._stop(isvc)
+            return self._standard.stop(isvc) if mode == settings.STANDARD else self._stop(isvc)
         uri = str(template.model(isvc).get("storageUri", ""))
         if refusal := template.storage_refusal(uri):
             # An Event is all that KServe says here: the old Ready=True remains.
             self._events.warn(isvc, "InternalError", refusal)
             return None
-        runtime = self._runtime(isvc)
+        runtime = self._choose(template.model(isvc), isvc["metadata"]["namespace"])
         if isinstance(runtime, runtimes.NoRuntime):
             self._events.warn(isvc, "InternalError", runtime.message)
             before = isvc.get("status") or {}
             broken = model_status.invalid(before.get("modelStatus") or {}, runtime)
             return before | {"modelStatus": broken}
+        if mode == settings.STANDARD:
+            return self._standard.reconcile(isvc, runtime, gateway_api=cluster.gateway_api)
         return self._roll(isvc, runtime)
 
     def _roll(self, isvc: Json, runtime: Json) -> Json:
@@ -110,11 +123,10 @@ class KserveController:
             ),
         )
 
-    def _runtime(self, isvc: Json) -> Json | runtimes.NoRuntime:
-        namespace = isvc["metadata"]["namespace"]
+    def _choose(self, model: Json, namespace: str) -> Json | runtimes.NoRuntime:
         known = self._store.items(SERVINGRUNTIMES, namespace)
         known += self._store.items(CLUSTERSERVINGRUNTIMES)
-        return runtimes.choose(template.model(isvc), known, namespace)
+        return runtimes.choose(model, known, namespace)
 
     def _pods(self, isvc: Json, revision: str) -> list[Json]:
         found = self._store.items(PODS, isvc["metadata"]["namespace"])
@@ -132,11 +144,11 @@ class KserveController:
         return kserve_status.stopped(timestamp(self._clock()))
 
 
-def _not_emulated(isvc: Json) -> str:
-    """What this cluster cannot do yet; saying so beats doing something else."""
-    spec, annotations = isvc["spec"], isvc["metadata"].get("annotations", {})
-    if annotations.get(_MODE, kserve_status.MODE) != kserve_status.MODE:
-        return f"deploymentMode {annotations[_MODE]} is not emulated yet; use Knative"
+def _not_emulated(isvc: Json, mode: str) -> str:
+    """What this cluster cannot do; saying so beats doing something else."""
+    spec = isvc["spec"]
+    if mode not in {settings.KNATIVE, settings.STANDARD}:
+        return f"deploymentMode {mode} is not emulated; use Knative or Standard"
     for component in ("transformer", "explainer"):
         if spec.get(component):
             return f"spec.{component} is not emulated yet; remove it or use a real cluster"

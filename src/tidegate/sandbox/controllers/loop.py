@@ -10,13 +10,17 @@ import time
 from collections.abc import Callable
 
 from tidegate.sandbox.api.kinds import CONFIGMAPS, EVENTS, LEASES, NODES, SECRETS
+from tidegate.sandbox.api.settings import KNATIVE
 from tidegate.sandbox.api.store import Change, Store
 from tidegate.sandbox.controllers.cluster import populate
+from tidegate.sandbox.controllers.deployment import DeploymentController
+from tidegate.sandbox.controllers.gateway import GatewayController
+from tidegate.sandbox.controllers.ingress_table import IngressTable
 from tidegate.sandbox.controllers.knative import ConfigurationController, ServiceController
 from tidegate.sandbox.controllers.kserve import KserveController
 from tidegate.sandbox.controllers.revision import RevisionController
 from tidegate.sandbox.controllers.route import RouteController
-from tidegate.sandbox.interfaces import Ingress, RevisionRuntime
+from tidegate.sandbox.interfaces import Ingress, RevisionRuntime, RevisionStatus
 
 _log = logging.getLogger(__name__)
 DOMAIN = "example.com"
@@ -27,7 +31,7 @@ _MAX_PASSES = 50
 
 
 class ControllerLoop:
-    """KServe and Knative over a store, a runtime and an ingress.
+    """KServe, Knative and Deployments over a store, a runtime and an ingress.
 
     `stop` ends the reconciling and touches no server: whoever started the runtime stops it.
     """
@@ -35,14 +39,18 @@ class ControllerLoop:
     def __init__(
         self, store: Store, runtime: RevisionRuntime, ingress: Ingress, domain: str = DOMAIN, *,
         clock: Callable[[], float] = time.time, scale_down_grace_s: float = 15.0,
+        mode: str = KNATIVE,
     ) -> None:  # fmt: skip
         self._store = store
-        populate(store, domain)
+        populate(store, domain, mode)
+        table = IngressTable(ingress)
         self._kserve = KserveController(store, clock, domain)
         self._services = ServiceController(store, clock)
         self._configurations = ConfigurationController(store, clock)
         self._revisions = RevisionController(store, runtime, clock, scale_down_grace_s)
-        self._routes = RouteController(store, ingress, clock, domain)
+        self._routes = RouteController(store, table, clock, domain)
+        self._deployments = DeploymentController(store, runtime, clock)
+        self._gateway = GatewayController(store, table, clock)
         self._wake, self._stopping = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="controllers", daemon=True)
         self._unsubscribe: Callable[[], None] | None = None
@@ -84,18 +92,28 @@ class ControllerLoop:
         self._revisions.reconcile(self._routes.routed)
         self._configurations.reconcile()
         self._routes.reconcile(self._revisions.serves)
+        self._standard()
         self._services.reconcile()
         self._kserve.reconcile()
+
+    def _standard(self) -> None:
+        """New servers first, then the routes to them, and only then do the old ones end."""
+        self._deployments.reconcile()
+        self._gateway.reconcile(self._deployments.serving)
+        self._deployments.retire()
+
+    def _statuses(self) -> dict[tuple[str, str], RevisionStatus]:
+        return self._revisions.statuses() | self._deployments.statuses()
 
     def _on_change(self, change: Change) -> None:
         if change.kind not in _IGNORED:
             self._wake.set()
 
     def _run(self) -> None:
-        seen, due = self._revisions.statuses(), 0.0
+        seen, due = self._statuses(), 0.0
         while not self._stopping.is_set():
             was_woken = self._wake.wait(_POLL_S)
-            now, latest = time.monotonic(), self._revisions.statuses()
+            now, latest = time.monotonic(), self._statuses()
             if was_woken or latest != seen or now >= due:
                 self._wake.clear()
                 self._pass()

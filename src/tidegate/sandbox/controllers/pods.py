@@ -33,14 +33,19 @@ def manifest(revision: Json) -> Json:
     """The pod without status; its name is generated, as a Deployment would."""
     meta = revision["metadata"]
     uri = meta.get("annotations", {}).get(SOURCE, "")
-    init = {"name": _INIT, "image": "kserve/storage-initializer", "args": [uri, "/mnt/models"]}
     return {
         "metadata": {
             "generateName": f"{meta['name']}-deployment-", "labels": labels(revision),
             "annotations": meta.get("annotations", {}), "ownerReferences": [reference(revision)],
         },
-        "spec": {"initContainers": [init], "containers": revision["spec"]["containers"]},
+        "spec": containers_for(revision["spec"]["containers"], uri),
     }  # fmt: skip
+
+
+def containers_for(containers: list[Json], uri: str) -> Json:
+    """The containers of a pod, with the one that fetches the model before them."""
+    init = {"name": _INIT, "image": "kserve/storage-initializer", "args": [uri, "/mnt/models"]}
+    return {"initContainers": [init], "containers": containers}
 
 
 def spec(revision: Json) -> RevisionSpec:
@@ -52,20 +57,23 @@ def spec(revision: Json) -> RevisionSpec:
         service=found["serving.knative.dev/service"],
         inferenceservice=found.get("serving.kserve.io/inferenceservice", ""),
         storage_uri=meta.get("annotations", {}).get(SOURCE, ""), labels=found,
-        args=_own_args(container),
+        args=own_args(container),
         env={e["name"]: str(e.get("value", "")) for e in container.get("env", [])},
     )  # fmt: skip
 
 
-def _own_args(container: Json) -> tuple[str, ...]:
+def own_args(container: Json) -> tuple[str, ...]:
     """The InferenceService's arguments: the runtime's own name ports and paths of a container."""
     fixed = ("tritonserver", "--model-store", "--grpc-port", "--http-port", "--allow-grpc",
              "--allow-http")  # fmt: skip
     return tuple(a for a in container.get("args", []) if a.partition("=")[0] not in fixed)
 
 
-def status(seen: RevisionStatus) -> Json:
-    """The pod's status as the scheduler and the kubelet would write it."""
+def status(seen: RevisionStatus, spec: Json) -> Json:
+    """The pod's status as the scheduler and the kubelet would write it.
+
+    The official client insists on the images.
+    """
     if seen.reason in NO_NODE:
         return {"phase": "Pending", "conditions": [_unscheduled(seen)]}
     init = _container(_INIT, _init_state(seen), seen, is_ready=seen.phase in {"Loading", "Ready"})
@@ -78,8 +86,8 @@ def status(seen: RevisionStatus) -> Json:
             {"type": "PodScheduled", "status": "True"},
             {"type": "Ready", "status": ready},
         ],
-        "initContainerStatuses": [init],
-        "containerStatuses": [main],
+        "initContainerStatuses": [_image(spec, "initContainers") | init],
+        "containerStatuses": [_image(spec, "containers") | main],
     }
 
 
@@ -88,6 +96,11 @@ def _unscheduled(seen: RevisionStatus) -> Json:
         "type": "PodScheduled", "status": "False", "reason": "Unschedulable",
         "message": seen.message,
     }  # fmt: skip
+
+
+def _image(spec: Json, field: str) -> Json:
+    image = next(iter(spec[field])).get("image", "")
+    return {"image": image, "imageID": ""}
 
 
 def _container(name: str, state: Json, seen: RevisionStatus, *, is_ready: bool) -> Json:

@@ -115,7 +115,7 @@ class RevisionController:
         missing = range(wanted - len(mine))
         mine += [self._store.create(PODS, pods.manifest(revision), namespace) for _ in missing]
         for pod in mine[:wanted]:
-            self._store.write_status(PODS, *address(pod), pods.status(seen))
+            self._store.write_status(PODS, *address(pod), pods.status(seen, pod["spec"]))
         if active:
             self._tell(revision, mine[:wanted], seen)
 

@@ -3,7 +3,6 @@
 A client that reads a percent in the status with RoutesReady True finds it in force.
 """
 
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -12,11 +11,9 @@ from tidegate.sandbox.api.metadata import timestamp
 from tidegate.sandbox.api.store import Store
 from tidegate.sandbox.controllers import conditions, hosts, targets, traffic
 from tidegate.sandbox.controllers.conditions import Condition
+from tidegate.sandbox.controllers.ingress_table import IngressTable
 from tidegate.sandbox.controllers.knative import is_ready
 from tidegate.sandbox.controllers.objects import address
-from tidegate.sandbox.interfaces import Ingress
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,35 +26,30 @@ class Resolution:
 
 
 class RouteController:
-    """All Routes -> one ingress table."""
+    """All Routes -> their part of the ingress table."""
 
     def __init__(
-        self, store: Store, ingress: Ingress, clock: Callable[[], float], domain: str
+        self, store: Store, table: IngressTable, clock: Callable[[], float], domain: str
     ) -> None:
-        self._store, self._ingress, self._clock, self._domain = store, ingress, clock, domain
-        self._applied: dict[str, hosts.Weights] = {}
-        self._trouble = ""  # why the ingress did not take the last table
+        self._store, self._table, self._clock, self._domain = store, table, clock, domain
 
     @property
     def routed(self) -> set[tuple[str, str]]:
         """The revisions that requests reach now."""
-        return {(ns, name) for weights in self._applied.values() for ns, name, _ in weights}
-
-    @property
-    def in_trouble(self) -> bool:
-        """The ingress refused a table, which is worth another try."""
-        return bool(self._trouble)
+        applied = self._table.applied("Knative")
+        return {(ns, name) for weights in applied.values() for ns, name, _ in weights}
 
     def reconcile(self, serves: Callable[[str, str], bool]) -> None:
         """Every Route, once."""
         resolutions = [self._resolve(route) for route in self._store.items(ROUTES)]
         asked = hosts.wanted([r.routed for r in resolutions if r.routed.traffic], self._domain)
-        self._program(hosts.held(asked, self._applied, serves))
+        self._table.put("Knative", hosts.held(asked, self._table.applied("Knative"), serves))
+        applied = self._table.applied("Knative")
         for resolution in resolutions:
             own = (
                 hosts.wanted([resolution.routed], self._domain) if resolution.routed.traffic else {}
             )
-            is_applied = all(self._applied.get(host) == weights for host, weights in own.items())
+            is_applied = all(applied.get(host) == weights for host, weights in own.items())
             status = self._status(resolution, is_applied=is_applied)
             self._store.write_status(ROUTES, *address(resolution.route), status)
 
@@ -76,17 +68,6 @@ class RouteController:
             return Resolution(route=route, routed=routed, problem=problem)
         routed = hosts.Routed(namespace=namespace, name=name, traffic=found)
         return Resolution(route=route, routed=routed, problem=None)
-
-    def _program(self, table: dict[str, hosts.Weights]) -> None:
-        if table == self._applied and not self._trouble:
-            return
-        try:
-            self._ingress.program(hosts.as_routes(table))
-        except Exception as error:  # noqa: BLE001 - whatever the data plane raised: said, and tried again
-            self._trouble = f"{type(error).__name__}: {error}"
-            _log.warning("The ingress did not take its table: %s", self._trouble)
-        else:
-            self._applied, self._trouble = table, ""
 
     def _status(self, resolution: Resolution, *, is_applied: bool) -> Json:
         route, routed = resolution.route, resolution.routed
@@ -107,9 +88,9 @@ class RouteController:
         return status
 
     def _ingress_ready(self, *, is_applied: bool) -> Condition:
-        if is_applied and not self._trouble:
+        if is_applied and not self._table.trouble:
             return Condition(type="IngressReady", status="True")
-        text = self._trouble or "Waiting for a revision that starts from zero."
+        text = self._table.trouble or "Waiting for a revision that starts from zero."
         return Condition(
             type="IngressReady", status="Unknown", reason="IngressNotConfigured", message=text
         )

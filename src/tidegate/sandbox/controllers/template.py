@@ -1,4 +1,8 @@
-"""What of an InferenceService becomes the revision template: a change here is a new revision. Pure."""
+"""What of an InferenceService becomes the template of its pods: a change here is new pods. Pure.
+
+Knative makes a revision of a changed template, a Deployment rolls it out. The scaling fields are part
+of Knative's template and not of a Deployment's.
+"""
 
 import re
 from collections.abc import Mapping
@@ -60,22 +64,31 @@ def pod_refusal(isvc: Json) -> str:
 
 def revision_template(isvc: Json, runtime: Json) -> Json:
     """The Knative revision template of the predictor."""
-    predictor, meta = isvc["spec"]["predictor"], isvc["metadata"]
-    identity = {ISVC_LABEL: meta["name"], "component": "predictor"}
-    labels = _strings(meta.get("labels")) | _strings(predictor.get("labels")) | identity
-    annotations = (
-        _strings(runtime["spec"].get("annotations"))
-        | {k: v for k, v in _strings(meta.get("annotations")).items() if k not in _DISALLOWED}
-        | _strings(predictor.get("annotations"))
-        | _scaling(predictor)
-    )
+    predictor = isvc["spec"]["predictor"]
+    annotations = component_annotations(isvc, predictor, runtime) | _scaling(predictor)
     annotations.pop(ROLLOUT, None)
-    if uri := model(isvc).get("storageUri"):
-        annotations[SOURCE] = uri
-    return {
-        "metadata": {"labels": labels, "annotations": annotations},
-        "spec": _pod_spec(predictor, runtime),
-    }
+    spec = {"containers": containers(predictor, runtime)} | _knative_only(predictor)
+    labels = component_labels(isvc, predictor)
+    return {"metadata": {"labels": labels, "annotations": annotations}, "spec": spec}
+
+
+def component_labels(isvc: Json, predictor: Json) -> dict[str, str]:
+    """The labels of all that one predictor leads to."""
+    meta = isvc["metadata"]
+    identity = {ISVC_LABEL: meta["name"], "component": "predictor"}
+    return _strings(meta.get("labels")) | _strings(predictor.get("labels")) | identity
+
+
+def component_annotations(isvc: Json, predictor: Json, runtime: Json) -> dict[str, str]:
+    """Its annotations, the source of the model among them."""
+    inherited = _strings(isvc["metadata"].get("annotations")).items()
+    found = (
+        _strings(runtime["spec"].get("annotations"))
+        | {k: v for k, v in inherited if k not in _DISALLOWED}
+        | _strings(predictor.get("annotations"))
+    )
+    uri = (predictor.get("model") or {}).get("storageUri")
+    return found | ({SOURCE: uri} if uri else {})
 
 
 def _strings(values: Any) -> dict[str, str]:
@@ -93,13 +106,16 @@ def _scaling(predictor: Json) -> dict[str, str]:
     return found
 
 
-def _pod_spec(predictor: Json, runtime: Json) -> Json:
-    spec: Json = {"containers": [_container(predictor.get("model") or {}, runtime)]}
-    if predictor.get("containers"):
-        spec["containers"] = predictor["containers"]
+def containers(predictor: Json, runtime: Json) -> list[Json]:
+    """The predictor's own containers, or the runtime's with the model's fields on top."""
+    own: list[Json] = predictor.get("containers") or []
+    return own or [_container(predictor.get("model") or {}, runtime)]
+
+
+def _knative_only(predictor: Json) -> Json:
     kept = {"serviceAccountName": "serviceAccountName", "containerConcurrency": "containerConcurrency",
             "timeout": "timeoutSeconds"}  # fmt: skip
-    return spec | {new: predictor[old] for old, new in kept.items() if old in predictor}
+    return {new: predictor[old] for old, new in kept.items() if old in predictor}
 
 
 def _container(model: Json, runtime: Json) -> Json:

@@ -1,0 +1,123 @@
+"""What the controllers write in Standard mode, before other judges: the CRD, KServe's models, kubectl."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tidegate.sandbox.api.admission import Admission
+from tidegate.sandbox.api.kinds import INFERENCESERVICES
+from tidegate.sandbox.api.schemas import load
+
+from .standard_cluster import StandardCluster, entry, running
+from .test_kubectl import Kubectl, kubectl, minor_version
+
+SHARED = os.environ.get("TIDEGATE_SHARED")
+CRDS = Path(SHARED or "unset") / "data" / "crds"
+__all__ = ["kubectl"]  # the fixture
+MANIFEST = """
+apiVersion: serving.kserve.io/v1beta1
+kind: InferenceService
+metadata:
+  name: digits
+  annotations: {serving.kserve.io/deploymentMode: Standard}
+spec:
+  predictor:
+    name: blue
+    model: {modelFormat: {name: triton}, storageUri: "s3://models/1/"}
+"""
+
+
+def staged(cluster: StandardCluster) -> dict[str, Any]:
+    cluster.create(minReplicas=2)
+    cluster.ready("blue")
+    cluster.canary(entry("green", 10, minReplicas=1, labels={"version": "2"}))
+    cluster.ready("green")
+    return cluster.base.isvc()
+
+
+@pytest.mark.skipif(not CRDS.is_dir(), reason="TIDEGATE_SHARED names no CRDs")
+def test_the_status_passes_the_schema_of_the_crd() -> None:
+    admission = Admission(load(CRDS))
+    with running(crd_dir=CRDS) as cluster:
+        isvc = staged(cluster)
+        assert cluster.shares() == {"blue": 90, "green": 10}
+        assert admission.unknown_fields(INFERENCESERVICES, isvc) == []
+        admission.schemas.check(INFERENCESERVICES, isvc)
+
+
+# KServe's SDK and tritonclient need different protobuf versions in one process, so it runs in its own.
+JUDGE = """
+import json, re, sys
+import kserve
+from kubernetes.client import ApiClient
+
+def read(given, kind):
+    listed = re.fullmatch(r"list\\[(.*)\\]", kind)
+    if listed and isinstance(given, list):
+        return [read(entry, listed[1]) for entry in given]
+    model = getattr(kserve, kind, None)
+    if model is None or not isinstance(given, dict):
+        return given
+    names = {json_name: name for name, json_name in model.attribute_map.items()}
+    assert set(given) <= set(names), f"{kind} does not know {sorted(set(given) - set(names))}"
+    return model(**{names[key]: read(value, model.openapi_types[names[key]]) for key, value in given.items()})
+
+service = read(json.load(sys.stdin), "V1beta1InferenceService")
+seen = [(c.name, c.ready, c.traffic_percent) for c in service.status.canary_statuses]
+assert seen == [("green", True, 10)], seen
+assert service.spec.canary[0].predictor.name == "green"
+print(json.dumps(ApiClient().sanitize_for_serialization(service)))
+"""
+
+
+def test_kserves_own_models_read_the_service_and_write_it_back() -> None:
+    with running() as cluster:
+        isvc = staged(cluster)
+    ran = subprocess.run(
+        [sys.executable, "-c", JUDGE], input=json.dumps(isvc), capture_output=True, text=True,
+        check=False, timeout=100,
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr
+    given_back = json.loads(ran.stdout.splitlines()[-1])
+    assert given_back["spec"]["predictor"]["model"].pop("name") == ""  # their constructor's default
+    assert given_back == isvc
+
+
+def test_the_official_client_reads_every_kind() -> None:
+    with running() as cluster:
+        staged(cluster)
+        deployment = cluster.deployment("blue")
+        assert deployment.spec.selector.match_labels == {"app": "isvc.digits-blue-predictor"}
+        (owner,) = deployment.metadata.owner_references
+        assert (owner.kind, owner.name) == ("InferenceService", "digits")
+        sets = cluster.apps.list_namespaced_replica_set("default").items
+        assert {s.metadata.owner_references[0].kind for s in sets} == {"Deployment"}
+        pods = cluster.core.list_namespaced_pod("default").items
+        assert {p.metadata.owner_references[0].kind for p in pods} == {"ReplicaSet"}
+        service = cluster.core.read_namespaced_service("digits-green-predictor", "default")
+        assert service.spec.selector == {"app": "isvc.digits-green-predictor"}
+        assert (service.spec.ports[0].port, service.spec.ports[0].target_port) == (80, 8080)
+
+
+@pytest.mark.skipif(minor_version() < 28, reason="no kubectl of version 1.28 or newer on PATH")
+def test_kubectl_sees_a_rollout_and_the_routes(kubectl: Kubectl) -> None:
+    kubectl("apply", "-f", "-", stdin=MANIFEST)
+    kubectl("wait", "isvc/digits", "--for=condition=Ready", "--timeout=10s")
+    told = kubectl("rollout", "status", "deployment/digits-blue-predictor", "--timeout=10s")
+    assert "successfully rolled out" in told
+    canary = [entry("green", 10, "s3://models/2/", minReplicas=1)]
+    patch = json.dumps({"spec": {"canary": canary}})
+    kubectl("patch", "isvc", "digits", "--type", "merge", "-p", patch)
+    # Not `--for=condition`: kubectl waits for status.observedGeneration, which is a Deployment's here.
+    ready = "jsonpath={.status.canaryStatuses[0].ready}=true"
+    kubectl("wait", "isvc/digits", f"--for={ready}", "--timeout=10s")
+    route = json.loads(kubectl("get", "httproute", "digits", "-o", "json"))
+    assert [ref["weight"] for ref in route["spec"]["rules"][0]["backendRefs"]] == [90, 10]
+    listed = kubectl("get", "deploy,rs,svc,pods,httproutes")
+    assert "digits-green-predictor" in listed
+    assert "digits.default.example.com" in listed
