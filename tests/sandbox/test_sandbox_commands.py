@@ -146,6 +146,13 @@ def test_an_up_that_wants_another_port_is_refused(up: tuple[Path, str]) -> None:
     assert "tidegate sandbox down" in done.stderr
 
 
+def test_an_up_that_wants_another_mode_is_refused(up: tuple[Path, str]) -> None:
+    assert tidegate(up[0], "up", "--mode", "Knative").returncode == 0
+    done = tidegate(up[0], "up", "--mode", "Standard")
+    assert done.returncode == 4
+    assert "a sandbox runs with --mode Knative, not Standard" in done.stderr
+
+
 def test_an_up_of_another_version_is_refused(up: tuple[Path, str]) -> None:
     directory, document = StateDirectory(up[0]), read(up[0])
     own, document.tidegate = document.tidegate, "0.0.1"
@@ -346,3 +353,11 @@ def test_an_unknown_era_is_one_line(tmp_path: Path) -> None:
     done = tidegate(tmp_path, "up", "--era", "stone")
     assert done.returncode == 2
     assert "--era stone: unknown" in done.stderr
+
+
+def test_an_unknown_mode_is_one_line(tmp_path: Path) -> None:
+    done = tidegate(tmp_path / "state", "up", "--mode", "standard")
+    assert done.returncode == 2
+    assert done.stderr.strip() == (
+        "tidegate: --mode standard: unknown; use one of Knative, Standard"
+    )

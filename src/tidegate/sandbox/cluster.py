@@ -25,7 +25,7 @@ from tidegate.sandbox import binaries, parts, triton_command
 from tidegate.sandbox.data_plane import DataPlane, Ports
 from tidegate.sandbox.process import Child, kill_marked
 from tidegate.sandbox.queue_proxy import Era
-from tidegate.sandbox.state import Holder, Part, Phase, State, StateDirectory, explanation
+from tidegate.sandbox.state import Holder, Mode, Part, Phase, State, StateDirectory, explanation
 
 if TYPE_CHECKING:
     from tidegate.sandbox.api.server import ApiServer
@@ -43,6 +43,7 @@ class Sandbox:
         *,
         ports: Ports | None = None,
         era: Era = "serving_invocation",
+        mode: Mode = "Knative",
         domain: str = DOMAIN,
         progress: Callable[[str], None] = lambda _: None,
     ) -> None:
@@ -50,6 +51,7 @@ class Sandbox:
         self.sandbox_id = uuid.uuid4().hex
         self._ports = ports or Ports()
         self._era: Era = era
+        self._mode: Mode = mode
         self._domain = domain
         self._progress = progress
         self._phase: Phase = "Starting"
@@ -152,7 +154,7 @@ class Sandbox:
         if self.api is None or data is None or self._closing.is_set():
             raise UnavailableError("the sandbox was stopped while it was starting")
         self.controllers = loop.ControllerLoop(
-            self.api.store, data.runtime, data.ingress, domain=self._domain
+            self.api.store, data.runtime, data.ingress, domain=self._domain, mode=self._mode
         )
         self.controllers.start()
         self.directory.write_environment(self.environment())
@@ -215,6 +217,7 @@ class Sandbox:
             environment=self.environment() if self._phase == "Ready" else {},
             message=str(failure or ""),
             exit_code=failure.exit_code if failure else 0,
+            mode=self._mode,
         )
 
     def _parts(self) -> list[Part]:

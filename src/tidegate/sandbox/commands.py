@@ -33,6 +33,10 @@ def up(
             help="Names of Knative's metrics: serving_invocation (new), queueproxy_app, revision_app."
         ),
     ] = "serving_invocation",
+    mode: Annotated[
+        str | None,
+        typer.Option(help="KServe's default deployment mode: Knative (if left out) or Standard."),
+    ] = None,
 ) -> None:
     """Start the embedded cluster, or join the one that runs."""
     from tidegate.sandbox import lifecycle
@@ -43,7 +47,7 @@ def up(
         "prometheus": prometheus_port,
         "kubernetes": kubernetes_port,
     }
-    lifecycle.up(state, ports=wanted, era=era, foreground=foreground)
+    lifecycle.up(state, ports=wanted, era=era, mode=mode, foreground=foreground)
 
 
 @sandbox_app.command()

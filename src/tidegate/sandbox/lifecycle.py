@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import get_args
 
@@ -26,7 +26,7 @@ from tidegate.errors import (
 from tidegate.sandbox import table, triton_command
 from tidegate.sandbox.process import is_running, kill_marked, marked, tail
 from tidegate.sandbox.queue_proxy import Era
-from tidegate.sandbox.state import REMEDY, Holder, State, StateDirectory, explanation
+from tidegate.sandbox.state import REMEDY, Holder, Mode, State, StateDirectory, explanation
 
 Wanted = Mapping[str, int | None]
 _START_S = 180.0
@@ -34,18 +34,21 @@ _HEARTBEAT_S = 4.0
 _FULL_BYTES = 64 * 1024
 
 
-def up(root: Path, *, ports: Wanted, era: str, foreground: bool) -> None:
+def up(root: Path, *, ports: Wanted, era: str, mode: str | None, foreground: bool) -> None:
     """Start a sandbox and return when it is ready; join one that runs."""
     if era not in get_args(Era):
         raise UsageError(f"--era {era}: unknown; use one of {', '.join(get_args(Era))}")
+    if mode is not None and mode not in get_args(Mode):
+        raise UsageError(f"--mode {mode}: unknown; use one of {', '.join(get_args(Mode))}")
     directory = StateDirectory(root)
     directory.create()
     if directory.is_held():
-        _say(_summary(directory, _join(directory, ports), "joined"))
+        _say(_summary(directory, _join(directory, ports, mode), "joined"))
     elif foreground:
-        _in_foreground(directory, ports, era)
+        _in_foreground(directory, _arguments(directory, ports, era, mode))
     else:
-        _say(_summary(directory, _detached(directory, ports, era), "ready"))
+        arguments = _arguments(directory, ports, era, mode)
+        _say(_summary(directory, _detached(directory, arguments), "ready"))
 
 
 def down(root: Path) -> None:
@@ -89,7 +92,7 @@ def status(root: Path, *, as_json: bool) -> None:
         raise UnavailableError(f"dead: {', '.join(dead)}; {REMEDY}")
 
 
-def _join(directory: StateDirectory, ports: Wanted) -> State:
+def _join(directory: StateDirectory, ports: Wanted, mode: str | None) -> State:
     """The running sandbox, once it is ready and if it is one to join."""
     state = _await(directory, lambda s: is_running(s.pid, s.create_time), supervisor=None)
     if state.tidegate != __version__:
@@ -97,6 +100,8 @@ def _join(directory: StateDirectory, ports: Wanted) -> State:
     dead = [row.name for row in table.rows(state) if row.state == "DEAD"]
     if dead:
         raise ConflictError(f"the sandbox in {directory.root} lost {', '.join(dead)}; {REMEDY}")
+    if mode not in {None, state.mode}:
+        raise ConflictError(f"a sandbox runs with --mode {state.mode}, not {mode}; {REMEDY}")
     for part, port in ports.items():
         if port is not None and port not in _ports_of(state, part):
             raise ConflictError(f"a sandbox runs with another --{part}-port than {port}; {REMEDY}")
@@ -108,17 +113,12 @@ def _ports_of(state: State, part: str) -> list[int]:
     return [port for row in state.parts if row.name == name for port in row.ports.values()]
 
 
-def _detached(directory: StateDirectory, ports: Wanted, era: str) -> State:
+def _detached(directory: StateDirectory, arguments: Sequence[str]) -> State:
     """A supervisor in a session of its own; it is ended again when this command is interrupted."""
     directory.forget_unreadable()
     with (directory.logs / "supervisor.log").open("ab") as log:
         supervisor = subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                "tidegate.sandbox.supervise",
-                *_arguments(directory, ports, era),
-            ],
+            [sys.executable, "-m", "tidegate.sandbox.supervise", *arguments],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
@@ -137,15 +137,15 @@ def _detached(directory: StateDirectory, ports: Wanted, era: str) -> State:
         raise
 
 
-def _in_foreground(directory: StateDirectory, ports: Wanted, era: str) -> None:
+def _in_foreground(directory: StateDirectory, arguments: Sequence[str]) -> None:
     """Replaces this process by the supervisor, so that signals reach it and nobody else."""
-    arguments = _arguments(directory, ports, era)
     _say(f"sandbox in {directory.root}; Ctrl-C ends it")
     os.execv(sys.executable, [sys.executable, "-m", "tidegate.sandbox.supervise", *arguments])  # noqa: S606
 
 
-def _arguments(directory: StateDirectory, ports: Wanted, era: str) -> list[str]:
+def _arguments(directory: StateDirectory, ports: Wanted, era: str, mode: str | None) -> list[str]:
     flags = [f"--{part}-port={port}" for part, port in ports.items() if port is not None]
+    flags += ["--mode", mode] if mode else []
     return ["--state", str(directory.root), "--era", era, *flags]
 
 

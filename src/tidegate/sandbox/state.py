@@ -19,6 +19,7 @@ from tidegate.errors import ConflictError, TidegateError, UnavailableError, Usag
 
 FORMAT = 1
 Phase = Literal["Starting", "Ready", "Failed", "Stopped"]
+Mode = Literal["Knative", "Standard"]  # the default of the cluster; an object may say otherwise
 REMEDY = "run `tidegate sandbox down`, then `up` again"
 
 
@@ -51,6 +52,7 @@ class State:
     environment: dict[str, str] = field(default_factory=dict)
     message: str = ""
     exit_code: int = 0
+    mode: Mode = "Knative"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -47,7 +47,7 @@ def main(arguments: list[str]) -> int:
         kubernetes=given.kubernetes_port,
     )
     try:
-        hold(Sandbox(given.state, ports=ports, era=given.era, progress=_log))
+        hold(Sandbox(given.state, ports=ports, era=given.era, mode=given.mode, progress=_log))
     except TidegateError as error:
         _log(str(error))
         return error.exit_code
@@ -58,6 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="tidegate.sandbox.supervise")
     parser.add_argument("--state", type=Path, required=True)
     parser.add_argument("--era", default="serving_invocation")
+    parser.add_argument("--mode", default="Knative")
     for part in ("ingress", "mlflow", "prometheus", "kubernetes"):
         parser.add_argument(f"--{part}-port", type=int)
     return parser
