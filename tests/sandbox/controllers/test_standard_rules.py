@@ -670,3 +670,33 @@ def test_both_modes_share_the_ingress(knative: StandardCluster) -> None:
     table = knative.base.ingress.table
     assert table["letters-predictor.default.example.com"] == {"letters-predictor-00001": 100}
     assert knative.shares() == {"blue": 90, "green": 10}
+
+
+# -- what ails pods
+
+
+def test_a_quota_leaves_no_pod_and_says_so_in_deployment_and_event(
+    cluster: StandardCluster,
+) -> None:
+    cluster.create()
+    quota = 'pods "x" is forbidden: exceeded quota: gpus'
+    cluster.seen("blue", RevisionStatus(phase="Pending", reason="Quota", message=quota))
+    assert pod_names(cluster, "blue") == []
+    found = {c.type: (c.status, c.reason) for c in cluster.deployment("blue").status.conditions}
+    assert found["ReplicaFailure"] == ("True", "FailedCreate")
+    assert cluster.condition("PredictorReady") == ("False", "FailedCreate")
+    assert quota in cluster.warnings()
+    cluster.ready("blue")
+    assert cluster.condition("Ready") == ("True", "")
+
+
+def test_pods_without_a_node_are_pending_with_an_event_each(cluster: StandardCluster) -> None:
+    staged(cluster)
+    lacking = "0/3 nodes are available: 3 Insufficient nvidia.com/gpu."
+    cluster.seen("green", RevisionStatus(phase="Pending", reason="Unschedulable", message=lacking))
+    (pod,) = cluster.core.list_namespaced_pod(
+        "default", label_selector="app=isvc.digits-green-predictor"
+    ).items
+    assert (pod.status.phase, pod.status.conditions[0].reason) == ("Pending", "Unschedulable")
+    assert lacking in cluster.warnings()
+    assert cluster.canaries() == {"green": (False, 0)}

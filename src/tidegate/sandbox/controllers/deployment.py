@@ -8,12 +8,13 @@ ReplicaSets are not kept for `kubectl rollout undo`.
 
 from collections.abc import Callable
 
-from tidegate.sandbox.api.kinds import DEPLOYMENTS, PODS, REPLICASETS, Json
+from tidegate.sandbox.api.kinds import DEPLOYMENTS, REPLICASETS, Json
 from tidegate.sandbox.api.metadata import timestamp
 from tidegate.sandbox.api.store import Store
-from tidegate.sandbox.controllers import deployment_status, pods, replicaset
+from tidegate.sandbox.controllers import deployment_status, replicaset, troubles
 from tidegate.sandbox.controllers.deployment_status import Pods
 from tidegate.sandbox.controllers.objects import address, ensure
+from tidegate.sandbox.controllers.replica_pods import ReplicaPods
 from tidegate.sandbox.interfaces import RevisionRuntime, RevisionStatus
 
 Key = tuple[str, str]  # (namespace, ReplicaSet)
@@ -27,6 +28,7 @@ class DeploymentController:
         self._since: dict[Key, float] = {}  # of each server
         self._uids: dict[Key, str] = {}  # whose server it is
         self._serving: dict[tuple[str, str], str] = {}  # (namespace, app) -> ReplicaSet
+        self._pods = ReplicaPods(store, clock)
 
     def reconcile(self) -> None:
         """Every Deployment, once; no server is stopped before `retire`."""
@@ -121,12 +123,16 @@ class DeploymentController:
         is_up = count > 0
         seen = self._runtime.status(*key) if is_up else RevisionStatus(phase="Stopped")
         ready = count if seen.phase == "Ready" else 0
-        self._write_pods(item, seen)
+        self._pods.write(item, seen)
+        count = 0 if seen.reason in troubles.NO_POD else count
         counts = {"replicas": count, "readyReplicas": ready, "availableReplicas": ready}
         status = {"observedGeneration": item["metadata"]["generation"], "replicas": count}
         status |= {name: number for name, number in counts.items() if number}
         self._store.write_status(REPLICASETS, *key, status)
-        return Pods(name=key[1], is_newest=key[1] == newest, replicas=count, ready=ready)
+        refused = seen.message if seen.reason in troubles.NO_POD else ""
+        return Pods(
+            name=key[1], is_newest=key[1] == newest, replicas=count, ready=ready, refused=refused
+        )
 
     def _start(self, key: Key, item: Json, service: str) -> None:
         uid = item["metadata"]["uid"]
@@ -151,18 +157,3 @@ class DeploymentController:
         app = deployment["spec"]["selector"]["matchLabels"].get("app", "")
         if chosen.replicas:
             self._serving[meta["namespace"], app] = chosen.name
-
-    def _write_pods(self, item: Json, seen: RevisionStatus) -> None:
-        namespace, _ = address(item)
-        uid, count = item["metadata"]["uid"], item["spec"]["replicas"]
-        mine = [
-            pod
-            for pod in self._store.items(PODS, namespace)
-            if any(owner["uid"] == uid for owner in pod["metadata"].get("ownerReferences", []))
-        ]
-        for pod in mine[count:]:
-            self._store.delete(PODS, *address(pod))
-        missing = range(count - len(mine))
-        mine += [self._store.create(PODS, replicaset.pod(item), namespace) for _ in missing]
-        for pod in mine[:count]:
-            self._store.write_status(PODS, *address(pod), pods.status(seen, pod["spec"]))

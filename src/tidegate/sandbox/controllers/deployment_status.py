@@ -19,6 +19,7 @@ class Pods:
     is_newest: bool
     replicas: int
     ready: int
+    refused: str = ""  # why none could be created: a quota
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +56,7 @@ def status(deployment: Json, sets: Sequence[Pods], *, overdue: bool, stamp: str)
     every = [
         _available(ready, _least(deployment)),
         _progressing(before, wanted, sets, overdue=overdue),
+        *(_failure(s.refused) for s in sets if s.refused),
     ]
     listed = [
         entry | {"lastUpdateTime": entry["lastTransitionTime"]}
@@ -92,6 +94,10 @@ def _without_updates(before: Json) -> Json:
             {k: v for k, v in entry.items() if k != "lastUpdateTime"} for entry in entries
         ]
     }
+
+
+def _failure(message: str) -> Condition:
+    return Condition(type="ReplicaFailure", status="True", reason="FailedCreate", message=message)
 
 
 def _available(ready: int, least: int) -> Condition:

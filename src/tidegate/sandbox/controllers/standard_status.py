@@ -37,6 +37,8 @@ def predictor_ready(deployment: Json) -> Condition:
     status = deployment.get("status") or {}
     available, progress = (conditions.find(status, n) for n in ("Available", "Progressing"))
     known = {c["type"] for c in status.get("conditions") or []}
+    if (failure := conditions.find(status, "ReplicaFailure")).is_true:
+        return _as(failure, "False")
     if available.status == "False":
         return _as(available, "False")
     if progress.status == "False" and progress.message:
