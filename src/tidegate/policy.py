@@ -285,6 +285,12 @@ class Policy(Section):
         default="refuse",
         description="A first release has no incumbent: KServe ignores 0 % and it is live at once",
     )
+    busy: Literal["refuse", "wait"] = Field(
+        default="refuse", description="What a release does while another one of the service runs"
+    )
+    busy_timeout_s: float = Field(
+        default=3600, gt=0, description="Longest wait for its turn, for busy: wait"
+    )
     on_reject: Literal["fail", "succeed"] = Field(
         default="fail", description="Whether a run that did not promote ends red (exit 7)"
     )

@@ -17,6 +17,7 @@ from tidegate.steps.progress import say
 from tidegate.steps.registry import InDocument, InPolicy, OutDocument, step
 from tidegate.steps.stopping import finishing_acts
 from tidegate.steps.traffic_driver import POLL_S, Driver
+from tidegate.steps.turn import in_turn
 
 if TYPE_CHECKING:
     from tidegate.adapters.kubernetes import Kubernetes
@@ -62,7 +63,8 @@ def staged(
     poll_s: float = POLL_S,
 ) -> Deployment | Refusal:
     """Claim the InferenceService, stage, prove; a refusal has left production as it was."""
-    driver = claimed(kube, published, policy, release_id, poll_s=poll_s)
+    attempt = partial(claimed, kube, published, policy, release_id, poll_s=poll_s)
+    driver = in_turn(kube, policy, release_id, attempt, poll_s=poll_s)
     if isinstance(driver, Refuse):
         say("deploy", f"refused: {driver.reason}")
         return _refusal(published, driver.word, driver.reason)

@@ -79,7 +79,7 @@ def _not_repaired(driver: Driver, why: str, closed: Refuse | Wait, result: Resul
     try:
         seen = driver.service.look()
     except UnavailableError as error:  # unknown is never safe
-        raise _failed(journal, trouble, "unknown") from error
+        raise _alarm(driver, trouble, None, "unknown") from error
     is_safe = rules_of(journal).is_traffic_safe(seen, journal)
     if isinstance(closed, Refuse) and closed.foreign:
         reason = f"{why}; {trouble}; production now: {_shown(seen)}"
@@ -90,14 +90,20 @@ def _not_repaired(driver: Driver, why: str, closed: Refuse | Wait, result: Resul
         reason = f"{why}; {safe}, but the spec is not repaired: {trouble}; sweep tries it again"
         driver.end(result, reason, traffic_safe=True, spec_repaired=False)
         return reason
-    raise _failed(journal, trouble, _shown(seen))
+    raise _alarm(driver, trouble, seen, _shown(seen))
 
 
-def _failed(journal: Journal, trouble: str, shown: str) -> RollbackFailedError:
-    return RollbackFailedError(
+def _alarm(
+    driver: Driver, trouble: str, seen: "Observation | None", shown: str
+) -> RollbackFailedError:
+    """Somebody has to act: told to the cluster, and to be raised."""
+    journal = driver.journal
+    alarm = RollbackFailedError(
         f"{journal.namespace}/{journal.name} could not be returned ({trouble}; production now: "
         f"{shown}); run: {journal.manual_command}"
     )
+    driver.alarm(str(alarm))
+    return alarm
 
 
 def _shown(seen: "Observation | None") -> str:

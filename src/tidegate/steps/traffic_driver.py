@@ -83,8 +83,17 @@ class Driver:
 
     def end(self, outcome: Result, reason: str, **changes: object) -> None:
         """Close the journal, and free a Lease that a dead process of this release still holds."""
+        from tidegate.adapters.act_events import tell_end
+
         self.save(self.journal.confirming(time.time()).ended(outcome, reason, **changes))
         self._lease.release()
+        tell_end(self._kube, self.journal)
+
+    def alarm(self, message: str) -> None:
+        """Tell the cluster too that somebody has to act."""
+        from tidegate.adapters.act_events import tell_alarm
+
+        tell_alarm(self._kube, self.journal, message)
 
     # -- the loop
 
@@ -177,15 +186,18 @@ class Driver:
 
     def act(self, act: Act, seen: "Observation | None") -> None:
         """Journal the intent and write, under the Lease."""
+        from tidegate.adapters.act_events import tell_act
+
         record = ActRecord(kind=act.kind, percent=act.percent, why=act.why, intended_s=time.time())
         with self._lease.held():
-            self.say(act.why)
+            self.say(f"{act.why} (release {self.journal.release_id})")
             intended = self.journal.intending(record)
             if intended is not self.journal:
                 self.save(intended)
             written = self._write(act, seen)
             if written and act.kind in {ActKind.CREATE, ActKind.STAGE}:
                 self.save(self.journal.model_copy(update={"template": written.template}))
+        tell_act(self._kube, self.journal, record)
 
     def _write(self, act: Act, seen: "Observation | None") -> "Observation | None":
         """Carry it out; the object as the API then has it."""

@@ -1,5 +1,6 @@
 """deploy: up at 0 % and proven, or refused with production as it was."""
 
+import threading
 import time
 from typing import Any
 
@@ -13,12 +14,14 @@ from tests.steps.traffic.traffic_cluster import (
     published,
     staged_at,
     uri,
+    verdict,
 )
 from tidegate.adapters.release_lock import load_journal, save_journal
 from tidegate.core.journal import ActKind
 from tidegate.documents import Deployment, Refusal, Result, Word
 from tidegate.sandbox.interfaces import RevisionStatus
 from tidegate.steps.deploy import staged
+from tidegate.steps.roll_back import returned
 
 TRITON_SAID = "failed to load 'digits' version 2: Invalid argument: unexpected dims"
 
@@ -134,6 +137,48 @@ def test_a_second_release_is_refused_and_names_the_holder(serving_1: Cluster) ->
     )
     assert serving_1.journal.release_id == "r2"
     assert serving_1.journal.candidate_revision == first.candidate_revision
+
+
+def test_a_second_release_that_waits_begins_when_the_first_has_ended(serving_1: Cluster) -> None:
+    staged_at(stage(serving_1, 2))
+    waiting = threading.Thread(target=lambda: results.append(stage(serving_1, 3, busy="wait")))
+    results: list[Deployment | Refusal] = []
+    waiting.start()
+    time.sleep(0.3)
+    assert serving_1.journal.release_id == "r2"
+    returned(serving_1.kube, verdict(published(2), "r2", Word.FAIL), policy(), "r2", poll_s=POLL_S)
+    waiting.join(timeout=20)
+    assert staged_at(results[0]).release_id == serving_1.journal.release_id == "r3"
+
+
+def test_a_wait_for_its_turn_ends_and_names_the_holder(serving_1: Cluster) -> None:
+    staged_at(stage(serving_1, 2))
+    result = stage(serving_1, 3, busy="wait", busy_timeout_s=0.2)
+    refused(result, Word.INVALID, "release r2 of digits version 2 holds default/digits")
+
+
+def test_of_two_that_waited_one_goes_first_and_the_other_still_waits(serving_1: Cluster) -> None:
+    staged_at(stage(serving_1, 2))
+    results: list[Deployment | Refusal] = []
+
+    def wait(version: int) -> None:
+        results.append(stage(serving_1, version, busy="wait", busy_timeout_s=4))
+
+    waiting = [threading.Thread(target=wait, args=(version,)) for version in (3, 4)]
+    for one in waiting:
+        one.start()
+    returned(serving_1.kube, verdict(published(2), "r2", Word.FAIL), policy(), "r2", poll_s=POLL_S)
+    for one in waiting:
+        one.join(timeout=20)
+    assert sorted(type(result).__name__ for result in results) == ["Deployment", "Refusal"]
+
+
+def test_a_release_of_another_service_does_not_notice(serving_1: Cluster) -> None:
+    staged_at(stage(serving_1, 2))
+    other = policy(name="letters")
+    result = staged(serving_1.kube, published(1), other, "r9", poll_s=POLL_S)
+    assert staged_at(result).name == "letters"
+    assert serving_1.journal.release_id == "r2"
 
 
 def test_a_release_past_its_deadline_is_undone_before_the_next_one(serving_1: Cluster) -> None:

@@ -25,7 +25,7 @@ from tidegate.adapters.files import read, write
 from tidegate.adapters.kubernetes import Kubernetes, find_journal, read_journal
 from tidegate.adapters.release_lock import load_journal, save_journal
 from tidegate.documents import Outcome, Refusal, Result, Word
-from tidegate.errors import RollbackFailedError
+from tidegate.errors import RejectedError, RollbackFailedError
 from tidegate.sandbox.interfaces import RevisionStatus
 from tidegate.steps.guard import guard, guarded
 from tidegate.steps.roll_back import returned, roll_back
@@ -61,7 +61,9 @@ def whole_release(cluster: Cluster, kube: Kubernetes) -> None:
         cluster.kube = alive
 
 
-WRITES = 33  # of a release in three steps: per act the Lease twice, the journal, the object
+WRITES = (
+    38  # of a release in three steps: per act the Lease twice, the journal, the object, an Event
+)
 
 
 @pytest.mark.parametrize("lives_for", range(WRITES))
@@ -361,3 +363,43 @@ def test_after_100_errors_return_at_once_and_mild_breaches_wait_for_a_warm_incum
     acts = [act.kind for act in cluster.journal.acts]
     assert acts[4] == first  # after STAGE and three shifts
     assert (outcome.traffic_safe, cluster.serving) == (True, {uri(1)})
+
+
+# -- what the cluster is told
+
+
+def told(cluster: Cluster) -> list[tuple[str, str, str]]:
+    """(reason, type, message) of tidegate's Events on the InferenceService, in their order."""
+    events = cluster.kube.request("GET", "/api/v1/namespaces/default/events")["items"]
+    ours = [e for e in events if e["source"]["component"] == "tidegate"]
+    ours.sort(key=lambda e: int(e["metadata"]["resourceVersion"]))
+    return [(e["reason"], e["type"], e["message"]) for e in ours]
+
+
+def test_every_act_and_the_end_are_events_on_the_service_with_the_release_in_them(
+    cluster: Cluster,
+) -> None:
+    release(cluster, 1, Judge(), Champion())
+    release(cluster, 2, Judge(at_10=Word.FAIL), Champion())
+    mine = [event for event in told(cluster) if "release r2 of digits version 2" in event[2]]
+    assert [(reason, kind) for reason, kind, _ in mine] == [
+        ("ReleaseStaged", "Normal"), ("ReleaseTraffic", "Normal"), ("ReleaseTraffic", "Normal"),
+        ("ReleaseRestored", "Normal"), ("ReleaseTraffic", "Normal"), ("ReleaseTraffic", "Normal"),
+        ("ReleaseTraffic", "Normal"), ("ReleaseRolledBack", "Warning"),
+    ]  # fmt: skip
+    assert "FAIL at 10 %" in mine[-1][2]
+
+
+def test_an_event_that_the_api_does_not_take_changes_nothing(cluster: Cluster) -> None:
+    release(cluster, 1, Judge(), Champion())
+
+    class Silent(Kubernetes):
+        def once(
+            self, method: str, path: str, body: Any, query: Mapping[str, str] | None
+        ) -> dict[str, Any]:
+            if method == "POST" and path.endswith("/events"):
+                raise RejectedError("events is forbidden")
+            return super().once(method, path, body, query)
+
+    cluster.kube = Silent(cluster.kube._client, retry_s=2)
+    assert release(cluster, 2, Judge(), Champion()).result is Result.PROMOTED
