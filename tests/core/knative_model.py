@@ -41,6 +41,13 @@ class Cluster:
         self.version += 1
         _merge(self.predictor, patch["spec"]["predictor"])
 
+    def delete(self, name: str) -> None:
+        """A revision: the newest ready one is then looked for among the others."""
+        self.revisions.pop(name, None)
+        if self.configuration["ready"] == name:
+            ready = [known for known, held in self.revisions.items() if held["ready"]]
+            self.configuration["ready"] = max(ready, key=lambda n: int(n[1:]), default="")
+
     # -- the controllers' turns
 
     def kserve(self) -> None:
@@ -92,7 +99,7 @@ class Cluster:
     def program(self) -> None:
         newest = self.configuration["ready"]
         targets = [newest if entry["latest"] else entry["revision"] for entry in self.route]
-        self.is_routed = all(t and self.revisions[t]["ready"] for t in targets)
+        self.is_routed = all(self.revisions.get(t, {}).get("ready") for t in targets)
         if self.is_routed and targets:
             self.routed = [
                 {**entry, "revision": target}

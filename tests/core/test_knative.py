@@ -92,6 +92,9 @@ class Run:
         self.journal = self.journal.intending(record)
         if not self.is_returning:
             self.share = act.percent or 0
+        if act.kind is ActKind.FREE:
+            self.cluster.delete(act.revision)
+            return
         seen, wanted = self.cluster.seen(), {"model": {"storageUri": NEW}}
         self.cluster.merge(patch_of(act, seen, self.journal, wanted))
 
@@ -164,6 +167,31 @@ def test_a_re_created_incumbent_is_given_production_by_the_policys_steps() -> No
     assert acts == [("SHIFT", 0), ("RESTORE", 0), ("SHIFT", 10), ("SHIFT", 50), ("SHIFT", 100)]
 
 
+def test_a_re_created_incumbent_is_not_proved_through_a_host_that_still_reaches_the_one_before() -> (
+    None
+):
+    """Both serve the same version, so an answer could not tell them apart."""
+    run = Run(serving(OLD))
+    while not run.is_staged:
+        run.turn()
+        run.cluster.settle()
+        run.cluster.decide_loads(NEW, ready=False)
+        if run.is_returning:
+            break
+    while run.cluster.predictor["model"]["storageUri"] == NEW:
+        run.turn()
+    for turn in ("kserve", "service", "configure"):
+        getattr(run.cluster, turn)()
+    run.cluster.decide_loads(OLD, ready=True)
+    for turn in ("configure", "service", "kserve"):  # the route's own turn has not come yet
+        getattr(run.cluster, turn)()
+    decision = run.decide(run.cluster.seen())
+    assert isinstance(decision, Wait), decision
+    assert decision.what == "the routes to know r3"
+    finish(run)
+    assert (run.end, run.cluster.production) == ("returned", {"r3": 100})
+
+
 def test_a_return_after_100_warms_the_incumbents_template_before_anything_moves() -> None:
     run = Run(serving(OLDER, OLD))
     finish(run)
@@ -187,6 +215,20 @@ def test_a_candidate_that_died_at_50_is_left_although_knative_applies_no_percent
     run.cluster.settle()
     finish(run)
     assert (run.end, run.cluster.production) == ("returned", {"r3": 100})
+
+
+def test_users_leave_a_dead_candidate_before_the_incumbent_has_been_loaded_again() -> None:
+    run = Run(serving(OLD))
+    while run.left[0] == 10 or run.cluster.production.get("r2") != 50:
+        run.turn()
+        run.cluster.settle()
+        run.cluster.decide_loads(NEW, ready=True)
+    run.cluster.revisions["r2"]["ready"] = False
+    for _ in range(20):
+        run.cluster.settle()
+        run.turn()
+    assert run.cluster.revisions["r3"]["ready"] is None
+    assert run.cluster.production == {"r1": 100}
 
 
 def test_a_candidate_that_never_loads_never_gets_a_share() -> None:

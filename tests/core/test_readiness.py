@@ -8,6 +8,7 @@ import pytest
 from tidegate.core.claim import Claim, claim, holder_refusal, mode_refusal
 from tidegate.core.decisions import Refuse
 from tidegate.core.journal import ActKind, ActRecord, Journal
+from tidegate.core.knative import manual_command
 from tidegate.core.readiness import (
     SOURCE_URI,
     Observation,
@@ -358,4 +359,4 @@ def test_a_journal_survives_its_json() -> None:
 
 
 def test_the_manual_command_fits_what_there_was_before() -> None:
-    assert journal().manual_command == "kubectl -n prod delete inferenceservice fraud"
+    assert manual_command(None, journal()) == "kubectl -n prod delete inferenceservice fraud"

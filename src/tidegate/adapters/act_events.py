@@ -19,6 +19,7 @@ REASONS = {
     ActKind.RESTORE: "ReleaseRestored",
     ActKind.UNSTAGE: "ReleaseWithdrawn",
     ActKind.DELETE: "ReleaseDeleted",
+    ActKind.FREE: "ReleaseUnblocked",
 }
 ENDS = {Result.PROMOTED: "ReleasePromoted", Result.ROLLED_BACK: "ReleaseRolledBack"}
 

@@ -65,6 +65,14 @@ class InferenceServices:
             if self._kube.find(self._one) is not None:
                 raise
 
+    def delete_revision(self, name: str) -> None:
+        """Delete a Knative revision; already gone is fine."""
+        try:
+            self._kube.request("DELETE", self._path_of(name))
+        except RejectedError:
+            if self._revision(name) is not None:
+                raise
+
     def default_mode(self) -> str:
         """The mode of new InferenceServices; '' when the cluster does not let us read it."""
         try:
@@ -86,8 +94,10 @@ class InferenceServices:
         return [message for key, message in self.warnings().items() if key not in known]
 
     def _revision(self, name: str) -> Json | None:
-        path = f"/apis/serving.knative.dev/v1/namespaces/{self._namespace}/revisions/{name}"
-        return self._kube.find(path)
+        return self._kube.find(self._path_of(name))
+
+    def _path_of(self, revision: str) -> str:
+        return f"/apis/serving.knative.dev/v1/namespaces/{self._namespace}/revisions/{revision}"
 
 
 def _named(isvc: Json) -> list[str]:

@@ -34,6 +34,7 @@ class ActKind(StrEnum):
     DELETE = "DELETE"  # takes back a first release
     SCALE = "SCALE"  # Standard mode: the pods of a canary, before its share
     RENAME = "RENAME"  # Standard mode: a canary that has everything becomes the stable predictor
+    FREE = "FREE"  # deletes the dead revision that keeps Knative from taking any percent
 
 
 class ActRecord(Strict):
@@ -123,14 +124,6 @@ class Journal(Strict):
     def is_initial(self) -> bool:
         """Nothing served before this release."""
         return self.incumbent is None
-
-    @property
-    def manual_command(self) -> str:
-        """What a person types when tidegate cannot return the traffic."""
-        if self.is_initial:
-            return f"kubectl -n {self.namespace} delete inferenceservice {self.name}"
-        patch = '{"spec":{"predictor":{"canaryTrafficPercent":0}}}'
-        return f"kubectl -n {self.namespace} patch inferenceservice {self.name} --type merge -p '{patch}'"
 
     def intending(self, act: ActRecord) -> "Journal":
         """With one more act, meant but not yet seen; a second try of the last one adds nothing."""

@@ -4,6 +4,8 @@ Everything in `spec.predictor` but the percent is part of Knative's revision tem
 patch with template and percent, and a promotion touches the percent alone.
 """
 
+import json
+import shlex
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -182,3 +184,9 @@ def snapshot(spec_predictor: Json, storage_uri: str, labels: dict[str, str]) -> 
         version = {MODEL_VERSION_LABEL: labels[MODEL_VERSION_LABEL]}
         kept["labels"] = {**spec_predictor.get("labels", {}), **version}
     return kept
+
+
+def patch_command(namespace: str, name: str, patch: Json) -> str:
+    """The merge-patch as a person types it."""
+    body = shlex.quote(json.dumps(patch, separators=(",", ":")))
+    return f"kubectl -n {namespace} patch inferenceservice {name} --type merge -p {body}"

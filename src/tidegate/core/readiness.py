@@ -234,6 +234,11 @@ def host_of(url: str) -> str:
     return urlsplit(url).netloc
 
 
+def own_host(seen: Observation) -> str:
+    """The host that reaches the newest ready revision alone; without tag routing, everybody's."""
+    return seen.latest.host if seen.latest and seen.latest.host else seen.host
+
+
 # -- predicates
 
 

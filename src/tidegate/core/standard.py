@@ -9,7 +9,7 @@ the stable predictor is not ready, no route is written at all.
 
 from tidegate.core.decisions import Act, Decision, Done, Refuse, Wait, foreign
 from tidegate.core.journal import ActKind, Journal
-from tidegate.core.manifest import Json
+from tidegate.core.manifest import Json, patch_command
 from tidegate.core.readiness import Observation
 from tidegate.core.standard_manifest import (
     canary_patch,
@@ -48,6 +48,7 @@ from tidegate.policy import Policy
 __all__ = [
     "is_traffic_safe",
     "manifest_of",
+    "manual_command",
     "next_for_confirm",
     "next_for_finish",
     "next_for_return",
@@ -185,3 +186,15 @@ def _listed(
     if act.kind is ActKind.SCALE:
         return entries(seen, name, replicas=act.pods)
     return entries(seen, name, percent=act.percent)
+
+
+def manual_command(seen: Observation | None, journal: Journal) -> str:
+    """What a person types when tidegate cannot return the traffic: the next act of the return, or, where
+    that only waits, everything to the stable predictor.
+    """
+    if journal.incumbent is None:
+        return f"kubectl -n {journal.namespace} delete inferenceservice {journal.name}"
+    patch: Json = {"canary": None}
+    if seen is not None and isinstance(act := next_for_return(seen, journal, 0), Act):
+        patch = patch_of(act, seen, journal, {}).get("spec", patch)
+    return patch_command(journal.namespace, journal.name, {"spec": patch})

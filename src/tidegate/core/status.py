@@ -10,6 +10,7 @@ from pydantic import Field
 
 from tidegate.core.journal import ActRecord, Journal, Phase
 from tidegate.core.readiness import Observation, drift_of, edits_of
+from tidegate.core.traffic import rules_of
 from tidegate.documents import Result, Strict, Subject
 
 LAST_ACTS = 6
@@ -190,7 +191,7 @@ def next_command(journal: Journal, seen: Observation | None, *, past: bool) -> s
     """The one thing to type now; '' when nothing is to be done."""
     at = f"{journal.name} --namespace {journal.namespace}"
     if journal.is_over and not is_traffic_safe(journal, seen):
-        return journal.manual_command
+        return rules_of(journal).manual_command(seen, journal)
     if past or (journal.is_over and journal.spec_repaired is False):
         return f"tidegate sweep --namespace {journal.namespace}"
     if journal.is_over:

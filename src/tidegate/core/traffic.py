@@ -1,6 +1,6 @@
 """Which rules move the traffic of a release: those of the deployment mode that the cluster recorded. Pure.
 
-A mode is a module with these nine functions. The drivers know no mode; they read, ask here, and write.
+A mode is a module with these ten functions. The drivers know no mode; they read, ask here, and write.
 """
 
 from collections.abc import Mapping
@@ -51,6 +51,10 @@ class Rules(Protocol):
 
     def manifest_of(self, policy: Policy, storage_uri: str, version: str) -> Json:
         """The object of a first release."""
+        ...
+
+    def manual_command(self, seen: Observation | None, journal: Journal) -> str:
+        """What a person types when tidegate cannot return the traffic."""
         ...
 
     def patch_of(self, act: Act, seen: Observation, journal: Journal, wanted: Json) -> Json:

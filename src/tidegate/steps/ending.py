@@ -100,7 +100,7 @@ def _alarm(
     journal = driver.journal
     alarm = RollbackFailedError(
         f"{journal.namespace}/{journal.name} could not be returned ({trouble}; production now: "
-        f"{shown}); run: {journal.manual_command}"
+        f"{shown}); run: {rules_of(journal).manual_command(seen, journal)}"
     )
     driver.alarm(str(alarm))
     return alarm

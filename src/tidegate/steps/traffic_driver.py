@@ -208,8 +208,18 @@ class Driver:
         if act.kind is ActKind.DELETE:
             self.service.delete(seen.uid)
             return None
+        if act.kind is ActKind.FREE:
+            self._free(act.revision)
+            return None
         wanted = self._wanted() if act.kind is ActKind.STAGE else {}
         return self.service.patch(rules_of(self.journal).patch_of(act, seen, self.journal, wanted))
+
+    def _free(self, revision: str) -> None:
+        """An account that may not delete revisions waits for the re-created one instead."""
+        try:
+            self.service.delete_revision(revision)
+        except RejectedError as error:
+            self.say(f"{revision} was not deleted: {error}")
 
     def _wanted(self) -> dict[str, object]:
         assert self._policy is not None  # only deploy stages

@@ -2,6 +2,8 @@
 
 import contextlib
 import itertools
+import json
+import shlex
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -18,6 +20,7 @@ from tests.steps.traffic.traffic_cluster import (
     Cluster,
     policy,
     published,
+    staged_at,
     uri,
     verdict,
 )
@@ -27,6 +30,7 @@ from tidegate.adapters.release_lock import load_journal, save_journal
 from tidegate.documents import Outcome, Refusal, Result, Word
 from tidegate.errors import RejectedError, RollbackFailedError
 from tidegate.sandbox.interfaces import RevisionStatus
+from tidegate.steps.deploy import staged
 from tidegate.steps.guard import guard, guarded
 from tidegate.steps.roll_back import returned, roll_back
 from tidegate.steps.sweep import swept
@@ -171,10 +175,14 @@ def test_a_return_that_cannot_be_seen_is_exit_6_with_the_manual_command(cluster:
     cluster.runtime.fates |= {uri(1): dead, uri(2): dead}
     cluster.wait(lambda: _is_dead(cluster, deployment.candidate_revision))
     bad = verdict(deployment, "r2", Word.FAIL)
-    with pytest.raises(
-        RollbackFailedError, match="kubectl -n default patch inferenceservice digits"
-    ):
+    with pytest.raises(RollbackFailedError, match="run: kubectl -n default patch") as failed:
         returned(cluster.kube, bad, policy(), "r2", poll_s=POLL_S)
+    command = shlex.split(str(failed.value).partition("run: ")[2])
+    assert command[3:7] == ["patch", "inferenceservice", NAME, "--type"]
+    cluster.service.patch(json.loads(command[-1]))  # what the person does
+    seen = cluster.service.look()
+    assert seen
+    assert (seen.storage_uri, seen.percent) == (uri(1), 0)
     assert not cluster.journal.is_over
 
 
@@ -320,6 +328,45 @@ def test_without_room_for_a_third_revision_traffic_is_safe_and_sweep_repairs_lat
     assert swept(cluster.kube, "", now_s=time.time(), poll_s=POLL_S).repaired == 1
     assert (cluster.journal.spec_repaired, cluster.serving) == (True, {uri(1)})
     assert swept(cluster.kube, "", now_s=time.time(), poll_s=POLL_S).repaired == 0
+
+
+@pytest.mark.parametrize("may_delete", [True, False])
+def test_users_leave_a_dead_candidate_at_once_although_nothing_can_be_loaded(
+    cluster: Cluster, may_delete: bool
+) -> None:
+    """Knative takes no percent while the newest ready revision is un-Ready; without it, it does."""
+    release(cluster, 1, Judge(), Champion())
+    first, alive = next(iter(cluster.traffic)), cluster.kube
+    dead = RevisionStatus(phase="Failed", reason="CrashLoop", message="signal 11", exit_code=139)
+    cluster.runtime.fates_of_new[uri(1)] = RevisionStatus(phase="Loading")
+
+    class Killer(Judge):
+        def __call__(self, *given: object, percent: int, since_s: float) -> Evidence:
+            cluster.runtime.fates[uri(2)] = dead
+            return Evidence(Word.INCONCLUSIVE)
+
+    class Restricted(Kubernetes):
+        def once(
+            self, method: str, path: str, body: Any, query: Mapping[str, str] | None
+        ) -> dict[str, Any]:
+            if method == "DELETE" and not may_delete:
+                raise RejectedError("revisions is forbidden")
+            return super().once(method, path, body, query)
+
+    cluster.kube = Restricted(alive._client, retry_s=2)
+    chosen = policy(serving={"ready_timeout_s": 1}, traffic={"steps": [50, 100], "bake_s": 0.05})
+    deployment = staged_at(staged(cluster.kube, published(2), chosen, "r2", poll_s=POLL_S))
+    stored = load_journal(cluster.kube, "default", NAME)
+    assert stored
+    save_journal(cluster.kube, stored.journal.model_copy(update={"return_within_s": 4.0}), stored)
+    if may_delete:
+        outcome = promote_(cluster, deployment, chosen, Killer())
+        assert (outcome.traffic_safe, outcome.spec_repaired) == (True, False)
+        assert cluster.traffic == {first: 100}
+        return
+    with pytest.raises(RollbackFailedError, match="could not be returned"):
+        promote_(cluster, deployment, chosen, Killer())
+    assert deployment.candidate_revision in cluster.traffic
 
 
 def test_an_incumbent_that_answers_as_another_version_is_not_called_safe(cluster: Cluster) -> None:
