@@ -20,6 +20,8 @@ REASONS = {
     ActKind.UNSTAGE: "ReleaseWithdrawn",
     ActKind.DELETE: "ReleaseDeleted",
     ActKind.FREE: "ReleaseUnblocked",
+    ActKind.SCALE: "ReleaseScaled",
+    ActKind.RENAME: "ReleaseRenamed",
 }
 ENDS = {Result.PROMOTED: "ReleasePromoted", Result.ROLLED_BACK: "ReleaseRolledBack"}
 

@@ -24,9 +24,11 @@ from tests.steps.traffic.traffic_cluster import (
     uri,
     verdict,
 )
+from tidegate.adapters.act_events import REASONS
 from tidegate.adapters.files import read, write
 from tidegate.adapters.kubernetes import Kubernetes, find_journal, read_journal
 from tidegate.adapters.release_lock import load_journal, save_journal
+from tidegate.core.journal import ActKind
 from tidegate.documents import Outcome, Refusal, Result, Word
 from tidegate.errors import RejectedError, RollbackFailedError
 from tidegate.sandbox.interfaces import RevisionStatus
@@ -435,6 +437,10 @@ def test_every_act_and_the_end_are_events_on_the_service_with_the_release_in_the
         ("ReleaseTraffic", "Normal"), ("ReleaseRolledBack", "Warning"),
     ]  # fmt: skip
     assert "FAIL at 10 %" in mine[-1][2]
+
+
+def test_every_kind_of_act_has_an_event() -> None:
+    assert set(REASONS) == set(ActKind)
 
 
 def test_an_event_that_the_api_does_not_take_changes_nothing(cluster: Cluster) -> None:
