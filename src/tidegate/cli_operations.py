@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from tidegate.documents import Word
+from tidegate.core.journal import Journal
+from tidegate.documents import Result, Word
 from tidegate.errors import NotPromotedError
 from tidegate.steps.progress import say
 
@@ -16,6 +17,7 @@ operations_app = typer.Typer(rich_markup_mode=None)
 
 PANEL = "Operating a release"
 Everywhere = Annotated[str, typer.Option(help="Where to look; '' = every namespace.")]
+Release = Annotated[str, typer.Argument(help="An InferenceService or a release id.")]
 AsJson = Annotated[bool, typer.Option("--json", help="For programs.")]
 
 
@@ -76,3 +78,53 @@ def plan(
     typer.echo(made.model_dump_json(indent=2) if as_json else "\n".join(lines(made)))
     if made.refused not in {None, Word.UNCHANGED}:
         raise NotPromotedError(f"the release would be refused: {made.refusal}")
+
+
+@operations_app.command(rich_help_panel=PANEL)
+def abort(
+    name: Release,
+    namespace: Everywhere = "",
+    reason: Annotated[str, typer.Option(help="Why, for the journal and whoever reads it.")] = "",
+) -> None:
+    """End a running release from outside: its run stops, production goes back to what served before.
+
+    An act that is under way is waited for. A release that has ended is left as it is; exit 4 when it was
+    promoted, 6 when the traffic could not be returned.
+    """
+    from tidegate.adapters.kubernetes import connect
+    from tidegate.operations.abort import aborted
+    from tidegate.operations.finding import found, operator
+    from tidegate.steps.stopping import finishing_acts
+
+    with connect(say=_say) as kube, finishing_acts():
+        ended = aborted(kube, found(kube, name, namespace), who=operator(), reason=reason)
+    _tell(ended)
+
+
+@operations_app.command(rich_help_panel=PANEL)
+def resume(name: Release, namespace: Everywhere = "") -> None:
+    """Finish what a dead run left: a promotion goes on from its last confirmed step, a return is finished.
+
+    A run that still lives is stopped by this. A release that has ended is told; one that is still being
+    staged or judged, or is past its deadline, is refused (exit 4). Exit 7 when it was not promoted.
+    """
+    from tidegate.adapters.kubernetes import connect
+    from tidegate.core.journal import Phase
+    from tidegate.operations.finding import found, operator
+    from tidegate.operations.resume import resumed
+    from tidegate.steps.live_gate import judge_step
+    from tidegate.steps.promote import mlflow_aliases
+    from tidegate.steps.stopping import finishing_acts
+
+    with connect(say=_say) as kube, finishing_acts():
+        stored = found(kube, name, namespace)
+        ended = resumed(kube, stored, who=operator(), judge=judge_step, aliases=mlflow_aliases())
+    _tell(ended)
+    if stored.journal.phase is Phase.PROMOTING and ended.outcome is not Result.PROMOTED:
+        raise NotPromotedError(f"release {ended.release_id} was not promoted: {ended.reason}")
+
+
+def _tell(ended: Journal) -> None:
+    """The outcome word on stdout, the rest for people."""
+    typer.echo(f"release {ended.release_id} of {ended.subject}: {ended.reason}", err=True)
+    typer.echo(ended.outcome or ended.phase)

@@ -40,6 +40,7 @@ class Result(StrEnum):
     UNCHANGED = "UNCHANGED"  # this very version is already in production
     ROLLBACK_FAILED = "ROLLBACK_FAILED"
     DIED = "DIED"  # the run broke; the guard returned the traffic
+    ABORTED = "ABORTED"  # a person ended it, and the traffic was returned
 
 
 class Strict(BaseModel):

@@ -128,6 +128,13 @@ def load_journal(kube: Kubernetes, namespace: str, name: str) -> StoredJournal |
     return _parsed(found) if found else None
 
 
+def reload_journal(kube: Kubernetes, stored: StoredJournal) -> StoredJournal | None:
+    """The journal as it is now; an answer that is older than what we hold is asked for again."""
+    journal, since = stored.journal, stored.config_map["metadata"].get("resourceVersion", "")
+    found = kube.find(f"{_journals(journal.namespace)}/tidegate-{journal.name}", since=str(since))
+    return _parsed(found) if found else None
+
+
 def list_journals(
     kube: Kubernetes,
     namespace: str = "",

@@ -27,8 +27,12 @@ class Evidence(Protocol):
 
 
 def steps_left(traffic: Traffic, passed: set[int]) -> tuple[int, ...]:
-    """The shares still to give; a promotion that is taken up again does not go back."""
-    return tuple(percent for percent in traffic.steps if percent > max(passed, default=0))
+    """The shares still to give; a promotion that is taken up again does not go back.
+
+    One that died after its last step bakes there once more, for nobody has watched it since.
+    """
+    left = tuple(percent for percent in traffic.steps if percent > max(passed, default=0))
+    return left or traffic.steps[-1:]
 
 
 def next_for_bake(

@@ -92,6 +92,12 @@ class Journal(Strict):
     deployment: dict[str, Any] = Field(
         default_factory=dict, description="The Deployment document, once the candidate is up"
     )
+    hand: str = Field(
+        default="", description="Who took the release from its run, and why: abort or resume"
+    )
+    ends_as: Result | None = Field(
+        default=None, description="What a return that was decided ends as, whoever finishes it"
+    )
     acts: tuple[ActRecord, ...] = ()
     steps: tuple[TrafficStep, ...] = ()
     outcome: Result | None = None

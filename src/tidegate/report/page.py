@@ -26,6 +26,7 @@ MEANING = {
     Result.UNCHANGED: "This very version already serves production.",
     Result.ROLLBACK_FAILED: "Production could not be returned: a person is needed now.",
     Result.DIED: "The run broke, and the traffic was returned.",
+    Result.ABORTED: "Somebody ended the release, and the traffic was returned.",
 }
 TONE = {
     Result.PROMOTED: "good",
@@ -34,6 +35,7 @@ TONE = {
     Result.REJECTED: "bad",
     Result.ROLLBACK_FAILED: "alarm",
     Result.DIED: "alarm",
+    Result.ABORTED: "bad",
 }
 TAKEN_BACK = ("RESTORE", "UNSTAGE", "DELETE")  # from then on no share is the candidate's
 

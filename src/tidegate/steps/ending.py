@@ -37,6 +37,8 @@ def give_back(
     """
     if driver.journal.is_over:
         return driver.journal.reason
+    if driver.journal.ends_as:  # decided before: this hand only finishes it
+        result, why = driver.journal.ends_as, driver.journal.reason
     driver.say(f"returning traffic: {why}")
     closed = _returned(driver, reason=why, is_urgent=is_urgent or driver.journal.is_urgent)
     if isinstance(closed, Done):

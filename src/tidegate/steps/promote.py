@@ -185,7 +185,7 @@ def _bake(
     started, said = time.monotonic(), 0.0
     while True:
         stop_if_asked()
-        trouble = rules_of(driver.journal).trouble_of(driver.service.look(), driver.journal)
+        trouble = rules_of(driver.journal).trouble_of(driver.look(), driver.journal)
         if trouble is not None:
             driver.add(_traffic_step(driver, percent, trouble.word, trouble.reason))
             return trouble

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from tidegate.core.decisions import Act, Decision, Done, Prove, Refuse, Wait
 from tidegate.core.journal import ActKind, ActRecord, Journal, Phase
 from tidegate.core.manifest import inference_service, predictor
+from tidegate.core.takeover import taken_over
 from tidegate.core.traffic import rules_of
 from tidegate.documents import Result, TrafficStep, Word
 from tidegate.errors import ConflictError, RejectedError, UnavailableError
@@ -54,11 +55,17 @@ class Driver:
         self.service = InferenceServices(kube, journal.namespace, journal.name)
         self._lease = Lease(kube, journal.namespace, journal.name, holder or journal.release_id)
         self._said = (0.0, "")
+        self._meant = journal  # the last write that was tried
 
     @property
     def journal(self) -> Journal:
         """As last written."""
         return self._stored.journal
+
+    @property
+    def stored(self) -> "StoredJournal":
+        """The journal with the ConfigMap it came from."""
+        return self._stored
 
     def say(self, message: str) -> None:
         """Progress of the step that drives."""
@@ -70,7 +77,12 @@ class Driver:
         """Write the journal, if nobody else did meanwhile. Raises ConflictError."""
         from tidegate.adapters.release_lock import save_journal
 
-        self._stored = save_journal(self._kube, journal, self._stored)
+        self._meant = journal
+        try:
+            self._stored = save_journal(self._kube, journal, self._stored)
+        except ConflictError as error:
+            self._reload(error)
+            raise
 
     def enter(self, phase: Phase, within_s: float, **update: object) -> None:
         """Begin a phase that must be over by then; who finds it later may undo the release."""
@@ -94,6 +106,24 @@ class Driver:
         from tidegate.adapters.act_events import tell_alarm
 
         tell_alarm(self._kube, self.journal, message)
+
+    def look(self) -> "Observation | None":
+        """What is there now. Raises ConflictError when somebody has taken the release over.
+
+        The journal is read last: who takes over writes it before anything else, so what was seen before
+        is nobody else's doing.
+        """
+        seen = self.service.look(known_warnings=self.known_warnings)
+        self._require_ours()
+        return seen
+
+    def _require_ours(self) -> None:
+        from tidegate.adapters.release_lock import reload_journal
+
+        now = reload_journal(self._kube, self._stored)
+        if now is None or now.journal not in (self.journal, self._meant):
+            raise ConflictError(taken_over(self.journal, now.journal if now else None))
+        self._stored = now  # a write of ours whose answer was lost is known by what it wrote
 
     # -- the loop
 
@@ -133,7 +163,7 @@ class Driver:
 
     def _look_and_act(self, decide: Decide, waited: float, returning: bool) -> Decision:
         try:
-            seen = self.service.look(known_warnings=self.known_warnings)
+            seen = self.look()
             decision = decide(seen, self.journal, waited)
             if isinstance(decision, Act):
                 self.act(decision, seen)
@@ -147,11 +177,11 @@ class Driver:
 
     def _reload(self, error: ConflictError) -> None:
         """A lost race on the InferenceService is harmless; a lost race on the journal is a second hand."""
-        from tidegate.adapters.release_lock import load_journal
+        from tidegate.adapters.release_lock import reload_journal
 
-        now = load_journal(self._kube, self.journal.namespace, self.journal.name)
+        now = reload_journal(self._kube, self._stored)
         if now is None or now.journal != self.journal:
-            raise error
+            raise ConflictError(taken_over(self.journal, now.journal if now else None)) from error
 
     def _closed(self, decision: Done | Refuse) -> Done | Refuse:
         if isinstance(decision, Done) and any(a.confirmed_s is None for a in self.journal.acts):

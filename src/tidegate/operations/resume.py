@@ -1,0 +1,106 @@
+"""resume: what a dead run left is finished, from the journal and the cluster alone."""
+
+import time
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from tidegate.core.journal import Journal, Phase
+from tidegate.core.takeover import resume_refusal
+from tidegate.documents import Deployment, Result
+from tidegate.errors import ConflictError, DocumentError
+from tidegate.operations.seizing import PATIENCE_S, holder_name, seized
+from tidegate.policy import Policy
+from tidegate.steps.ending import give_back
+from tidegate.steps.promote import GRACE_S, JUDGE_EVERY_S, Aliases, Judge, promoted
+from tidegate.steps.traffic_driver import POLL_S, Driver
+
+if TYPE_CHECKING:
+    from tidegate.adapters.kubernetes import Kubernetes
+    from tidegate.adapters.release_lock import StoredJournal
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def resumed(
+    kube: "Kubernetes",
+    stored: "StoredJournal",
+    *,
+    who: str,
+    judge: Judge,
+    aliases: Aliases,
+    poll_s: float = POLL_S,
+    judge_every_s: float = JUDGE_EVERY_S,
+    patience_s: float = PATIENCE_S,
+) -> Journal:
+    """The journal, ended: a return is finished, a promotion goes on from its last confirmed step.
+
+    The candidate must be as it was staged: template, revision and readiness are judged at every look as
+    in promote, and so is live traffic. Raises ConflictError for what cannot be gone on with.
+    """
+    if stored.journal.is_over:
+        return stored.journal
+    if refusal := resume_refusal(stored.journal, time.time()):
+        raise ConflictError(refusal)
+    taken = seized(
+        kube, stored, holder=holder_name("resume"), poll_s=poll_s, patience_s=patience_s,
+        hand=f"resumed by {who}", deadline_s=time.time() + _within_s(stored.journal),
+    )  # fmt: skip
+    if taken.journal.is_over:
+        return taken.journal
+    if taken.journal.phase is Phase.RETURNING:
+        return _returned(kube, taken, poll_s)
+    return _promoted(kube, taken, judge, aliases, poll_s, judge_every_s)
+
+
+def _within_s(journal: Journal) -> float:
+    if journal.phase is Phase.RETURNING:
+        return journal.return_within_s + 60
+    return _policy(journal).traffic.step_timeout_s + GRACE_S
+
+
+def _returned(kube: "Kubernetes", stored: "StoredJournal", poll_s: float) -> Journal:
+    journal = stored.journal
+    driver = Driver(kube, stored, step="resume", poll_s=poll_s)
+    give_back(driver, journal.reason, result=journal.outcome or Result.ROLLED_BACK)
+    return driver.journal
+
+
+def _promoted(
+    kube: "Kubernetes",
+    stored: "StoredJournal",
+    judge: Judge,
+    aliases: Aliases,
+    poll_s: float,
+    judge_every_s: float,
+) -> Journal:
+    from tidegate.adapters.release_lock import load_journal
+
+    journal = stored.journal
+    promoted(
+        kube, _deployment(journal), _policy(journal), judge=judge, aliases=aliases,
+        poll_s=poll_s, judge_every_s=judge_every_s,
+    )  # fmt: skip
+    ended = load_journal(kube, journal.namespace, journal.name)
+    return ended.journal if ended else journal
+
+
+def _policy(journal: Journal) -> Policy:
+    return _parsed(Policy, journal.policy, journal, "policy")
+
+
+def _deployment(journal: Journal) -> Deployment:
+    return _parsed(Deployment, journal.deployment, journal, "deployment")
+
+
+def _parsed(kind: type[M], held: dict[str, Any], journal: Journal, what: str) -> M:
+    """As JSON, in which the strict documents know their own words."""
+    import json
+
+    try:
+        return kind.model_validate_json(json.dumps(held))
+    except ValidationError as error:
+        raise DocumentError(
+            f"the {what} in the journal of release {journal.release_id} is invalid "
+            f"({error.error_count()} fields); run: tidegate abort {journal.name}"
+        ) from error
