@@ -19,7 +19,8 @@ demo: setup ## Release four versions of a real model on this machine, under prod
 	@$(BIN)/python -W ignore examples/digits/demo.py
 
 test: setup ## Run the tests, real servers included
-	@$(BIN)/pytest
+	@$(BIN)/pytest -n 2 --dist worksteal -m "not alone"
+	@$(BIN)/pytest -m alone
 
 lint: setup ## Check style
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .

@@ -12,6 +12,7 @@ from tidegate.policy import Slo
 from tidegate.steps.load_session import run
 from tidegate.steps.load_test import load_test
 
+pytestmark = pytest.mark.alone
 LATENCY = {"kind": "latency", "quantile": 0.9, "limit_ms": 100, "min_samples": 100}
 ERRORS = {"kind": "errors", "limit": 0.05}
 
