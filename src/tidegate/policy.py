@@ -242,6 +242,14 @@ class Traffic(Section):
         default=120, gt=0, description="For the cluster to apply one step"
     )
 
+    keep_warm_s: int = Field(
+        default=0,
+        ge=0,
+        le=3600,
+        description="Knative mode: how long the last pod of this version stays after a later release took "
+        "its place, so that a return in the bake after 100 % finds it warm; 0 = as the cluster does",
+    )
+
     @field_validator("steps")
     @classmethod
     def _rising_to_100(cls, steps: tuple[int, ...]) -> tuple[int, ...]:

@@ -20,6 +20,7 @@ MODEL_VERSION_LABEL = "tidegate.dev/model-version"
 TAG_ROUTING = "serving.kserve.io/enable-tag-routing"
 DEPLOYMENT_MODE = "serving.kserve.io/deploymentMode"
 PERCENT = "canaryTrafficPercent"
+KEEP_WARM = "autoscaling.knative.dev/scale-to-zero-pod-retention-period"
 
 
 class Typed(BaseModel):
@@ -74,6 +75,7 @@ class Predictor(Typed):
     max_replicas: int
     timeout: int
     labels: dict[str, str]
+    annotations: dict[str, str] | None = None
     model: ServedModel
 
 
@@ -109,6 +111,7 @@ def predictor(policy: Policy, storage_uri: str, version: str) -> Predictor:
         max_replicas=serving.max_replicas,
         timeout=serving.timeout_s,
         labels={**serving.labels, MODEL_VERSION_LABEL: version},
+        annotations=_annotations(policy),
         model=ServedModel(
             runtime=serving.runtime,
             runtime_version=serving.runtime_version or None,
@@ -117,6 +120,12 @@ def predictor(policy: Policy, storage_uri: str, version: str) -> Predictor:
             resources=serving.resources or None,
         ),
     )
+
+
+def _annotations(policy: Policy) -> dict[str, str] | None:
+    """On the revision, so it is this one that stays warm when the next release takes its place."""
+    kept = policy.traffic.keep_warm_s
+    return {KEEP_WARM: f"{kept}s"} if kept else None
 
 
 def inference_service(policy: Policy, storage_uri: str, version: str) -> InferenceService:

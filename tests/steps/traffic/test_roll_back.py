@@ -29,8 +29,9 @@ from tidegate.adapters.files import read, write
 from tidegate.adapters.kubernetes import Kubernetes, find_journal, read_journal
 from tidegate.adapters.release_lock import load_journal, save_journal
 from tidegate.core.journal import ActKind
-from tidegate.documents import Outcome, Refusal, Result, Word
+from tidegate.documents import Deployment, Outcome, Refusal, Result, Word
 from tidegate.errors import RejectedError, RollbackFailedError
+from tidegate.policy import Policy
 from tidegate.sandbox.interfaces import RevisionStatus
 from tidegate.steps.deploy import staged
 from tidegate.steps.guard import guard, guarded
@@ -456,3 +457,23 @@ def test_an_event_that_the_api_does_not_take_changes_nothing(cluster: Cluster) -
 
     cluster.kube = Silent(cluster.kube._client, retry_s=2)
     assert release(cluster, 2, Judge(), Champion()).result is Result.PROMOTED
+
+
+@pytest.mark.parametrize("kept_s", [0, 600])
+def test_the_policy_keeps_the_last_version_warm_while_the_next_one_bakes_at_100(
+    cluster: Cluster, kept_s: int
+) -> None:
+    warm = policy(traffic={"steps": [100], "bake_s": 0.05, "keep_warm_s": kept_s})
+    promote_(cluster, staged_with(cluster, 1, warm), warm, Judge())
+    first = next(iter(cluster.traffic))
+    promote_(cluster, staged_with(cluster, 2, warm), warm, Judge())
+    if kept_s == 0:
+        cluster.wait(lambda: first in cluster.runtime.stopped)
+        return
+    time.sleep(1)  # three times the grace that the cluster gives by itself
+    assert first not in cluster.runtime.stopped
+
+
+def staged_with(cluster: Cluster, version: int, chosen: Policy) -> Deployment:
+    result = staged(cluster.kube, published(version), chosen, f"r{version}", poll_s=POLL_S)
+    return staged_at(result)

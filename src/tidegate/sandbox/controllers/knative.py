@@ -14,6 +14,7 @@ _SERVICE = "serving.knative.dev/service"
 _CONFIGURATION = "serving.knative.dev/configuration"
 _GENERATION = "serving.knative.dev/configurationGeneration"
 DEFAULT_DEADLINE_S = 600.0
+RETENTION = "autoscaling.knative.dev/scale-to-zero-pod-retention-period"
 DEADLINE = "serving.knative.dev/progress-deadline"
 
 
@@ -147,8 +148,13 @@ def _configuration_ready(created: Json) -> Condition:
 
 
 def progress_deadline_s(revision: Json) -> float:
-    """How long a revision may take; Go durations in h, m, s, ms."""
-    text = revision["metadata"].get("annotations", {}).get(DEADLINE, "")
+    """How long a revision may take."""
+    return duration_s(revision, DEADLINE) or DEFAULT_DEADLINE_S
+
+
+def duration_s(revision: Json, annotation: str) -> float:
+    """A Go duration in h, m, s, ms; 0 where there is none."""
+    text = revision["metadata"].get("annotations", {}).get(annotation, "")
     parts = re.findall(r"(\d+(?:\.\d+)?)(ms|h|m|s)", text)
     units = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
-    return sum(float(value) * units[unit] for value, unit in parts) or DEFAULT_DEADLINE_S
+    return sum(float(value) * units[unit] for value, unit in parts)

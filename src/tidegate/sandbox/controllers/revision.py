@@ -13,7 +13,7 @@ from tidegate.sandbox.api.metadata import timestamp
 from tidegate.sandbox.api.store import Store
 from tidegate.sandbox.controllers import conditions, pods, revision_status, troubles
 from tidegate.sandbox.controllers.events import Events
-from tidegate.sandbox.controllers.knative import progress_deadline_s
+from tidegate.sandbox.controllers.knative import RETENTION, duration_s, progress_deadline_s
 from tidegate.sandbox.controllers.objects import address
 from tidegate.sandbox.controllers.template import MIN_SCALE
 from tidegate.sandbox.interfaces import RevisionRuntime, RevisionStatus
@@ -56,7 +56,9 @@ class RevisionController:
 
     def _reconcile(self, key: Key, revision: Json, *, is_needed: bool) -> None:
         before = revision.get("status") or {}
-        if self._keeps_running(key, is_needed) and not revision_status.has_expired(before):
+        if self._keeps_running(key, revision, is_needed) and not revision_status.has_expired(
+            before
+        ):
             self._start(key, revision)
         else:
             self._stop(key)
@@ -74,12 +76,13 @@ class RevisionController:
         }
         self._store.write_status(REVISIONS, *key, status)
 
-    def _keeps_running(self, key: Key, is_needed: bool) -> bool:
+    def _keeps_running(self, key: Key, revision: Json, is_needed: bool) -> bool:
         if is_needed:
             self._idle_since.pop(key, None)
             return True
         since = self._idle_since.setdefault(key, self._clock())
-        return key in self._running and self._clock() - since < self._grace_s
+        grace = max(self._grace_s, duration_s(revision, RETENTION))
+        return key in self._running and self._clock() - since < grace
 
     def _start(self, key: Key, revision: Json) -> None:
         self._running.setdefault(key, self._clock())
