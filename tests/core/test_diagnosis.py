@@ -137,8 +137,8 @@ TABLE: dict[str, tuple[Symptoms, Reason, Word, float, str]] = {
         shown(
             pod(container(waiting=("ImagePullBackOff", 'Back-off pulling image "triton:9"'))),
             events=[
+                event("Failed", "Error: ErrImagePull"),
                 event("Failed", 'Failed to pull image "triton:9": code = NotFound: not found'),
-                event("Failed", "Error: ErrImagePull", at="2026-11-25T23:00:04Z"),
             ],
         ),
         Reason.IMAGE_PULL, Word.INVALID, 0, "Failed to pull image \"triton:9\"",

@@ -1,14 +1,19 @@
 """InferenceServices, their revisions and their events, in the Kubernetes API."""
 
 import json
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from tidegate.adapters.kubernetes import Kubernetes
+from tidegate.adapters.pods import Pods
 from tidegate.core.readiness import Observation, modern, observe
 from tidegate.errors import RejectedError
 
 Json = dict[str, Any]
 DRY_RUN = {"dryRun": "All"}  # exercises the schema and KServe's webhook, not Knative's
+REVISION_LABEL = "serving.knative.dev/revision"
+LOST_RACE = "the object has been modified"
 CONFIG = "/api/v1/namespaces/kserve/configmaps/inferenceservice-config"
 
 
@@ -20,6 +25,7 @@ class InferenceServices:
         self._all = f"/apis/serving.kserve.io/v1beta1/namespaces/{namespace}/inferenceservices"
         self._one = f"{self._all}/{name}"
         self._seen = ""  # the newest resourceVersion so far; a look never goes back behind it
+        self._pods = Pods(kube, namespace)
 
     def look(self, *, known_warnings: frozenset[str] | None = None) -> Observation | None:
         """What is there now, with the revisions it speaks of; None when it does not exist.
@@ -31,7 +37,8 @@ class InferenceServices:
             return None
         self._note(found)
         news = [] if known_warnings is None else self._news(known_warnings)
-        return observe(found, [r for r in map(self._revision, _named(found)) if r], news)
+        revisions = [r for r in map(self._revision, _named(found)) if r]
+        return self._examined(observe(found, revisions, news), found, revisions)
 
     def create(self, manifest: Json) -> Observation:
         """Create it; what the API made of it. ConflictError when it exists."""
@@ -83,15 +90,33 @@ class InferenceServices:
         return modern(str(deploy.get("defaultDeploymentMode", "")))
 
     def warnings(self) -> dict[str, str]:
-        """KServe's InternalError events about it: an identity that changes when one repeats -> message."""
+        """KServe's InternalError events about it: an identity that changes when one repeats -> message.
+
+        None where the Role does not allow events; KServe's lost races with itself are none.
+        """
         path = f"/api/v1/namespaces/{self._namespace}/events"
         selector = f"involvedObject.name={self._name},type=Warning"
-        items = self._kube.request("GET", path, query={"fieldSelector": selector})["items"]
+        try:
+            items = self._kube.request("GET", path, query={"fieldSelector": selector})["items"]
+        except RejectedError:
+            return {}
         told = [item for item in items if item.get("reason") == "InternalError"]
-        return {_identity(item): str(item.get("message", "")) for item in told}
+        messages = {_identity(item): str(item.get("message", "")) for item in told}
+        return {key: text for key, text in messages.items() if LOST_RACE not in text}
 
     def _news(self, known: frozenset[str]) -> list[str]:
         return [message for key, message in self.warnings().items() if key not in known]
+
+    def _examined(self, seen: Observation, isvc: Json, revisions: Sequence[Json]) -> Observation:
+        """With a diagnosis when something is not as it should be; no call is made when all is well."""
+        unready = bool(seen.created) and not seen.is_healthy(seen.created)
+        if not (unready or seen.warnings or seen.is_refused):
+            return seen
+        mine = [r for r in revisions if unready and r["metadata"]["name"] == seen.created]
+        selector = f"{REVISION_LABEL}={seen.created}"
+        owner = mine[0] if mine else None
+        found = self._pods.diagnosis(isvc, owner, selector=selector, warnings=seen.warnings)
+        return replace(seen, diagnosis=found, unseen=self._pods.unseen)
 
     def _revision(self, name: str) -> Json | None:
         return self._kube.find(self._path_of(name))

@@ -35,19 +35,21 @@ class Pods:
         self._kube, self._namespace = kube, namespace
         self._core = f"/api/v1/namespaces/{namespace}"
         self._last: tuple[float, str, Diagnosis | None] = (0.0, "", None)
+        self.unseen: tuple[str, ...] = ()  # by the last look
 
     def diagnosis(
         self, isvc: Json, owner: Json | None, *, selector: str, warnings: Sequence[str] = ()
     ) -> Diagnosis | None:
         """Why `owner` (the Revision or Deployment of the pods that `selector` names) is not ready.
 
-        Within `EVERY_S` of the last look the answer of that look, unless KServe warned meanwhile.
+        Within `EVERY_S` of the last look the answer of that look, unless either object was written meanwhile.
         """
         at, about, last = self._last
-        key = f"{selector} {warnings}"
+        key = f"{selector} {_version(isvc)} {_version(owner)} {warnings}"
         if about == key and time.monotonic() - at < EVERY_S:
             return last
-        found = diagnose(self._symptoms(isvc, owner, selector, warnings))
+        symptoms = self._symptoms(isvc, owner, selector, warnings)
+        found, self.unseen = diagnose(symptoms), symptoms.unseen
         self._last = (time.monotonic(), key, found)
         return found
 
@@ -111,6 +113,10 @@ class Pods:
 
 def _is_slow(container: Container) -> bool:
     return container.is_running and not container.is_ready and not container.is_init
+
+
+def _version(item: Json | None) -> str:
+    return str((item or {}).get("metadata", {}).get("resourceVersion", ""))
 
 
 def _born(owner: Json | None) -> str:

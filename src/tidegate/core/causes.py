@@ -94,8 +94,8 @@ def _image(symptoms: Symptoms) -> Diagnosis | None:
     stuck = next((said for said in (*waiting, *symptoms.troubles) if said.reason in _PULLS), None)
     if stuck is None:
         return None
-    event = symptoms.event("Failed")
-    told = event.message if event and "pull" in event.message else stuck.message
+    event = symptoms.event("Failed", saying="pull image")
+    told = event.message if event else stuck.message
     words = f"{stuck.reason}: {told}"
     is_final = _NEVER_PULLED.search(words)
     return _suspect(Reason.IMAGE_PULL, words, 0.0 if is_final else PULL_S)

@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass
 
+from tidegate.core.diagnosis import Diagnosis
 from tidegate.core.journal import ActKind, Journal
 from tidegate.documents import Probe, Word
 
+SUSPICION_S = 5.0  # a restart shows trouble for a moment
 RECONCILE_S = 60.0  # a spec that KServe has not acted on by then, it will not act on
 
 
@@ -21,11 +23,13 @@ class Act:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wait:
-    """Look again soon. A suspicion that persists over several looks is a refusal; `word` is what it means
-    when this wait never ends."""
+    """Look again soon. A suspicion `about` the same thing at every look for `persist_s` is a refusal;
+    `word` is what it means then, or when this wait never ends."""
 
     what: str
     suspicion: str = ""
+    about: str = ""
+    persist_s: float = SUSPICION_S
     word: Word = Word.INVALID
 
 
@@ -62,6 +66,42 @@ class Prove:
 
 
 Decision = Act | Wait | Done | Refuse | Prove
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Suspicion:
+    """What has been suspected at every look since then; another suspicion begins anew."""
+
+    about: str = ""
+    since_s: float = 0.0
+
+    def after(self, decision: Decision, waited_s: float) -> "Suspicion":
+        """With one more look."""
+        said = decision if isinstance(decision, Wait) else None
+        about = said.about or said.suspicion if said else ""
+        return self if about and about == self.about else Suspicion(about=about, since_s=waited_s)
+
+    def refusal(self, decision: Decision, waited_s: float) -> Refuse | None:
+        """What it has come to by persisting."""
+        if not self.about or not isinstance(decision, Wait):
+            return None
+        if waited_s - self.since_s <= decision.persist_s:
+            return None
+        return Refuse(word=decision.word, reason=decision.suspicion)
+
+
+def diagnosed(diagnosis: Diagnosis, what: str) -> Refuse | Wait:
+    """Something that does not come up: refused when that is certain, else suspected."""
+    said = f"{what}: {diagnosis.message}"
+    if diagnosis.certain:
+        return Refuse(word=diagnosis.word, reason=said)
+    return Wait(
+        what=f"this to pass: {said}",
+        suspicion=said,
+        about=diagnosis.reason,
+        persist_s=diagnosis.persist_s,
+        word=diagnosis.word,
+    )
 
 
 def unproved(revision: str, host: str, probe: Probe | None, journal: Journal) -> Prove | None:

@@ -13,9 +13,11 @@ from tidegate.core.decisions import (
     Done,
     Refuse,
     Wait,
+    diagnosed,
     foreign,
     unproved,
 )
+from tidegate.core.diagnosis import SPEC_REASONS
 from tidegate.core.journal import ActKind, Journal
 from tidegate.core.knative_return import is_traffic_safe, manual_command, next_for_return
 from tidegate.core.manifest import (
@@ -99,7 +101,10 @@ def _staging(
 
 
 def _unreconciled(seen: Observation, waited_s: float) -> Decision:
-    """A bad URI or runtime leaves only an Event, and the old Ready stays."""
+    """A bad URI or runtime leaves only an Event, and the old Ready stays. What keeps an older revision from
+    getting ready is not about this spec."""
+    if seen.diagnosis and seen.diagnosis.reason in SPEC_REASONS:
+        return diagnosed(seen.diagnosis, "KServe refused the spec")
     if seen.warnings:
         return Refuse(word=Word.FAIL, reason=f"KServe refused the spec: {seen.warnings[-1]}")
     if waited_s > RECONCILE_S:
@@ -110,17 +115,20 @@ def _unreconciled(seen: Observation, waited_s: float) -> Decision:
 
 
 def _coming_up(seen: Observation) -> Decision:
+    if seen.diagnosis:
+        return diagnosed(seen.diagnosis, f"{seen.created} does not start")
     if failure := failure_of(seen, seen.created):
         return Refuse(word=Word.FAIL, reason=f"{seen.created} does not start: {failure}")
     newest = seen.revisions.get(seen.created)
     said = newest.ready if newest else None
-    why = f" ({said.reason})" if said and said.reason else ""
+    shown = [
+        *([said.reason] if said and said.reason else []),
+        *(f"not seen: {u}" for u in seen.unseen),
+    ]
+    why = f" ({'; '.join(shown)})" if shown else ""
     ready = seen.ready == seen.created
     what = f"routes and replicas of {seen.created}" if ready else f"{seen.created} to load{why}"
-    word = (
-        Word.INVALID if said and said.reason == "Unschedulable" else Word.FAIL
-    )  # capacity, not model
-    return Wait(what=what, suspicion=suspicion_of(seen), word=word)
+    return Wait(what=what, word=Word.FAIL)
 
 
 def _next_for_first(seen: Observation | None, journal: Journal, waited_s: float) -> Decision:
@@ -185,10 +193,11 @@ def trouble_of(seen: Observation | None, journal: Journal) -> Refuse | None:
         return foreign(drift)
     candidate = journal.candidate_revision
     if seen is not None and not seen.is_healthy(candidate):
-        said = (
-            failure_of(seen, candidate) or suspicion_of(seen) or "its Ready condition is not True"
-        )
-        return Refuse(word=Word.FAIL, reason=f"{candidate} is no longer ready: {said}")
+        found = seen.diagnosis
+        said = found.message if found else failure_of(seen, candidate) or suspicion_of(seen)
+        said = said or "its Ready condition is not True"
+        word = found.word if found else Word.FAIL
+        return Refuse(word=word, reason=f"{candidate} is no longer ready: {said}")
     return None
 
 

@@ -12,6 +12,7 @@ from tidegate.core.decisions import (
     Prove,
     Refuse,
     Wait,
+    diagnosed,
     foreign,
     unproved,
 )
@@ -125,11 +126,14 @@ def _unproved_incumbent(
 
 def _loading(seen: Observation, newest: Revision) -> Wait | Refuse | None:
     """What the re-created revision still lacks before it can be asked."""
-    if failure := failure_of(seen, newest.name):
+    if seen.diagnosis and seen.diagnosis.certain:
+        return diagnosed(seen.diagnosis, f"{newest.name} does not start")
+    if not seen.diagnosis and (failure := failure_of(seen, newest.name)):
         return Refuse(word=Word.FAIL, reason=f"{newest.name} does not start: {failure}")
     up = seen.is_healthy(newest.name) and newest.replicas >= seen.min_replicas
     if seen.ready != newest.name or not up:
-        return Wait(what=f"{newest.name}, the incumbent's template, to load")
+        why = f" ({seen.diagnosis.message})" if seen.diagnosis else ""
+        return Wait(what=f"{newest.name}, the incumbent's template, to load{why}")
     if seen.latest is None or seen.latest.revision != newest.name:
         return Wait(
             what=f"the routes to know {newest.name}"

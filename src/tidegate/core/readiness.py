@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
+from tidegate.core.diagnosis import Diagnosis
 from tidegate.core.manifest import MODEL_VERSION_LABEL, PERCENT
 
 Json = Mapping[str, Any]
@@ -83,7 +84,8 @@ class Canary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observation:
-    """An InferenceService at one moment."""
+    """An InferenceService at one moment. `diagnosis`: why the newest revision is not ready, if it is not and
+    that shows; `unseen`: what of its pods could not be read."""
 
     uid: str
     resource_version: str
@@ -103,6 +105,8 @@ class Observation:
     warnings: tuple[str, ...] = ()
     canary: tuple[Canary, ...] = ()
     companions: tuple[str, ...] = ()  # transformer, explainer
+    diagnosis: Diagnosis | None = None
+    unseen: tuple[str, ...] = ()
 
     @property
     def storage_uri(self) -> str:
@@ -142,6 +146,15 @@ class Observation:
     def prev(self) -> Share | None:
         """The entry tagged `prev`: the last revision seen with all of `latest`."""
         return next((share for share in self.shares if share.tag == "prev"), None)
+
+    @property
+    def is_refused(self) -> bool:
+        """KServe or Knative could not act on some spec; perhaps not on the one that is there now."""
+        said = self.condition("PredictorReady")
+        return self.transition == "InvalidSpec" or (said.status, said.reason) == (
+            "False",
+            "ReconcileFailed",
+        )
 
     def condition(self, name: str) -> Condition:
         """A condition; Unknown when the status does not have it."""

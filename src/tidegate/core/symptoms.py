@@ -92,9 +92,9 @@ class Symptoms:
         left = container.ended.message if container.ended else ""
         return self.logs.get(container.name) or tuple(left.splitlines())
 
-    def event(self, *reasons: str) -> Event | None:
-        """The newest event with one of the reasons."""
-        told = [event for event in self.events if event.reason in reasons]
+    def event(self, *reasons: str, saying: str = "") -> Event | None:
+        """The newest event with one of the reasons; a kubelet writes several within one second."""
+        told = [e for e in self.events if e.reason in reasons and saying in e.message]
         return max(told, key=lambda event: event.at, default=None)
 
 

@@ -7,7 +7,17 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from tidegate.core.decisions import Act, Decision, Done, Prove, Refuse, Wait
+from tidegate.core.causes import webhook_rejection
+from tidegate.core.decisions import (
+    Act,
+    Decision,
+    Done,
+    Prove,
+    Refuse,
+    Suspicion,
+    Wait,
+    diagnosed,
+)
 from tidegate.core.journal import ActKind, ActRecord, Journal, Phase
 from tidegate.core.manifest import inference_service, predictor
 from tidegate.core.takeover import taken_over
@@ -25,9 +35,6 @@ if TYPE_CHECKING:
 
 POLL_S = 0.5
 SAY_EVERY_S = 4.0
-SUSPICION_S = (
-    5.0  # trouble must be there at every look for so long: a restart shows it for a moment
-)
 
 Decide = Callable[["Observation | None", Journal, float], Decision]
 
@@ -138,16 +145,15 @@ class Driver:
 
         A return heeds no signal, and waits for an answer that is not right yet: there is nowhere else to go.
         """
-        started, well_at = time.monotonic(), 0.0
+        started, suspicion = time.monotonic(), Suspicion()
         while True:
             waited = time.monotonic() - started
             decision = self._turn(decide, waited, returning)
             if isinstance(decision, Done | Refuse):
                 return self._closed(decision)
-            if isinstance(decision, Act | Prove) or not decision.suspicion:
-                well_at = waited
-            elif waited - well_at > SUSPICION_S:
-                return suspected(decision)
+            suspicion = suspicion.after(decision, waited)
+            if refusal := suspicion.refusal(decision, waited):
+                return self._closed(refusal)
             if isinstance(decision, Wait) and waited > within_s:
                 return decision
             if not returning:
@@ -173,6 +179,11 @@ class Driver:
         except ConflictError as error:
             self._reload(error)
             return Wait(what=f"a quiet moment ({error})")
+        except RejectedError as error:
+            rejected = webhook_rejection(str(error))
+            if rejected is None:
+                raise
+            return diagnosed(rejected, "the cluster refused the change")
         return decision
 
     def _reload(self, error: ConflictError) -> None:
@@ -260,8 +271,3 @@ class Driver:
         assert self._policy is not None  # only deploy creates
         version = self.journal.subject.version
         return inference_service(self._policy, self.journal.storage_uri, version).as_dict()
-
-
-def suspected(wait: Wait) -> Refuse:
-    """A suspicion that has persisted."""
-    return Refuse(word=Word.FAIL, reason=wait.suspicion)

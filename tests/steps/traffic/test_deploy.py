@@ -94,19 +94,6 @@ def test_a_candidate_that_does_not_load_is_taken_back_with_tritons_words(
     assert seen.storage_uri == uri(1)
 
 
-def test_a_storage_that_fails_is_refused_once_it_has_failed_for_a_while(
-    serving_1: Cluster,
-) -> None:
-    """Knative does not see an init container fail before its deadline; KServe's modelStatus does."""
-    fate = RevisionStatus(
-        phase="Failed", reason="StorageInitializerFailed", message="no such bucket", exit_code=1
-    )
-    serving_1.runtime.fates[uri(2)] = fate
-    result = stage(serving_1, 2, serving={"ready_timeout_s": 300})
-    refused(result, Word.FAIL, "no such bucket")
-    assert serving_1.serving == {uri(1)}
-
-
 def test_after_a_failed_release_the_next_one_works(serving_1: Cluster) -> None:
     fate = RevisionStatus(phase="Failed", reason="ModelLoadFailed", message="no", exit_code=1)
     serving_1.runtime.fates[uri(2)] = fate

@@ -126,7 +126,25 @@ def test_a_candidate_that_dies_while_it_bakes_is_left_at_once(cluster: Cluster) 
     outcome = release(cluster, 2, Killer(), Registry())
     assert outcome.result is Result.ROLLED_BACK
     assert "no longer ready" in outcome.reason
-    assert "signal 11" in outcome.reason
+    assert "CRASH_LOOP: kserve-container (Error, exit code 139): signal 11" in outcome.reason
+    assert outcome.steps[-1].word is Word.FAIL
+    assert cluster.serving == {uri(1)}
+
+
+def test_a_candidate_that_loses_its_node_while_it_bakes_is_left_for_lack_of_evidence(
+    cluster: Cluster,
+) -> None:
+    release(cluster, 1, Judge(), Registry())
+    homeless = RevisionStatus(phase="Pending", reason="Unschedulable", message="0/3 nodes")
+
+    class Drain(Judge):
+        def __call__(self, *given: object, percent: int, since_s: float) -> Evidence:
+            cluster.runtime.fates[uri(2)] = homeless
+            return Evidence(Word.INCONCLUSIVE)
+
+    outcome = release(cluster, 2, Drain(), Registry())
+    assert "UNSCHEDULABLE: 0/3 nodes" in outcome.reason
+    assert (outcome.result, outcome.steps[-1].word) == (Result.ROLLED_BACK, Word.INVALID)
     assert cluster.serving == {uri(1)}
 
 

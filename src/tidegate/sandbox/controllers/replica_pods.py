@@ -26,9 +26,9 @@ class ReplicaPods:
             self._store.delete(PODS, *address(pod))
         missing = range(count - len(mine))
         mine += [self._store.create(PODS, replicaset.pod(item), namespace) for _ in missing]
+        self._tell(item, mine[:count], seen)  # first: a kubelet tells before it backs off
         for pod in mine[:count]:
             self._store.write_status(PODS, *address(pod), pods.status(seen, pod["spec"]))
-        self._tell(item, mine[:count], seen)
 
     def _of(self, item: Json) -> list[Json]:
         namespace, uid = item["metadata"]["namespace"], item["metadata"]["uid"]

@@ -117,10 +117,10 @@ class RevisionController:
             self._store.delete(PODS, *address(pod))
         missing = range(wanted - len(mine))
         mine += [self._store.create(PODS, pods.manifest(revision), namespace) for _ in missing]
+        if active:  # before the statuses: a kubelet tells of a failed pull before it backs off
+            self._tell(revision, mine[:wanted], seen)
         for pod in mine[:wanted]:
             self._store.write_status(PODS, *address(pod), pods.status(seen, pod["spec"]))
-        if active:
-            self._tell(revision, mine[:wanted], seen)
 
     def _tell(self, revision: Json, mine: list[Json], seen: RevisionStatus) -> None:
         image = str(revision["spec"]["containers"][0].get("image", ""))
