@@ -124,6 +124,42 @@ def resume(name: Release, namespace: Everywhere = "") -> None:
         raise NotPromotedError(f"release {ended.release_id} was not promoted: {ended.reason}")
 
 
+@operations_app.command(rich_help_panel=PANEL)
+def rollback(
+    name: Release,
+    to: Annotated[
+        str,
+        typer.Option(help="A version or revision that was promoted before, or `previous`."),
+    ],
+    namespace: Everywhere = "",
+    alias: Annotated[
+        str | None,
+        typer.Option(help="Registry alias to move; '' = none. Left out: the last policy's."),
+    ] = None,
+    abort: Annotated[bool, typer.Option("--abort", help="End a running release first.")] = False,
+) -> None:
+    """Go back to a version that was promoted before: warm at 0 %, proven, then all at once. No gates.
+
+    It is a release of its own, and can itself be aborted, resumed or rolled back. Refused while another
+    release runs (exit 4) and for a version that was never promoted (2); exit 7 when it does not come up,
+    and production then is as it was. To undo a release that has not ended, use abort.
+    """
+    from tidegate.adapters.kubernetes import connect
+    from tidegate.operations.finding import found, operator
+    from tidegate.operations.rollback import rolled_back
+    from tidegate.steps.promote import mlflow_aliases
+    from tidegate.steps.stopping import finishing_acts
+
+    with connect(say=_say) as kube, finishing_acts():
+        ended = rolled_back(
+            kube, found(kube, name, namespace), to, who=operator(), aliases=mlflow_aliases(),
+            alias=alias, abort_first=abort,
+        )  # fmt: skip
+    _tell(ended)
+    if ended.outcome not in {Result.PROMOTED, Result.UNCHANGED}:
+        raise NotPromotedError(f"not rolled back to {to}: {ended.reason}")
+
+
 def _tell(ended: Journal) -> None:
     """The outcome word on stdout, the rest for people."""
     typer.echo(f"release {ended.release_id} of {ended.subject}: {ended.reason}", err=True)

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from tidegate.adapters.files import first_error
 from tidegate.adapters.kubernetes import Kubernetes
+from tidegate.adapters.release_history import remembering
 from tidegate.core.journal import Journal
 from tidegate.errors import ConflictError, DocumentError, TidegateError, UsageError
 
@@ -197,7 +198,8 @@ def _config_map(journal: Journal, stored: StoredJournal | None) -> Json:
     if stored is not None:
         metadata["resourceVersion"] = stored.config_map["metadata"]["resourceVersion"]
     metadata["labels"] = {**dict([MANAGED_BY]), RELEASE_LABEL: label_of(journal.release_id)}
-    data = {KEY: journal.model_dump_json(indent=1)}
+    before = (stored.config_map.get("data") or {}) if stored else {}
+    data = {KEY: journal.model_dump_json(indent=1), **remembering(before, journal)}
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}
 
 

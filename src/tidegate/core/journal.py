@@ -98,6 +98,9 @@ class Journal(Strict):
     ends_as: Result | None = Field(
         default=None, description="What a return that was decided ends as, whoever finishes it"
     )
+    fast_track: bool = Field(
+        default=False, description="Back to a version that was promoted before: no gates"
+    )
     acts: tuple[ActRecord, ...] = ()
     steps: tuple[TrafficStep, ...] = ()
     outcome: Result | None = None

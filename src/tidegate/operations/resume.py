@@ -1,16 +1,15 @@
 """resume: what a dead run left is finished, from the journal and the cluster alone."""
 
 import time
-from typing import TYPE_CHECKING, Any, TypeVar
-
-from pydantic import BaseModel, ValidationError
+from typing import TYPE_CHECKING
 
 from tidegate.core.journal import Journal, Phase
 from tidegate.core.takeover import resume_refusal
-from tidegate.documents import Deployment, Result
-from tidegate.errors import ConflictError, DocumentError
+from tidegate.documents import Result
+from tidegate.errors import ConflictError
+from tidegate.operations.fast_track import answering
+from tidegate.operations.recorded import deployment_of, policy_of
 from tidegate.operations.seizing import PATIENCE_S, holder_name, seized
-from tidegate.policy import Policy
 from tidegate.steps.ending import give_back
 from tidegate.steps.promote import GRACE_S, JUDGE_EVERY_S, Aliases, Judge, promoted
 from tidegate.steps.traffic_driver import POLL_S, Driver
@@ -18,8 +17,6 @@ from tidegate.steps.traffic_driver import POLL_S, Driver
 if TYPE_CHECKING:
     from tidegate.adapters.kubernetes import Kubernetes
     from tidegate.adapters.release_lock import StoredJournal
-
-M = TypeVar("M", bound=BaseModel)
 
 
 def resumed(
@@ -56,7 +53,7 @@ def resumed(
 def _within_s(journal: Journal) -> float:
     if journal.phase is Phase.RETURNING:
         return journal.return_within_s + 60
-    return _policy(journal).traffic.step_timeout_s + GRACE_S
+    return policy_of(journal).traffic.step_timeout_s + GRACE_S
 
 
 def _returned(kube: "Kubernetes", stored: "StoredJournal", poll_s: float) -> Journal:
@@ -77,30 +74,10 @@ def _promoted(
     from tidegate.adapters.release_lock import load_journal
 
     journal = stored.journal
+    judge = answering if journal.fast_track else judge
     promoted(
-        kube, _deployment(journal), _policy(journal), judge=judge, aliases=aliases,
+        kube, deployment_of(journal), policy_of(journal), judge=judge, aliases=aliases,
         poll_s=poll_s, judge_every_s=judge_every_s,
     )  # fmt: skip
     ended = load_journal(kube, journal.namespace, journal.name)
     return ended.journal if ended else journal
-
-
-def _policy(journal: Journal) -> Policy:
-    return _parsed(Policy, journal.policy, journal, "policy")
-
-
-def _deployment(journal: Journal) -> Deployment:
-    return _parsed(Deployment, journal.deployment, journal, "deployment")
-
-
-def _parsed(kind: type[M], held: dict[str, Any], journal: Journal, what: str) -> M:
-    """As JSON, in which the strict documents know their own words."""
-    import json
-
-    try:
-        return kind.model_validate_json(json.dumps(held))
-    except ValidationError as error:
-        raise DocumentError(
-            f"the {what} in the journal of release {journal.release_id} is invalid "
-            f"({error.error_count()} fields); run: tidegate abort {journal.name}"
-        ) from error

@@ -1,8 +1,10 @@
 """deploy: the candidate comes up at 0 % beside the incumbent, and proves that it serves."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from tidegate.core.claim import Claim, can_resume, claim, holder_refusal, mode_refusal
@@ -61,9 +63,13 @@ def staged(
     release_id: str,
     *,
     poll_s: float = POLL_S,
+    noted: Mapping[str, object] = MappingProxyType({}),
 ) -> Deployment | Refusal:
-    """Claim the InferenceService, stage, prove; a refusal has left production as it was."""
-    attempt = partial(claimed, kube, published, policy, release_id, poll_s=poll_s)
+    """Claim the InferenceService, stage, prove; a refusal has left production as it was.
+
+    `noted` is what the journal says from its first word on, besides what a release says of itself.
+    """
+    attempt = partial(claimed, kube, published, policy, release_id, poll_s=poll_s, noted=noted)
     driver = in_turn(kube, policy, release_id, attempt, poll_s=poll_s)
     if isinstance(driver, Refuse):
         say("deploy", f"refused: {driver.reason}")
@@ -79,7 +85,13 @@ def staged(
 
 
 def claimed(
-    kube: "Kubernetes", published: Published, policy: Policy, release_id: str, *, poll_s: float
+    kube: "Kubernetes",
+    published: Published,
+    policy: Policy,
+    release_id: str,
+    *,
+    poll_s: float,
+    noted: Mapping[str, object] = MappingProxyType({}),
 ) -> Driver | Refuse:
     """Own the InferenceService by a journal that names what it returns to; or why not."""
     from tidegate.adapters.inference_service import InferenceServices
@@ -101,7 +113,8 @@ def claimed(
     if isinstance(start, Refuse):
         return start
     start = replace(start, incumbent=_with_probe(start.incumbent, published, stored))
-    return _opened(kube, stored, _journal(published, policy, release_id, start), policy, poll_s)
+    journal = _journal(published, policy, release_id, start).model_copy(update=dict(noted))
+    return _opened(kube, stored, journal, policy, poll_s)
 
 
 def _with_probe(

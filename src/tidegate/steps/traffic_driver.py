@@ -19,7 +19,7 @@ from tidegate.core.decisions import (
     diagnosed,
 )
 from tidegate.core.journal import ActKind, ActRecord, Journal, Phase
-from tidegate.core.manifest import inference_service, predictor
+from tidegate.core.manifest import difference, inference_service, predictor
 from tidegate.core.takeover import taken_over
 from tidegate.core.traffic import rules_of
 from tidegate.documents import Result, TrafficStep, Word
@@ -252,7 +252,7 @@ class Driver:
         if act.kind is ActKind.FREE:
             self._free(act.revision)
             return None
-        wanted = self._wanted() if act.kind is ActKind.STAGE else {}
+        wanted = self._wanted(seen) if act.kind is ActKind.STAGE else {}
         return self.service.patch(rules_of(self.journal).patch_of(act, seen, self.journal, wanted))
 
     def _free(self, revision: str) -> None:
@@ -262,7 +262,9 @@ class Driver:
         except RejectedError as error:
             self.say(f"{revision} was not deleted: {error}")
 
-    def _wanted(self) -> dict[str, object]:
+    def _wanted(self, seen: "Observation") -> dict[str, object]:
+        if self.journal.template:  # known before it is staged: a version that was there before
+            return difference(seen.template, self.journal.template)
         assert self._policy is not None  # only deploy stages
         version = self.journal.subject.version
         return predictor(self._policy, self.journal.storage_uri, version).as_dict()

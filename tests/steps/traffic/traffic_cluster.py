@@ -152,6 +152,8 @@ def _handler(cluster: Cluster) -> type[BaseHTTPRequestHandler]:
                 return
             spec = cluster.runtime.specs[max(route.weights, key=lambda w: w[2])[1]]
             version = cluster.answers.get(spec.storage_uri, spec.storage_uri.rstrip("/")[-1])
+            here = f"{self.headers['Host']} {spec.storage_uri}"  # this host alone
+            version = cluster.answers.get(here, version)
             self._reply(200, {"model_name": NAME, "model_version": version, "outputs": []})
 
         def _reply(self, code: int, body: dict[str, Any]) -> None:

@@ -1,0 +1,68 @@
+"""What was promoted before: enough of each to bring it back, and to ask it whether it is itself. Pure."""
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from tidegate.core.journal import Journal
+from tidegate.documents import ModelRepository, Result, Strict, Subject
+
+KEPT = 10
+PREVIOUS = "previous"
+
+
+class Promoted(Strict):
+    """One version that passed its gates and served all of production."""
+
+    release_id: str
+    subject: Subject
+    storage_uri: str
+    revision: str = Field(description="as which it served; deleted by Knative some day")
+    mode: str
+    template: dict[str, Any] = Field(description="spec.predictor without its percent")
+    repository: ModelRepository = Field(description="how it is asked")
+    promoted_s: float = Field(description="Unix time")
+
+
+class History(Strict):
+    """The last promoted releases of one InferenceService, oldest first."""
+
+    schema_version: Literal[1] = 1
+    kind: Literal["History"] = "History"
+    promoted: tuple[Promoted, ...] = ()
+
+    def after(self, journal: Journal) -> "History":
+        """With this release, once it has ended promoted; the same journal adds nothing twice."""
+        known = any(one.release_id == journal.release_id for one in self.promoted)
+        if known or journal.outcome is not Result.PROMOTED or not journal.deployment:
+            return self
+        return History(promoted=(*self.promoted, _promoted(journal))[-KEPT:])
+
+    def known(self) -> str:
+        """What there is to go back to, newest first, for a person."""
+        versions = [f"{one.subject.version} ({one.revision})" for one in reversed(self.promoted)]
+        return ", ".join(versions) or "nothing that tidegate has promoted"
+
+    def find(self, to: str, serving_uri: str) -> Promoted | None:
+        """The newest that is meant: a version, a revision, or what served before what serves now."""
+        meant = [
+            one
+            for one in self.promoted
+            if to in {one.subject.version, one.revision}
+            or (to == PREVIOUS and one.storage_uri != serving_uri)
+        ]
+        return meant[-1] if meant else None
+
+
+def _promoted(journal: Journal) -> Promoted:
+    repository = ModelRepository.model_validate(journal.deployment["repository"], strict=False)
+    return Promoted(
+        release_id=journal.release_id,
+        subject=journal.subject,
+        storage_uri=journal.storage_uri,
+        revision=journal.candidate_revision,
+        mode=journal.mode,
+        template=journal.template,
+        repository=repository.model_copy(update={"findings": ()}),
+        promoted_s=max((step.at_s for step in journal.steps), default=0.0),
+    )
