@@ -21,7 +21,7 @@ def policy(**changes: Any) -> Policy:
 
 def test_a_name_and_a_model_are_enough() -> None:
     assert policy().traffic.steps == (10, 50, 90, 100)
-    assert policy().initial == "refuse"
+    assert policy().initial == "preview"
 
 
 @pytest.mark.parametrize(

@@ -225,6 +225,9 @@ class Deployment(Document):
     incumbent: Incumbent | None
     incumbent_host: str = Field(default="", description="Host that reaches the incumbent")
     initial: bool = False
+    preview: str = Field(
+        default="", description="InferenceService that a first release is judged as"
+    )
     isvc_uid: str
 
 

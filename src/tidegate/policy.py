@@ -289,9 +289,10 @@ class Policy(Section):
     namespace: str = Field(
         default="default", pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63
     )
-    initial: Literal["refuse", "allow"] = Field(
-        default="refuse",
-        description="A first release has no incumbent: KServe ignores 0 % and it is live at once",
+    initial: Literal["preview", "allow", "refuse"] = Field(
+        default="preview",
+        description="A first release has no incumbent, and KServe then ignores 0 %. preview: it is judged "
+        "as an InferenceService of its own, <name>-preview, and only then goes live. allow: live at once",
     )
     busy: Literal["refuse", "wait"] = Field(
         default="refuse", description="What a release does while another one of the service runs"

@@ -291,7 +291,7 @@ def test_the_incumbent_is_the_revision_with_the_traffic_and_the_uri_it_serves() 
 @pytest.mark.parametrize(
     ("observation", "word", "reason"),
     [
-        (None, Word.INVALID, "write initial: allow"),
+        (None, Word.INVALID, "write initial: preview"),
         (seen((f"{ROUTED}.0.percent", 40), (f"{ROUTED}.1.percent", 60)), Word.INVALID, "splits"),
         (seen((f"{PREDICTOR}.latestRolledoutRevision", "")), Word.INVALID, "has never served"),
         (seen(*ROLLED_OUT), Word.UNCHANGED, "already serves"),

@@ -15,7 +15,6 @@ from tidegate.sandbox.cluster import Sandbox
 REGISTER = Path(__file__).with_name("register.py")
 POLICY = {
     "name": "tiny",
-    "initial": "allow",
     "triton": {"max_batch_size": 8},
     "load": {
         "rate_rps": 60,

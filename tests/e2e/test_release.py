@@ -84,11 +84,41 @@ class Production:
                     self.failures.append(repr(error))
 
 
-def test_a_first_release_goes_live_and_the_alias_follows(home: Home) -> None:
+def services(home: Home) -> list[str]:
+    """The InferenceServices that there are."""
+    config.load_kube_config(home.environment["KUBECONFIG"])
+    found = client.CustomObjectsApi().list_namespaced_custom_object(
+        "serving.kserve.io", "v1beta1", "default", "inferenceservices"
+    )
+    return [item["metadata"]["name"] for item in found["items"]]
+
+
+def journal(home: Home) -> dict[str, Any]:
+    config.load_kube_config(home.environment["KUBECONFIG"])
+    held = client.CoreV1Api().read_namespaced_config_map("tidegate-tiny", "default")
+    found: dict[str, Any] = json.loads(held.data["journal.json"])
+    return found
+
+
+def test_a_first_release_that_fails_its_gate_was_never_live(
+    home: Home, variant: Callable[..., Path]
+) -> None:
+    impossible = [{"kind": "latency", "quantile": 0.5, "limit_ms": 0.05, "min_samples": 100}]
+    done = home.release("models:/tiny/1", variant(slo={"objectives": impossible}))
+    assert (done.returncode, done.stdout.strip()) == (7, "ROLLED_BACK"), done.stderr
+    assert [act["kind"] for act in journal(home)["acts"]] == ["PREVIEW", "DISCARD"]
+    assert services(home) == []
+
+
+def test_a_first_release_passes_as_a_preview_then_goes_live_and_the_alias_follows(
+    home: Home,
+) -> None:
     done = home.release("models:/tiny/1")
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "PROMOTED"
+    assert [act["kind"] for act in journal(home)["acts"]] == ["PREVIEW", "CREATE", "DISCARD"]
     assert list(shares(home).values()) == [100]
+    assert services(home) == ["tiny"]
     assert alias(home) == "1"
 
 

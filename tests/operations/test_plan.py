@@ -75,6 +75,26 @@ def test_the_acts_of_a_roll_back_are_the_planned_ones(
     assert done(cluster.journal) == [*forward, *meant(way.acts)]
 
 
+def test_a_first_release_by_preview_is_planned_as_it_then_goes(cluster: Cluster) -> None:
+    chosen = policy(initial="preview")
+    told = plan(cluster, 1, initial="preview")
+    deployment = staged(cluster.kube, published(1), chosen, "r1", poll_s=POLL_S)
+    assert isinstance(deployment, Deployment)
+    assert promote_(cluster, deployment, chosen, Judge()).result is Result.PROMOTED
+    assert meant(told.acts) == done(cluster.journal)
+    assert "+  name: digits-preview" in told.manifest_diff
+    assert [need.when for need in told.capacity][1] == "while the real one comes up"
+
+
+def test_the_way_back_of_a_preview_is_its_removal(cluster: Cluster) -> None:
+    told = plan(cluster, 1, initial="preview")
+    cluster.answers[uri(1)] = "7"
+    staged(cluster.kube, published(1), policy(initial="preview"), "r1", poll_s=POLL_S)
+    way = told.roll_back[0]
+    assert way.when == "before digits is created"
+    assert done(cluster.journal) == [meant(told.acts)[0], *meant(way.acts)]
+
+
 def test_a_first_release_is_planned_as_it_then_goes(cluster: Cluster) -> None:
     told = plan(cluster, 1)
     release(cluster, 1, Judge(), Registry())
@@ -138,7 +158,7 @@ def test_a_release_that_would_be_refused_is_refused_in_deploys_own_words(
 
 
 def test_a_first_release_without_leave_is_refused(cluster: Cluster) -> None:
-    assert "write initial: allow" in plan(cluster, 1, initial="refuse").refusal
+    assert "write initial: preview" in plan(cluster, 1, initial="refuse").refusal
 
 
 def test_a_dead_release_is_announced_as_undone_first(cluster: Cluster) -> None:

@@ -9,14 +9,24 @@ from typer.testing import CliRunner
 
 from tests.operations.recording import Recording
 from tests.steps.traffic.test_promote import Evidence, Judge, Registry, promote_, release, stage
-from tests.steps.traffic.traffic_cluster import NAME, POLL_S, Cluster, policy, uri, verdict
+from tests.steps.traffic.traffic_cluster import (
+    NAME,
+    POLL_S,
+    Cluster,
+    policy,
+    published,
+    uri,
+    verdict,
+)
 from tidegate.adapters.release_lock import Lease, load_journal, save_journal
 from tidegate.cli import app
 from tidegate.core.journal import Phase
+from tidegate.core.manifest import inference_service
 from tidegate.core.status import ReleaseStatus
 from tidegate.documents import Result, Word
 from tidegate.errors import UnavailableError
 from tidegate.operations.status import lines, statuses
+from tidegate.steps.deploy import staged
 from tidegate.steps.roll_back import returned
 
 
@@ -49,6 +59,17 @@ def test_a_cluster_without_releases_says_so_in_one_line(cluster: Cluster) -> Non
     assert (done.exit_code, done.stdout) == (0, "no release so far\n")
     done = CliRunner().invoke(app, ["status", "unknown"])
     assert (done.exit_code, done.stdout) == (0, "no release 'unknown' is in the cluster\n")
+
+
+def test_a_first_release_that_is_judged_as_a_preview_has_no_production_to_be_unsafe(
+    cluster: Cluster,
+) -> None:
+    staged(cluster.kube, published(1), policy(initial="preview"), "r1", poll_s=POLL_S)
+    found = status(cluster)
+    assert (found.phase, found.traffic, found.drift) == (Phase.STAGED, (), "")
+    assert found.traffic_safe
+    cluster.service.create(inference_service(policy(), uri(9), "9").as_dict())
+    assert status(cluster).drift == "digits was created by somebody else"
 
 
 def test_a_staged_candidate_has_nothing_and_the_incumbent_everything(cluster: Cluster) -> None:

@@ -180,5 +180,22 @@ def test_the_incumbents_way_back_is_not_drawn_as_the_candidates_share() -> None:
     assert candidate_shares(acts) == [(2, 0), (3, 10), (4, 0), (5, 0)]
 
 
+def test_a_preview_has_no_share_and_its_removal_changes_none() -> None:
+    acts = [act("PREVIEW", None, 1), act("CREATE", 100, 2), act("DISCARD", None, 3)]
+    assert candidate_shares(acts) == [(2, 0), (3, 100)]
+
+
+def test_a_first_release_judged_as_a_preview_says_so() -> None:
+    judged = {
+        "incumbent": None,
+        "initial": True,
+        "production_host": "",
+        "preview": "digits-preview",
+    }
+    staged = a_release.deployment().model_copy(update=judged)
+    seen = read(a_release.report().model_copy(update={"deployment": staged}))
+    assert "none yet: judged as digits-preview" in seen.text
+
+
 def test_a_first_release_serves_everything_until_it_is_deleted() -> None:
     assert candidate_shares([act("CREATE", None, 1), act("DELETE", None, 5)]) == [(2, 100), (6, 0)]

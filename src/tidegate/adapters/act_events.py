@@ -22,6 +22,8 @@ REASONS = {
     ActKind.FREE: "ReleaseUnblocked",
     ActKind.SCALE: "ReleaseScaled",
     ActKind.RENAME: "ReleaseRenamed",
+    ActKind.PREVIEW: "ReleasePreviewed",
+    ActKind.DISCARD: "ReleasePreviewRemoved",
 }
 ENDS = {Result.PROMOTED: "ReleasePromoted", Result.ROLLED_BACK: "ReleaseRolledBack"}
 
@@ -29,7 +31,8 @@ ENDS = {Result.PROMOTED: "ReleasePromoted", Result.ROLLED_BACK: "ReleaseRolledBa
 def tell_act(kube: Kubernetes, journal: Journal, act: ActRecord) -> None:
     """One act that the API has taken."""
     number = len(journal.acts)
-    _tell(kube, journal, REASONS[act.kind], f"act {number}: {act.why}")
+    about = journal.as_preview if act.kind in {ActKind.PREVIEW, ActKind.DISCARD} else journal
+    _tell(kube, about, REASONS[act.kind], f"act {number}: {act.why}")
 
 
 def tell_end(kube: Kubernetes, journal: Journal) -> None:

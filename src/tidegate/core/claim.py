@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 
 from tidegate.core.decisions import Refuse
+from tidegate.core.first_release import preview_name, unfit_name
 from tidegate.core.journal import Journal, Phase
-from tidegate.core.manifest import snapshot
+from tidegate.core.manifest import PREVIEW_OF, snapshot
 from tidegate.core.readiness import Observation
 from tidegate.documents import Incumbent, Word
 from tidegate.policy import Policy
@@ -20,6 +21,7 @@ class Claim:
     uid: str = ""
     created_before: str = ""
     uri_before: str = ""
+    preview: str = ""
 
 
 def holder_refusal(journal: Journal, release_id: str, now_s: float) -> Refuse | None:
@@ -69,6 +71,8 @@ def claim(seen: Observation | None, policy: Policy, storage_uri: str) -> Claim |
     """Find the incumbent: the revision with all of the traffic, and the URI that it really serves."""
     if seen is None:
         return _first(policy)
+    if preview_of := seen.labels.get(PREVIEW_OF):
+        return _invalid(f"{policy.name} is the preview of {preview_of}; choose another name")
     if seen.deleting or not seen.rolled_out:
         state = "is being deleted" if seen.deleting else "has never served"
         return _invalid(f"{policy.name} {state}; wait, or delete it and release again")
@@ -82,9 +86,11 @@ def claim(seen: Observation | None, policy: Policy, storage_uri: str) -> Claim |
 def _first(policy: Policy) -> Claim | Refuse:
     if policy.initial == "allow":
         return Claim(incumbent=None)
+    if policy.initial == "preview":
+        return unfit_name(policy.name) or Claim(incumbent=None, preview=preview_name(policy.name))
     return _invalid(
-        f"{policy.namespace}/{policy.name} does not exist, and a first release is live at once (KServe "
-        "ignores 0 %); write initial: allow in the policy if that is meant"
+        f"{policy.namespace}/{policy.name} does not exist, and the policy refuses first releases; write "
+        "initial: preview (judged first), or initial: allow (live at once)"
     )
 
 

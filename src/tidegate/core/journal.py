@@ -26,7 +26,8 @@ class Phase(StrEnum):
 class ActKind(StrEnum):
     """Every way in which tidegate writes to an InferenceService."""
 
-    CREATE = "CREATE"  # first release: live at once
+    PREVIEW = "PREVIEW"  # first release: an InferenceService of its own, dark
+    CREATE = "CREATE"  # first release: the real one, live at once
     STAGE = "STAGE"  # the candidate's template at 0 %
     SHIFT = "SHIFT"  # the percent, nothing else
     RESTORE = "RESTORE"  # the incumbent's template, warming at 0 %
@@ -35,6 +36,7 @@ class ActKind(StrEnum):
     SCALE = "SCALE"  # Standard mode: the pods of a canary, before its share
     RENAME = "RENAME"  # Standard mode: a canary that has everything becomes the stable predictor
     FREE = "FREE"  # deletes the dead revision that keeps Knative from taking any percent
+    DISCARD = "DISCARD"  # removes the preview
 
 
 class ActRecord(Strict):
@@ -58,6 +60,8 @@ class Journal(Strict):
     name: str
     mode: Literal["Knative", "Standard"] = "Knative"
     isvc_uid: str = ""
+    preview: str = Field(default="", description="Name of the preview of a first release")
+    preview_uid: str = ""
     phase: Phase = Phase.STAGING
     deadline_s: float = Field(description="Unix time; a release past it is dead and is undone")
     return_within_s: float = Field(default=900, gt=0, description="For a return, by whomever")
@@ -119,6 +123,7 @@ class Journal(Strict):
         for act in reversed(self.acts):
             if act.percent is not None:
                 shown.add(act.percent)
+                shown |= {None} if act.kind is ActKind.CREATE else set()  # made without the field
                 if act.confirmed_s is not None:
                     break
         return shown
@@ -133,6 +138,17 @@ class Journal(Strict):
     def is_initial(self) -> bool:
         """Nothing served before this release."""
         return self.incumbent is None
+
+    @property
+    def as_preview(self) -> "Journal":
+        """The same release, seen from its preview: the rules of a first release apply to it as they are."""
+        return self.model_copy(update={"name": self.preview, "isvc_uid": self.preview_uid})
+
+    @property
+    def made(self) -> tuple[str, ...]:
+        """The InferenceServices that a first release may have created by now."""
+        created = any(act.kind is ActKind.CREATE for act in self.acts) or not self.preview
+        return (*[self.name] * created, *[self.preview] * bool(self.preview))
 
     def intending(self, act: ActRecord) -> "Journal":
         """With one more act, meant but not yet seen; a second try of the last one adds nothing."""

@@ -209,7 +209,8 @@ def manual_command(seen: Observation | None, journal: Journal) -> str:
     While the candidate is un-Ready no percent is taken, so the incumbent's whole template goes in.
     """
     if journal.incumbent is None:
-        return f"kubectl -n {journal.namespace} delete inferenceservice {journal.name}"
+        names = " ".join(journal.made)
+        return f"kubectl -n {journal.namespace} delete inferenceservice {names}"
     patch: Json = {"spec": {"predictor": {PERCENT: 0}}}
     if seen is not None and not seen.is_healthy(journal.candidate_revision or seen.created):
         restore = restore_patch(seen.predictor, journal.incumbent, resource_version="")

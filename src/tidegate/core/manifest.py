@@ -21,6 +21,8 @@ TAG_ROUTING = "serving.kserve.io/enable-tag-routing"
 DEPLOYMENT_MODE = "serving.kserve.io/deploymentMode"
 PERCENT = "canaryTrafficPercent"
 KEEP_WARM = "autoscaling.knative.dev/scale-to-zero-pod-retention-period"
+CREATED_BY = "tidegate.dev/created-by"  # release id; written at creation and never after
+PREVIEW_OF = "tidegate.dev/preview-of"
 
 
 class Typed(BaseModel):

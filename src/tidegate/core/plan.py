@@ -10,6 +10,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from tidegate.core.decisions import Act
+from tidegate.core.first_release import next_for_live, next_for_preview
 from tidegate.core.journal import ActKind, Journal
 from tidegate.core.readiness import Observation
 from tidegate.core.status import Served
@@ -78,6 +79,8 @@ def acts_of(
     seen: Observation | None, journal: Journal, policy: Policy
 ) -> tuple[Act, tuple[PlannedAct, ...]]:
     """The first act as the rules decide it now, and all of them with their evidence."""
+    if journal.preview:
+        return _by_preview(journal, policy)
     first = rules_of(journal).next_for_stage(seen, journal, 0.0)
     assert isinstance(first, Act)  # nothing has happened yet, and the claim saw nothing foreign
     staging = PlannedAct(
@@ -85,6 +88,21 @@ def acts_of(
     )
     shifts = () if journal.is_initial else tuple(_shift(p, policy) for p in policy.traffic.steps)
     return first, (staging, *shifts)
+
+
+def _by_preview(journal: Journal, policy: Policy) -> tuple[Act, tuple[PlannedAct, ...]]:
+    """A first release: judged under another name, then live."""
+    first, live = next_for_preview(None, journal, 0.0), next_for_live(None, journal, 0.0)
+    assert isinstance(first, Act)  # the claim saw neither of them
+    assert isinstance(live, Act)
+    gone = f"remove {journal.preview}"
+    return first, (
+        PlannedAct(kind=first.kind, why=first.why, evidence=_staged(policy)),
+        PlannedAct(
+            kind=live.kind, percent=live.percent, why=live.why, evidence="ready, one right answer"
+        ),
+        PlannedAct(kind=ActKind.DISCARD, why=gone, evidence=f"only {journal.name} is left"),
+    )
 
 
 def _shift(percent: int, policy: Policy) -> PlannedAct:
@@ -120,6 +138,12 @@ def ways_back(journal: Journal) -> tuple[WayBack, ...]:
     """What a roll-back does, by how far the release has come."""
     if journal.incumbent is None:
         gone = PlannedAct(kind=ActKind.DELETE, why="before this release nothing served")
+        if journal.preview:
+            discard = PlannedAct(kind=ActKind.DISCARD, why=f"remove {journal.preview}")
+            return (
+                WayBack(when=f"before {journal.name} is created", acts=(discard,)),
+                WayBack(when="until it is proven", acts=(gone, discard)),
+            )
         return (WayBack(when="at any time", acts=(gone,)),)
     revision, uri = journal.incumbent.revision, journal.incumbent.storage_uri
     leave = PlannedAct(kind=ActKind.SHIFT, percent=0, why=f"return traffic to {revision}")
@@ -142,7 +166,9 @@ def _taking_over(steps: tuple[int, ...]) -> tuple[PlannedAct, ...]:
 # -- capacity
 
 
-def needs(now: Mapping[str, Any] | None, then: Mapping[str, Any]) -> tuple[Need, ...]:
+def needs(
+    now: Mapping[str, Any] | None, then: Mapping[str, Any], *, preview: bool = False
+) -> tuple[Need, ...]:
     """What must run together at each point, from the predictors before and after the staging.
 
     A roll-back needs most: the incumbent, the bad candidate, and the incumbent's template re-created as
@@ -150,6 +176,13 @@ def needs(now: Mapping[str, Any] | None, then: Mapping[str, Any]) -> tuple[Need,
     its minReplicas too).
     """
     candidate = _replicas("the candidate", then)
+    if preview:
+        judged = _replicas("the preview", then)
+        return (
+            _need("while the preview is judged", judged),
+            _need("while the real one comes up", judged, candidate),
+            _need("promoted", candidate),
+        )
     if now is None:
         return (_need("from the first act on", candidate),)
     incumbent, again = _replicas("the incumbent", now), _replicas("the incumbent re-created", now)

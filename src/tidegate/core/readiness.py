@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from tidegate.core.diagnosis import Diagnosis
-from tidegate.core.manifest import MODEL_VERSION_LABEL, PERCENT
+from tidegate.core.manifest import CREATED_BY, MODEL_VERSION_LABEL, PERCENT
 
 Json = Mapping[str, Any]
 
@@ -107,6 +107,12 @@ class Observation:
     companions: tuple[str, ...] = ()  # transformer, explainer
     diagnosis: Diagnosis | None = None
     unseen: tuple[str, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def created_by(self) -> str:
+        """The release that created it; '' when tidegate did not."""
+        return self.annotations.get(CREATED_BY, "")
 
     @property
     def storage_uri(self) -> str:
@@ -195,6 +201,7 @@ def observe(
         host=host_of(status.get("url", "")),
         revisions={item.name: item for item in seen},
         warnings=tuple(warnings),
+        labels=metadata.get("labels") or {},
     )
 
 

@@ -193,7 +193,8 @@ def manual_command(seen: Observation | None, journal: Journal) -> str:
     that only waits, everything to the stable predictor.
     """
     if journal.incumbent is None:
-        return f"kubectl -n {journal.namespace} delete inferenceservice {journal.name}"
+        names = " ".join(journal.made)
+        return f"kubectl -n {journal.namespace} delete inferenceservice {names}"
     patch: Json = {"canary": None}
     if seen is not None and isinstance(act := next_for_return(seen, journal, 0), Act):
         patch = patch_of(act, seen, journal, {}).get("spec", patch)

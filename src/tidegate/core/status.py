@@ -119,7 +119,10 @@ def is_traffic_safe(journal: Journal, seen: Observation | None) -> bool:
     """Production is only on ready revisions of what this phase allows; what cannot be seen is not safe."""
     allowed = _allowed_uris(journal)
     if seen is None or not allowed:
-        return seen is None and not allowed  # a first release that was taken back
+        nothing_yet = bool(journal.preview) and not journal.isvc_uid
+        return seen is None and (
+            nothing_yet or not allowed
+        )  # or a first release that was taken back
     reached = [seen.revisions.get(revision) for revision in seen.traffic]
     return bool(reached) and all(
         shown is not None and shown.storage_uri in allowed and shown.ready.status == "True"
@@ -134,7 +137,11 @@ def _allowed_uris(journal: Journal) -> set[str]:
         return {journal.storage_uri}
     if journal.phase is Phase.PROMOTING:
         return before | {journal.storage_uri}
-    if journal.is_initial and journal.phase in {Phase.STAGING, Phase.STAGED}:
+    if (
+        journal.is_initial
+        and not journal.preview
+        and journal.phase in {Phase.STAGING, Phase.STAGED}
+    ):
         return {journal.storage_uri}
     return before
 
@@ -159,6 +166,9 @@ def drift(journal: Journal, seen: Observation | None) -> str:
     """What somebody else changed; '' while all is as this release left it."""
     if seen is None:
         return "" if _may_be_missing(journal) else "the InferenceService is gone"
+    if journal.preview and not journal.isvc_uid:
+        ours = seen.created_by == journal.release_id
+        return "" if ours else f"{journal.name} was created by somebody else"
     if journal.isvc_uid and seen.uid != journal.isvc_uid:
         return f"the InferenceService was replaced (uid {seen.uid}, was {journal.isvc_uid})"
     if journal.phase in {Phase.STAGED, Phase.PROMOTING} or journal.outcome is Result.PROMOTED:

@@ -10,8 +10,9 @@ import yaml
 from tidegate.config import settings
 from tidegate.core.claim import Claim, claim, holder_refusal, mode_refusal
 from tidegate.core.decisions import Act, Refuse
+from tidegate.core.first_release import manifest_of, preview_refusal
 from tidegate.core.journal import ActKind, Journal
-from tidegate.core.manifest import inference_service, predictor
+from tidegate.core.manifest import predictor
 from tidegate.core.plan import Need, Plan, PlannedAct, acts_of, needs, ways_back
 from tidegate.core.readiness import Observation
 from tidegate.core.status import Served
@@ -72,6 +73,7 @@ def _start(
     uri: str,
 ) -> tuple[Claim | Refuse, tuple[str, ...]]:
     """The claim that deploy would make, in its own words."""
+    from tidegate.adapters.inference_service import InferenceServices
     from tidegate.adapters.release_lock import load_journal
 
     stored = load_journal(kube, policy.namespace, policy.name)
@@ -83,7 +85,11 @@ def _start(
         notices = (f"release {journal.release_id} has died; deploy undoes it first",)
     if refusal := mode_refusal(seen, policy, service.default_mode()):
         return refusal, notices
-    return claim(seen, policy, uri), notices
+    start = claim(seen, policy, uri)
+    if isinstance(start, Claim) and start.preview:
+        there = InferenceServices(kube, policy.namespace, start.preview).look()
+        return preview_refusal(there, policy) or start, notices
+    return start, notices
 
 
 def _journal(policy: Policy, subject: Subject, uri: str, start: Claim) -> Journal:
@@ -97,6 +103,7 @@ def _journal(policy: Policy, subject: Subject, uri: str, start: Claim) -> Journa
         incumbent=start.incumbent,
         created_before=start.created_before,
         uri_before=start.uri_before,
+        preview=start.preview,
         storage_uri=uri,
         policy=policy.model_dump(mode="json"),
     )
@@ -119,7 +126,7 @@ def _filled(
         and Served(revision=was.revision, version=was.version, storage_uri=was.storage_uri),
         "acts": acts,
         "roll_back": ways_back(journal),
-        "capacity": needs(before, then["spec"]["predictor"]),
+        "capacity": needs(before, then["spec"]["predictor"], preview=bool(journal.preview)),
         "notices": (*notices, *_notices(plan, journal, policy)),
         "manifest_diff": unified(now, then),
     }
@@ -135,10 +142,8 @@ def _previewed(
 ) -> Json:
     """The object as the API would have it after the first act."""
     version = journal.subject.version
-    if seen is None or first.kind is ActKind.CREATE:
-        return service.preview_create(
-            inference_service(policy, journal.storage_uri, version).as_dict()
-        )
+    if seen is None or first.kind in {ActKind.CREATE, ActKind.PREVIEW}:
+        return service.preview_create(manifest_of(first.kind, journal, policy))
     wanted = predictor(policy, journal.storage_uri, version).as_dict()
     return service.preview_patch(rules_of(journal).patch_of(first, seen, journal, wanted))
 

@@ -11,8 +11,8 @@ from tidegate.operations.fast_track import answering
 from tidegate.operations.recorded import deployment_of, policy_of
 from tidegate.operations.seizing import PATIENCE_S, holder_name, seized
 from tidegate.steps.ending import give_back
-from tidegate.steps.promote import GRACE_S, JUDGE_EVERY_S, Aliases, Judge, promoted
-from tidegate.steps.traffic_driver import POLL_S, Driver
+from tidegate.steps.promote import JUDGE_EVERY_S, Aliases, Judge, promoted
+from tidegate.steps.traffic_driver import GRACE_S, POLL_S, Driver
 
 if TYPE_CHECKING:
     from tidegate.adapters.kubernetes import Kubernetes

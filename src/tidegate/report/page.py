@@ -137,9 +137,10 @@ def _limits(policy: Policy) -> list[LatencyLimit]:
 def candidate_shares(acts: list[dict[str, Any]]) -> list[tuple[float, int]]:
     """(Unix time, the candidate's percent from then on), of every act the cluster confirmed.
 
-    A SHIFT to 100 % after a RESTORE is the incumbent's way back, not the candidate's.
+    A SHIFT to 100 % after a RESTORE is the incumbent's way back, not the candidate's; removing a preview
+    moves nothing.
     """
-    seen = [act for act in acts if act["confirmed_s"] is not None]
+    seen = [a for a in acts if a["confirmed_s"] is not None and a["kind"] != "DISCARD"]
     shares, taken_back = [], False
     for act in sorted(seen, key=lambda act: (float(act["confirmed_s"]), float(act["intended_s"]))):
         taken_back = taken_back or act["kind"] in TAKEN_BACK

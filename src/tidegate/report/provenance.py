@@ -36,7 +36,7 @@ def _optimized(optimized: OptimizedModel) -> list[tuple[str, str]]:
 def _deployed(deployment: Deployment) -> list[tuple[str, str]]:
     repository, incumbent = deployment.repository, deployment.incumbent
     triton = f"{repository.triton_model} version {repository.model_version}"
-    before = "none: a first release"
+    before, preview = "none: a first release", deployment.preview
     if incumbent:
         before = f"{incumbent.revision} ({incumbent.storage_uri})"
     return [
@@ -46,6 +46,6 @@ def _deployed(deployment: Deployment) -> list[tuple[str, str]]:
         ("InferenceService", f"{deployment.namespace}/{deployment.name} ({deployment.mode})"),
         ("revision", deployment.candidate_revision),
         ("candidate host", deployment.candidate_host),
-        ("production host", deployment.production_host),
+        ("production host", deployment.production_host or f"none yet: judged as {preview}"),
         ("incumbent", before),
     ]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from tidegate.core.claim import Claim, can_resume, claim, holder_refusal, mode_refusal
 from tidegate.core.decisions import RECONCILE_S, Done, Refuse
+from tidegate.core.first_release import next_for_preview, preview_refusal
 from tidegate.core.journal import Journal, Phase
 from tidegate.core.traffic import rules_of
 from tidegate.documents import Deployment, Incumbent, Probe, Published, Refusal, Result, Word
@@ -53,6 +54,8 @@ def deploy(
     if isinstance(result, Refusal):
         return Deployed(verdict=result.word.value, reason=result.reason, revision="")
     reason = "live (first release)" if result.initial else "ready at 0 %"
+    if result.preview:
+        reason = f"ready as {result.preview} (first release)"
     return Deployed(verdict=Word.PASS.value, reason=reason, revision=result.candidate_revision)
 
 
@@ -74,14 +77,15 @@ def staged(
     if isinstance(driver, Refuse):
         say("deploy", f"refused: {driver.reason}")
         return _refusal(published, driver.word, driver.reason)
-    trouble = _brought_up(driver, policy)
-    if trouble:
-        reason = give_back(driver, trouble.reason)
-        return _refusal(published, trouble.word, reason)
-    deployment = _deployment(driver, published)
-    noted = deployment.model_dump(mode="json")
+    with driver.facing(driver.journal.preview or driver.journal.name):
+        trouble = _brought_up(driver, policy)
+        result = trouble or _deployment(driver, published)
+    if isinstance(result, Refuse):
+        reason = give_back(driver, result.reason)
+        return _refusal(published, result.word, reason)
+    noted = result.model_dump(mode="json")
     driver.enter(Phase.STAGED, policy.load.max_duration_s + HAND_OVER_S, deployment=noted)
-    return deployment
+    return result
 
 
 def claimed(
@@ -112,6 +116,10 @@ def claimed(
     start = claim(seen, policy, published.storage_uri)
     if isinstance(start, Refuse):
         return start
+    if start.preview:
+        there = InferenceServices(kube, policy.namespace, start.preview).look()
+        if refusal := preview_refusal(there, policy):
+            return refusal
     start = replace(start, incumbent=_with_probe(start.incumbent, published, stored))
     journal = _journal(published, policy, release_id, start).model_copy(update=dict(noted))
     return _opened(kube, stored, journal, policy, poll_s)
@@ -178,6 +186,7 @@ def _journal(published: Published, policy: Policy, release_id: str, start: Claim
         incumbent=start.incumbent,
         created_before=start.created_before,
         uri_before=start.uri_before,
+        preview=start.preview,
         storage_uri=published.storage_uri,
         probe=Probe(
             model=published.repository.triton_model,
@@ -192,14 +201,17 @@ def _brought_up(driver: Driver, policy: Policy) -> Refuse | None:
     """Drive the staging; None when the candidate is up, which the journal then names."""
     within = policy.serving.ready_timeout_s
     driver.known_warnings = frozenset(driver.service.warnings())
-    closed = driver.drive(rules_of(driver.journal).next_for_stage, within_s=within)
+    by_mode = rules_of(driver.journal).next_for_stage
+    decide = next_for_preview if driver.journal.preview else by_mode
+    closed = driver.drive(decide, within_s=within)
     if isinstance(closed, Refuse):
         return closed
     if not isinstance(closed, Done):
         reason = f"not ready after {within:g} s, still waiting for {closed.what}"
         return Refuse(word=closed.word, reason=reason)
     seen = _look(driver)
-    changes: dict[str, object] = {"candidate_revision": seen.created, "isvc_uid": seen.uid}
+    uid = "preview_uid" if driver.journal.preview else "isvc_uid"
+    changes: dict[str, object] = {"candidate_revision": seen.created, uid: seen.uid}
     if not driver.journal.template:  # a death between the write and its note
         changes["template"] = seen.template
     driver.save(driver.journal.model_copy(update=changes))
@@ -232,10 +244,11 @@ def _deployment(driver: Driver, published: Published) -> Deployment:
         storage_uri=published.storage_uri,
         candidate_revision=journal.candidate_revision,
         candidate_host=_candidate_host(seen),
-        production_host=seen.host,
+        production_host="" if journal.preview else seen.host,
         incumbent=incumbent,
         incumbent_host=host if incumbent else "",
         initial=journal.is_initial,
+        preview=journal.preview,
         isvc_uid=seen.uid,
     )
 

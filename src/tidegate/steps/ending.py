@@ -11,6 +11,7 @@ from tidegate.core.journal import Journal, Phase
 from tidegate.core.traffic import rules_of
 from tidegate.documents import Outcome, Result, Subject
 from tidegate.errors import ConflictError, RollbackFailedError, UnavailableError
+from tidegate.steps.first_release import is_kept, taken_back
 from tidegate.steps.traffic_driver import Driver
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ def give_back(
     closed = _returned(driver, reason=why, is_urgent=is_urgent or driver.journal.is_urgent)
     if isinstance(closed, Done):
         reason = f"{why}; {closed.what}"
+        result = Result.PROMOTED if is_kept(driver) else result
         driver.end(result, reason, traffic_safe=True, spec_repaired=True)
         return reason
     return _not_repaired(driver, why, closed, result)
@@ -64,6 +66,8 @@ def _returned(driver: Driver, **noted: object) -> Done | Refuse | Wait:
     """Drive the return; the moment at which traffic is safe is journalled, whatever comes of the repair."""
     within, rules = driver.journal.return_within_s, rules_of(driver.journal)
     driver.enter(Phase.RETURNING, within + 60, proofs=(), **noted)
+    if driver.journal.preview:
+        return taken_back(driver, within)
 
     def decide(seen: "Observation | None", journal: Journal, waited_s: float) -> Decision:
         if not journal.traffic_safe and rules.is_traffic_safe(seen, journal):

@@ -14,17 +14,17 @@ from tidegate.documents import Deployment, Outcome, Result, Subject, TrafficStep
 from tidegate.errors import ConflictError, DocumentError, TidegateError
 from tidegate.policy import Policy
 from tidegate.steps.ending import Ended, give_back, outcome_of, telling_failure
+from tidegate.steps.first_release import discarded, went_live
 from tidegate.steps.progress import say
 from tidegate.steps.registry import InDocument, InPolicy, OutDocument, step
 from tidegate.steps.stopping import finishing_acts, retreating, stop_if_asked
-from tidegate.steps.traffic_driver import POLL_S, SAY_EVERY_S, Driver
+from tidegate.steps.traffic_driver import GRACE_S, POLL_S, SAY_EVERY_S, Driver
 
 if TYPE_CHECKING:
     from tidegate.adapters.kubernetes import Kubernetes
     from tidegate.steps.live_gate import LiveEvidence
 
 JUDGE_EVERY_S = 1.0
-GRACE_S = 300.0  # beyond what a phase may take by its own limits
 
 Judge = Callable[..., "LiveEvidence"]
 
@@ -83,7 +83,7 @@ def promoted(
     judge_every_s: float = JUDGE_EVERY_S,
 ) -> Outcome:
     """All steps; the outcome when it ended promoted or rolled back."""
-    driver = _taken_up(kube, staged, poll_s)
+    driver = _taken_up(kube, staged, policy, poll_s)
     if driver.journal.is_over:
         return _told(driver)
     move = _alias_move(driver, policy, aliases)
@@ -99,7 +99,7 @@ def promoted(
     return _told(driver)
 
 
-def _taken_up(kube: "Kubernetes", staged: Deployment, poll_s: float) -> Driver:
+def _taken_up(kube: "Kubernetes", staged: Deployment, policy: Policy, poll_s: float) -> Driver:
     from tidegate.adapters.release_lock import load_journal
 
     stored = load_journal(kube, staged.namespace, staged.name)
@@ -113,7 +113,7 @@ def _taken_up(kube: "Kubernetes", staged: Deployment, poll_s: float) -> Driver:
         raise ConflictError(f"release {staged.release_id} is being rolled back; start a new run")
     if stored.journal.phase is Phase.STAGING:
         raise ConflictError(f"release {staged.release_id} is not staged yet; run deploy")
-    return Driver(kube, stored, step="promote", poll_s=poll_s)
+    return Driver(kube, stored, step="promote", poll_s=poll_s, policy=policy)
 
 
 def _told(driver: Driver) -> Outcome:
@@ -130,7 +130,8 @@ def _stepped(
 ) -> Refuse | None:
     """Every step that is still to do; why it stopped, or None at 100 %."""
     if staged.initial:
-        return _confirmed(driver, policy)
+        confirmed = went_live(driver, policy) or _confirmed(driver, policy)
+        return confirmed or discarded(driver, policy)
     passed = {s.percent for s in driver.journal.steps if s.word is Word.PASS}
     for percent in steps_left(policy.traffic, passed):
         trouble = _step(driver, policy, percent, judged, judge_every_s)
@@ -140,7 +141,7 @@ def _stepped(
 
 
 def _confirmed(driver: Driver, policy: Policy) -> Refuse | None:
-    """A first release is live since deploy; it has passed the gate, and must still be what serves."""
+    """A first release is live; it has passed the gate, and must still be what serves."""
     driver.enter(Phase.PROMOTING, policy.traffic.step_timeout_s + GRACE_S)
     rules = rules_of(driver.journal)
     closed = driver.drive(

@@ -4,7 +4,8 @@ Shared by deploy, promote, roll-back, guard and sweep; it decides nothing itself
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from tidegate.core.causes import webhook_rejection
@@ -18,8 +19,9 @@ from tidegate.core.decisions import (
     Wait,
     diagnosed,
 )
+from tidegate.core.first_release import manifest_of
 from tidegate.core.journal import ActKind, ActRecord, Journal, Phase
-from tidegate.core.manifest import difference, inference_service, predictor
+from tidegate.core.manifest import difference, predictor
 from tidegate.core.takeover import taken_over
 from tidegate.core.traffic import rules_of
 from tidegate.documents import Result, TrafficStep, Word
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 
 POLL_S = 0.5
 SAY_EVERY_S = 4.0
+GRACE_S = 300.0  # beyond what a phase may take by its own limits
 
 Decide = Callable[["Observation | None", Journal, float], Decision]
 
@@ -77,6 +80,18 @@ class Driver:
     def say(self, message: str) -> None:
         """Progress of the step that drives."""
         say(self._step, message)
+
+    @contextmanager
+    def facing(self, name: str) -> Iterator[None]:
+        """Look at and write to another InferenceService of this release: its preview."""
+        from tidegate.adapters.inference_service import InferenceServices
+
+        before = self.service
+        self.service = InferenceServices(self._kube, self.journal.namespace, name)
+        try:
+            yield
+        finally:
+            self.service = before
 
     # -- journal
 
@@ -236,17 +251,18 @@ class Driver:
             if intended is not self.journal:
                 self.save(intended)
             written = self._write(act, seen)
-            if written and act.kind in {ActKind.CREATE, ActKind.STAGE}:
+            if written and act.kind in {ActKind.PREVIEW, ActKind.CREATE, ActKind.STAGE}:
                 self.save(self.journal.model_copy(update={"template": written.template}))
         tell_act(self._kube, self.journal, record)
 
     def _write(self, act: Act, seen: "Observation | None") -> "Observation | None":
         """Carry it out; the object as the API then has it."""
-        if act.kind is ActKind.CREATE:
-            return self.service.create(self._manifest())
+        if act.kind in {ActKind.CREATE, ActKind.PREVIEW}:
+            assert self._policy is not None  # only deploy and promote create
+            return self.service.create(manifest_of(act.kind, self.journal, self._policy))
         if seen is None:
             raise ConflictError(f"{self.journal.name} is gone; look again")
-        if act.kind is ActKind.DELETE:
+        if act.kind in {ActKind.DELETE, ActKind.DISCARD}:
             self.service.delete(seen.uid)
             return None
         if act.kind is ActKind.FREE:
@@ -268,8 +284,3 @@ class Driver:
         assert self._policy is not None  # only deploy stages
         version = self.journal.subject.version
         return predictor(self._policy, self.journal.storage_uri, version).as_dict()
-
-    def _manifest(self) -> dict[str, object]:
-        assert self._policy is not None  # only deploy creates
-        version = self.journal.subject.version
-        return inference_service(self._policy, self.journal.storage_uri, version).as_dict()

@@ -189,12 +189,12 @@ def test_the_version_in_production_is_unchanged(serving_1: Cluster) -> None:
 
 
 def test_a_first_release_needs_the_policys_leave(cluster: Cluster) -> None:
-    refused(stage(cluster, 1, initial="refuse"), Word.INVALID, "write initial: allow")
+    refused(stage(cluster, 1, initial="refuse"), Word.INVALID, "write initial: preview")
     assert cluster.service.look() is None
     assert load_journal(cluster.kube, "default", NAME) is None
 
 
-def test_a_first_release_is_live_at_once(cluster: Cluster) -> None:
+def test_a_first_release_that_the_policy_allows_is_live_at_once(cluster: Cluster) -> None:
     deployment = staged_at(stage(cluster, 1))
     assert deployment.initial
     assert deployment.incumbent is None
