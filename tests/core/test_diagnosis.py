@@ -2,6 +2,7 @@
 
 import json
 from math import inf
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -272,6 +273,25 @@ TABLE: dict[str, tuple[Symptoms, Reason, Word, float, str]] = {
         shown(pod(container(before=("Error", 139, "boom"), restarts=2))),
         Reason.CRASH_LOOP, Word.FAIL, 0, "boom",
     ),
+    "a flag that Triton does not know": (
+        shown(
+            pod(container(ended=("Error", 1, ""))),
+            logs={"kserve-container": "tritonserver: unrecognized option '--x'\nUsage: ...\n\tDefault is 0."},
+        ),
+        Reason.CRASH_LOOP, Word.FAIL, BLIP_S, "unrecognized option '--x'",
+    ),
+    "a python backend that throws": (
+        shown(
+            pod(container(ended=("Error", 1, ""))),
+            logs={
+                "kserve-container": (
+                    'E1125 23:01:34.4 11 b.cc:6] "ERROR: no instance: no\\n\\nAt:\\n  x.py(1)"\n'
+                    "E1125 23:01:34.4 11 m.cc:6] \"failed to load 'd' version 1: no\\n\\nAt:\\n  x.py(1)\"\n"
+                )
+            },
+        ),
+        Reason.MODEL_LOAD, Word.FAIL, 0, "exit code 1): failed to load 'd' version 1: no; correct",
+    ),
     "a server that just stops": (
         shown(pod(container(before=("Completed", 0, "bye"), restarts=3))),
         Reason.CRASH_LOOP, Word.FAIL, 0, "exit code 0): bye",
@@ -340,6 +360,16 @@ def test_what_the_cluster_shows_has_a_name_a_word_and_a_remedy(
 
 def test_every_reason_stands_in_the_table() -> None:
     assert {reason for _, reason, _, _, _ in TABLE.values()} == set(Reason)
+
+
+def test_the_page_of_diagnoses_says_of_every_reason_its_word_and_its_remedy() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "diagnosis.md").read_text()
+    rows = {
+        cells[1].strip(" `"): cells for line in page.splitlines() if (cells := line.split("|"))[1:]
+    }
+    for reason in Reason:
+        said = Diagnosis(reason=reason, words="")
+        assert (rows[reason][3].strip(), rows[reason][5].strip()) == (said.word, REMEDY[reason])
 
 
 def test_every_suspicion_that_ends_a_wait_is_spoken_within_60_seconds() -> None:

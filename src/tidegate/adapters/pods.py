@@ -25,7 +25,9 @@ from tidegate.errors import RejectedError, UnavailableError
 
 Json = dict[str, Any]
 EVERY_S = 1.0
-LOG_LINES = 200  # Triton writes about 40 lines of tables after its last error
+LOG_LINES = (
+    600  # Triton writes 40 lines of tables after its last error, 400 of usage after a bad flag
+)
 
 
 class Pods:

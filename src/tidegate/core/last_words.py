@@ -2,8 +2,8 @@
 
 Triton writes an error as `E1125 23:01:32.799363 11081 model_lifecycle.cc:642] "failed to load ..."`, the
 protobuf parser (an unknown field of config.pbtxt) as `[libprotobuf ERROR ...] ...`, the state of each model
-as a row of a table, and last `error: creating server: ...`, which says least. Then come tables of options, so
-the last lines of the log alone say nothing.
+as a row of a table, and last `error: creating server: ...`, which says least. Tables of options stand in
+between, and after an unknown flag comes the whole usage, so the last lines of the log alone say nothing.
 """
 
 import re
@@ -12,6 +12,7 @@ from collections.abc import Sequence
 _ERROR = re.compile(r"^E\d{4} [\d:.]+ +\d+ [\w.-]+:\d+\] ?(.*)$")
 _PARSER = re.compile(r"^\[libprotobuf ERROR .*?:\d+\] ?(.*)$")
 _ROW = re.compile(r"^\| *(\S+) *\| *(\S+) *\| *(UNAVAILABLE: .*?) *\|?$")
+_FLAG = re.compile(r"unrecognized option|invalid option|option .* requires an argument")
 _END = re.compile(r"^error: .*$")
 _NOISE = ("CudaDriverHelper",)
 _TABLE = ("|", "+")
@@ -23,7 +24,7 @@ LOAD_FAILED = (
     "error: creating server",
 )
 MOST_LINES = 3
-MOST_CHARACTERS = 600
+MOST_CHARACTERS = 300  # of each
 
 
 def has_load_failure(lines: Sequence[str]) -> bool:
@@ -33,15 +34,22 @@ def has_load_failure(lines: Sequence[str]) -> bool:
 
 def last_words(lines: Sequence[str]) -> str:
     """One line for a person: up to three telling lines, clipped."""
-    words = " | ".join(" ".join(line.split()) for line in telling(lines)[-MOST_LINES:])
+    return " | ".join(_clipped(line) for line in telling(lines)[-MOST_LINES:])
+
+
+def _clipped(line: str) -> str:
+    """Without the stack that a Python backend puts behind its error, whose newlines Triton escapes."""
+    words = " ".join(line.partition("\\n\\nAt:")[0].replace("\\n", " ").split())
     return words if len(words) <= MOST_CHARACTERS else f"{words[:MOST_CHARACTERS]}..."
 
 
 def telling(lines: Sequence[str]) -> list[str]:
-    """The errors; without any, the models' states, the server's last word, or the last lines."""
-    errors = _found(lines, _ERROR, _PARSER)
+    """The errors, those about a load before others; without any, the models' states, the server's last
+    word, or the last line."""
+    errors = _found(lines, _ERROR, _PARSER) or [line for line in lines if _FLAG.search(line)]
     if errors:
-        return errors
+        loads = [line for line in errors if any(word in line for word in LOAD_FAILED)]
+        return [*_found(lines, _PARSER), *loads] or errors
     rows = [f"{m[1]} version {m[2]}: {m[3]}" for line in lines if (m := _ROW.match(line.strip()))]
     plain = [line for line in lines if line.strip() and not line.startswith(_TABLE)]
     return rows or [line for line in lines if _END.match(line)] or plain[-1:]

@@ -24,6 +24,7 @@ class RevisionSpec:
     workload: Literal["Revision", "Deployment"] = "Revision"
     args: tuple[str, ...] = ()  # extra tritonserver arguments
     env: Mapping[str, str] = field(default_factory=dict)
+    memory_bytes: int | None = None  # limits.memory; a server above it is killed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

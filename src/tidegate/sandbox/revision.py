@@ -9,13 +9,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import httpx
+import psutil
 
 from tidegate.errors import TidegateError
 from tidegate.sandbox import ports, storage, triton_command
 from tidegate.sandbox.interfaces import RevisionSpec, RevisionStatus
-from tidegate.sandbox.process import Child, Spawner
+from tidegate.sandbox.process import Child, Spawner, kill_marked
 
 _POLL_S = 0.05
+_MEMORY_POLL_S = 0.25
 _ERROR = re.compile(r"E\d{4} |error: |.*(unrecognized|[Uu]sage:)")
 _LOAD_FAILED = ("failed to load", "failed to poll", "UNAVAILABLE", "error: creating server")
 _PORT_TAKEN = (
@@ -69,6 +71,7 @@ class Revision:
         self._after = after
         self._stop = threading.Event()
         self._drain_s, self._grace_s = 0.0, 15.0
+        self._next_memory_look, self._is_out_of_memory = 0.0, False
         self._thread = threading.Thread(target=self._live, name=f"kubelet-{spec.name}", daemon=True)
         self._thread.start()
 
@@ -114,7 +117,7 @@ class Revision:
             child = self.child = self._spawn()
             was_ready = self._await_ready(child)
             while not child.wait(_POLL_S) and not self._stop.is_set():
-                pass
+                self._limit_memory(child)
             if self._stop.is_set():
                 return
             self._crashed(child, was_ready=was_ready)
@@ -147,7 +150,17 @@ class Revision:
                     self._set(phase="Ready", reason="", message="")
                     return True
                 child.wait(_POLL_S)
+                self._limit_memory(child)
         return False
+
+    def _limit_memory(self, child: Child) -> None:
+        """What the kernel does at the limit of a cgroup: SIGKILL, and the kubelet says OOMKilled."""
+        if self.spec.memory_bytes is None or time.monotonic() < self._next_memory_look:
+            return
+        self._next_memory_look = time.monotonic() + _MEMORY_POLL_S
+        if resident_bytes(child.pid) > self.spec.memory_bytes:
+            self._is_out_of_memory = True
+            kill_marked(child.marker)
 
     def _crashed(self, child: Child, *, was_ready: bool) -> None:
         message = "\n".join(telling(child.last_lines(400)))
@@ -155,6 +168,8 @@ class Revision:
         if any(word in message for word in _PORT_TAKEN):
             self.endpoint = _new_endpoint()  # somebody took a port while the server was down
         reason = "ModelLoadFailed" if load_failed else "CrashLoop"
+        if self._is_out_of_memory:
+            reason, self._is_out_of_memory = "OutOfMemory", False
         self._fail(reason, message, exit_code=child.exit_code)
 
     def _fail(self, reason: str, message: str, *, exit_code: int | None) -> None:
@@ -187,6 +202,15 @@ def answers(client: httpx.Client, url: str) -> bool:
         return client.get(url).status_code == 200
     except httpx.HTTPError:
         return False
+
+
+def resident_bytes(pid: int) -> int:
+    """Memory of a process and what it started; 0 when it is gone."""
+    try:
+        server = psutil.Process(pid)
+        return sum(int(p.memory_info().rss) for p in (server, *server.children(recursive=True)))
+    except psutil.Error:
+        return 0
 
 
 def telling(lines: Sequence[str], count: int = 12) -> list[str]:

@@ -1,5 +1,7 @@
 """The pod that stands for a revision's server: its manifest, and its status from the runtime. Pure."""
 
+import re
+
 from tidegate.sandbox.api.kinds import Json
 from tidegate.sandbox.controllers.objects import reference
 from tidegate.sandbox.controllers.template import SOURCE
@@ -14,6 +16,10 @@ from tidegate.sandbox.controllers.troubles import (
 from tidegate.sandbox.interfaces import RevisionSpec, RevisionStatus
 
 REVISION = "serving.knative.dev/revision"
+_QUANTITY = re.compile(r"(\d+(?:\.\d+)?)(|k|M|G|T|Ki|Mi|Gi|Ti)")
+_UNITS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12} | {
+    f"{unit}i": 1024**power for power, unit in enumerate("KMGT", start=1)
+}
 _INIT, _MAIN = STORAGE_INITIALIZER, "kserve-container"
 
 
@@ -59,7 +65,15 @@ def spec(revision: Json) -> RevisionSpec:
         storage_uri=meta.get("annotations", {}).get(SOURCE, ""), labels=found,
         args=own_args(container),
         env={e["name"]: str(e.get("value", "")) for e in container.get("env", [])},
+        memory_bytes=memory_limit(container),
     )  # fmt: skip
+
+
+def memory_limit(container: Json) -> int | None:
+    """`resources.limits.memory` in bytes; None without one that can be read."""
+    limits = (container.get("resources") or {}).get("limits") or {}
+    found = _QUANTITY.fullmatch(str(limits.get("memory", "")))
+    return int(float(found[1]) * _UNITS[found[2]]) if found else None
 
 
 def own_args(container: Json) -> tuple[str, ...]:
