@@ -177,7 +177,33 @@ def test_status_lists_every_part_with_its_memory(up: tuple[Path, str]) -> None:
 def test_an_inference_service_is_served_through_envoy_and_scraped(
     up: tuple[Path, str], digits: Digits
 ) -> None:
-    environment = read(up[0]).environment
+    revision = served(up[0], digits)
+    series = "kn_serving_invocation_duration_seconds_count"
+    assert_scraped(up[0], f'{series}{{serving_knative_dev_revision="{revision}"}} == 1')
+    assert states(up[0])[f"default/{revision}"] == "Ready"
+
+
+def test_in_standard_mode_a_deployment_is_served_scraped_and_shown(
+    tmp_path: Path, digits: Digits
+) -> None:
+    state = tmp_path / "state"
+    done = tidegate(state, "up", "--mode", "Standard")
+    assert done.returncode == 0, done.stderr
+    try:
+        service = served(state, digits)
+        assert service == "digits-predictor"
+        series = f'istio_requests_total{{destination_service_name="{service}"}}'
+        assert_scraped(state, f"{series} == 1")
+        assert_scraped(state, f'nv_inference_request_success{{app="isvc.{service}"}} == 1')
+        (server,) = [name for name in states(state) if name.startswith(f"default/{service}-")]
+        assert states(state)[server] == "Ready"
+    finally:
+        assert tidegate(state, "down").returncode == 0
+
+
+def served(state: Path, digits: Digits) -> str:
+    """One request to a new service, answered right; what the answer says of its revision."""
+    environment = read(state).environment
     storage = Path(environment["TIDEGATE_STORAGE_URI"].removeprefix("file://"))
     shutil.copytree(digits.repository, storage / "digits-1")
     with httpx.Client(trust_env=False, timeout=10) as client:
@@ -186,19 +212,26 @@ def test_an_inference_service_is_served_through_envoy_and_scraped(
         host = str(digits_url(client, environment)).removeprefix("http://")
         url = f"{environment['TIDEGATE_INGRESS_URL']}/v2/models/digits/infer"
         answer = client.post(url, json=body(digits.images[:4]), headers={"host": host})
-        assert answer.status_code == 200, answer.text
-        labels = {o["name"]: o["data"] for o in answer.json()["outputs"]}["label"]
-        assert labels == digits.answers(digits.images[:4])[0].tolist()
-        revision = answer.headers["x-tidegate-revision"]
-        prometheus = f"{environment['TIDEGATE_PROMETHEUS_URL']}/api/v1/query"
-        series = "kn_serving_invocation_duration_seconds_count"
-        query = f'{series}{{serving_knative_dev_revision="{revision}"}} == 1'
-        eventually(
-            lambda: bool(client.get(prometheus, params={"query": query}).json()["data"]["result"]),
-            timeout_s=15,
-        )
-    rows = json.loads(tidegate(up[0], "status", "--json").stdout)["parts"]
-    assert {row["name"]: row["state"] for row in rows}[f"default/{revision}"] == "Ready"
+    assert answer.status_code == 200, answer.text
+    labels = {o["name"]: o["data"] for o in answer.json()["outputs"]}["label"]
+    assert labels == digits.answers(digits.images[:4])[0].tolist()
+    return answer.headers["x-tidegate-revision"]
+
+
+def assert_scraped(state: Path, query: str) -> None:
+    url = f"{read(state).environment['TIDEGATE_PROMETHEUS_URL']}/api/v1/query"
+
+    def is_there() -> bool:
+        answer = httpx.get(url, params={"query": query}, trust_env=False)
+        return bool(answer.json()["data"]["result"])
+
+    eventually(is_there, timeout_s=15, what=lambda: query)
+
+
+def states(state: Path) -> dict[str, str]:
+    """State by part, as `sandbox status` shows it."""
+    rows = json.loads(tidegate(state, "status", "--json").stdout)["parts"]
+    return {row["name"]: row["state"] for row in rows}
 
 
 def create_inference_service(client: httpx.Client, environment: dict[str, str], uri: str) -> None:

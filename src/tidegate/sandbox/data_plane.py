@@ -8,6 +8,8 @@ from typing import TypedDict
 from tidegate.sandbox import prometheus
 from tidegate.sandbox.controllers.troubles import STORAGE_FAILED, STORAGE_INITIALIZER
 from tidegate.sandbox.envoy import EnvoyIngress
+from tidegate.sandbox.interfaces import RevisionSpec
+from tidegate.sandbox.mesh_metrics import MeshMetrics
 from tidegate.sandbox.mlflow_server import MlflowServer
 from tidegate.sandbox.process import Child, Spawner
 from tidegate.sandbox.prometheus import Prometheus
@@ -62,8 +64,9 @@ class DataPlane:
             log=logs / "envoy.log", **common,
         )  # fmt: skip
         self.queue_proxy = QueueProxyMetrics(
-            scrape=self._scrape_envoy, revisions=self._revisions, era=era
-        )
+            scrape=self._scrape_envoy, revisions=self._revisions, era=era,
+            mesh=MeshMetrics(self._specs),
+        )  # fmt: skip
 
     def starts(self) -> Mapping[str, Callable[[], None]]:
         """What to call, at the same time, until each returns ready."""
@@ -109,7 +112,11 @@ class DataPlane:
         return self.ingress.admin("/stats/prometheus?filter=revision_duration")
 
     def _revisions(self) -> list[RevisionLabels]:
-        specs = [pod.spec for pod in self.runtime.pods()]
         return [
-            RevisionLabels(namespace=s.namespace, name=s.name, service=s.service) for s in specs
+            RevisionLabels(namespace=s.namespace, name=s.name, service=s.service)
+            for s in self._specs()
+            if s.workload == "Revision"
         ]
+
+    def _specs(self) -> list[RevisionSpec]:
+        return [pod.spec for pod in self.runtime.pods()]

@@ -11,6 +11,11 @@ Json = dict[str, Any]
 Key = tuple[str, str]
 
 BUCKETS_MS = (5, 10, 25, 50, 75, 100, 250, 500, 750, 1000, 2500, 5000, 7500, 10000)  # Knative's
+ISTIO_BUCKETS_MS = (
+    0.5, 1, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000, 30000, 60000, 300000, 600000,
+    1800000, 3600000,
+)  # fmt: skip
+EDGES_MS = tuple(sorted({*BUCKETS_MS, *ISTIO_BUCKETS_MS}))  # what Envoy counts by: all of both
 REVISION_HEADER = "x-tidegate-revision"
 VERSION_HOST = "version.tidegate.invalid"  # answers with the version of the routes in force
 STAT_PREFIX = "tidegate"
@@ -190,10 +195,10 @@ def _duration_logger() -> Json:
 
 
 def _buckets() -> Json:
-    # Keeps duplicates out of the way: only our own histogram is exposed with Knative's edges.
+    # Keeps duplicates out of the way: only our own histogram is exposed with these edges.
     return {
         "match": {"contains": HISTOGRAM},
-        "buckets": [edge * 1000 for edge in BUCKETS_MS],
+        "buckets": [edge * 1000 for edge in EDGES_MS],
     }
 
 

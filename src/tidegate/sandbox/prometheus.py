@@ -16,6 +16,7 @@ import httpx
 import yaml
 
 from tidegate.sandbox import binaries
+from tidegate.sandbox.interfaces import RevisionSpec
 from tidegate.sandbox.ports import wanted_or_free
 from tidegate.sandbox.process import Child, Spawner
 from tidegate.sandbox.queue_proxy import pod_name
@@ -101,23 +102,34 @@ class Prometheus:
 
 
 def targets_of(pods: Iterable[Pod], *, queue_proxy_port: int) -> list[dict[str, Any]]:
-    """Two targets per revision: its queue-proxy and its Triton."""
-    groups = []
+    """A revision's queue-proxy and its Triton; a Deployment's Triton alone; and the gateway."""
+    groups = [_gateway(queue_proxy_port)]
     for pod in pods:
         spec = pod.spec
-        path = f"/{spec.namespace}/{spec.name}/metrics"
-        groups.append(_target(pod, queue_proxy_port, path=path, container="queue-proxy"))
+        if spec.workload == "Revision":
+            path = f"/{spec.namespace}/{spec.name}/metrics"
+            groups.append(_target(pod, queue_proxy_port, path=path, container="queue-proxy"))
         groups.append(
             _target(pod, pod.endpoint.metrics, path="/metrics", container="kserve-container")
         )
     return groups
 
 
+def _gateway(port: int) -> dict[str, Any]:
+    """Istio's ingress gateway, with the labels of Istio's own PodMonitor sample."""
+    labels = {
+        "__metrics_path__": "/mesh/metrics",
+        "namespace": "istio-system",
+        "pod": "istio-ingressgateway-0",
+        "container": "istio-proxy",
+        "job": "istio-system/envoy-stats-monitor",
+    }
+    return {"targets": [f"127.0.0.1:{port}"], "labels": labels}
+
+
 def _target(pod: Pod, port: int, *, path: str, container: str) -> dict[str, Any]:
     spec = pod.spec
-    wanted = {
-        "serving.knative.dev/revision": spec.name,
-        "serving.knative.dev/service": spec.service,
+    wanted = _own_labels(spec) | {
         "serving.kserve.io/inferenceservice": spec.inferenceservice,
         "component": "predictor",
     }
@@ -128,10 +140,20 @@ def _target(pod: Pod, port: int, *, path: str, container: str) -> dict[str, Any]
             **labels,
             "__metrics_path__": path,
             "namespace": spec.namespace,
-            "pod": pod_name(spec.name),
+            "pod": f"{spec.name}-0" if spec.workload == "Deployment" else pod_name(spec.name),
             "container": container,
             "job": f"{spec.namespace}/kserve-predictors",
         },
+    }
+
+
+def _own_labels(spec: RevisionSpec) -> dict[str, str]:
+    """`podTargetLabels` of the PodMonitor for each mode, less what both have."""
+    if spec.workload == "Deployment":
+        return {"app": f"isvc.{spec.service}"}
+    return {
+        "serving.knative.dev/revision": spec.name,
+        "serving.knative.dev/service": spec.service,
     }
 
 

@@ -12,7 +12,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tidegate.errors import UnavailableError
-from tidegate.sandbox.envoy_config import BUCKETS_MS, HISTOGRAM, STAT_PREFIX, Key, revision_of
+from tidegate.sandbox.envoy_config import (
+    BUCKETS_MS,
+    EDGES_MS,
+    HISTOGRAM,
+    STAT_PREFIX,
+    Key,
+    revision_of,
+)
 from tidegate.sandbox.ports import free_port
 
 Era = Literal["revision_app", "queueproxy_app", "serving_invocation"]
@@ -20,6 +27,8 @@ _SAMPLE = re.compile(
     rf'envoy_{STAT_PREFIX}_{HISTOGRAM}_(?P<kind>bucket|sum|count)\{{tidegate_cluster="(?P<cluster>[^"]*)",'
     r'tidegate_code="(?P<code>\d+)"(?:,le="(?P<le>[^"]+)")?\} (?P<value>\S+)'
 )
+_INDEX = {edge: index for index, edge in enumerate(EDGES_MS)}
+_MESH = "/mesh/metrics"
 _PATH = re.compile(r"/(?P<namespace>[^/]+)/(?P<name>[^/]+)/metrics")
 
 
@@ -27,9 +36,13 @@ _PATH = re.compile(r"/(?P<namespace>[^/]+)/(?P<name>[^/]+)/metrics")
 class Histogram:
     """Durations of one revision's answers with one status code; buckets are cumulative."""
 
-    buckets: list[int]
+    buckets: list[int]  # by EDGES_MS, and the last without an end
     sum_ms: float
     count: int
+
+    def up_to(self, edges_ms: Sequence[float]) -> list[int]:
+        """The counts at some of the edges, and the whole."""
+        return [*(self.buckets[_INDEX[edge]] for edge in edges_ms), self.buckets[-1]]
 
 
 Histograms = dict[Key, dict[int, Histogram]]
@@ -61,7 +74,7 @@ def exposition(who: RevisionLabels, codes: Mapping[int, Histogram], era: Era) ->
 
 
 def _empty() -> Histogram:
-    return Histogram(buckets=[0] * (len(BUCKETS_MS) + 1), sum_ms=0.0, count=0)
+    return Histogram(buckets=[0] * (len(EDGES_MS) + 1), sum_ms=0.0, count=0)
 
 
 def _add(histogram: Histogram, kind: str, le: str | None, value: float) -> None:
@@ -72,7 +85,7 @@ def _add(histogram: Histogram, kind: str, le: str | None, value: float) -> None:
     elif le == "+Inf":
         histogram.buckets[-1] += int(value)
     elif le is not None:
-        histogram.buckets[BUCKETS_MS.index(round(float(le) / 1000))] += int(value)
+        histogram.buckets[_INDEX[float(le) / 1000]] += int(value)
 
 
 def _serving_invocation(who: RevisionLabels, codes: Mapping[int, Histogram]) -> Iterator[str]:
@@ -117,7 +130,7 @@ def _series(
     name: str, labels: Mapping[str, str], histogram: Histogram, *, per_ms: float
 ) -> Iterator[str]:
     edges = [f"{edge / per_ms:g}" for edge in BUCKETS_MS]
-    for edge, count in zip([*edges, "+Inf"], histogram.buckets, strict=True):
+    for edge, count in zip([*edges, "+Inf"], histogram.up_to(BUCKETS_MS), strict=True):
         yield f"{name}_bucket{_labels({**labels, 'le': edge})} {count}"
     yield f"{name}_sum{_labels(labels)} {histogram.sum_ms / per_ms!r}"
     yield f"{name}_count{_labels(labels)} {histogram.count}"
@@ -158,7 +171,10 @@ def pod_name(revision: str) -> str:
 
 
 class QueueProxyMetrics:
-    """Serves /<namespace>/<revision>/metrics on loopback for every known revision."""
+    """Serves /<namespace>/<revision>/metrics on loopback for every known revision, and /mesh/metrics.
+
+    `mesh` makes the gateway's page of the same scrape; a Deployment has no queue-proxy.
+    """
 
     def __init__(
         self,
@@ -166,8 +182,10 @@ class QueueProxyMetrics:
         scrape: Callable[[], str],
         revisions: Callable[[], Sequence[RevisionLabels]],
         era: Era = "serving_invocation",
+        mesh: Callable[[Histograms], str] = lambda _: "",
     ) -> None:
         self.port = free_port()
+        self._mesh = mesh
         self.era = era
         self._scrape = scrape
         self._revisions = revisions
@@ -185,6 +203,10 @@ class QueueProxyMetrics:
         """Stop serving."""
         self._server.shutdown()
         self._server.server_close()
+
+    def mesh_page(self) -> str:
+        """The metrics that the ingress gateway has of every Service."""
+        return self._mesh(parse(self._scrape()))
 
     def page(self, namespace: str, name: str) -> str | None:
         """The metrics of one revision; None when there is no such revision."""
@@ -213,6 +235,8 @@ def _handler(metrics: QueueProxyMetrics) -> type[http.server.BaseHTTPRequestHand
 def _answer(metrics: QueueProxyMetrics, path: str) -> tuple[int, bytes]:
     match = _PATH.fullmatch(path)
     try:
+        if path == _MESH:
+            return 200, metrics.mesh_page().encode()
         page = metrics.page(match["namespace"], match["name"]) if match else None
     except UnavailableError as error:
         return 503, f"{error}\n".encode()
