@@ -108,6 +108,7 @@ def _finish_restore(
         return Wait(what="KServe to re-create the incumbent's revision")
     return (
         _blocking(seen, journal)
+        or _stranded(seen, incumbent)
         or _unproved_incumbent(seen, journal, incumbent, waited_s)
         or _loading(seen, newest)
         or unproved(newest.name, own_host(seen), incumbent.probe, journal)
@@ -167,6 +168,17 @@ def _blocking(seen: Observation, journal: Journal) -> Act | None:
         revision=bad,
         why=f"delete {bad}, which is un-Ready and blocks the routes",
     )
+
+
+def _stranded(seen: Observation, incumbent: Incumbent) -> Act | None:
+    """The rolled-out candidate is un-Ready or gone, and below 100 `prev` names it: no route is programmed
+    again (route.go 475-481). At 100 there is `latest` alone, which is the incumbent's model by now."""
+    if seen.percent in {100, None} or seen.rolled_out not in seen.traffic:
+        return None
+    if seen.is_healthy(seen.rolled_out) or not _is_incumbents(seen, seen.ready, incumbent):
+        return None
+    why = f"give {seen.ready} everything, for {seen.rolled_out} serves nobody"
+    return Act(kind=ActKind.SHIFT, percent=100, why=why)
 
 
 def _step_onto(seen: Observation, newest: str, journal: Journal, incumbent: Incumbent) -> Decision:

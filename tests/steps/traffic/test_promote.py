@@ -148,6 +148,24 @@ def test_a_candidate_that_loses_its_node_while_it_bakes_is_left_for_lack_of_evid
     assert cluster.serving == {uri(1)}
 
 
+def test_a_candidate_that_dies_with_all_of_production_is_left_for_the_incumbents_model(
+    cluster: Cluster,
+) -> None:
+    """`prev` then names the dead one, so that no percent below 100 would ever be routed again."""
+    release(cluster, 1, Judge(), Registry())
+    dead = RevisionStatus(phase="Failed", reason="CrashLoop", message="signal 11", exit_code=139)
+
+    class Killer(Judge):
+        def __call__(self, *given: object, percent: int, since_s: float) -> Evidence:
+            if percent == 100:
+                cluster.runtime.fates[uri(2)] = dead
+            return Evidence(Word.PASS if percent < 100 else Word.INCONCLUSIVE)
+
+    outcome = release(cluster, 2, Killer(), Registry())
+    assert (outcome.result, outcome.traffic_safe) == (Result.ROLLED_BACK, True), outcome
+    assert cluster.serving == {uri(1)}
+
+
 def test_a_lost_race_for_the_alias_is_told_and_the_traffic_stays(cluster: Cluster) -> None:
     registry = Registry()
     release(cluster, 1, Judge(), registry)
