@@ -4,6 +4,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -26,6 +27,7 @@ from tidegate.documents import (
     Word,
 )
 from tidegate.policy import Policy
+from tidegate.sandbox.api.rbac import Rules
 from tidegate.sandbox.api.server import ApiServer
 from tidegate.sandbox.controllers.loop import ControllerLoop
 from tidegate.sandbox.interfaces import HostRoute, RevisionSpec, RevisionStatus
@@ -115,8 +117,17 @@ class Cluster:
 
 @pytest.fixture
 def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
+    with clustered(tmp_path, monkeypatch) as held:
+        yield held
+
+
+@contextmanager
+def clustered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rules: Rules | None = None
+) -> Iterator[Cluster]:
+    """A cluster for as long as the block lasts; `rules` are what each user of its API may do."""
     runtime, ingress = Runtime(), Ingress()
-    api = ApiServer(state_dir=tmp_path)
+    api = ApiServer(state_dir=tmp_path, rules=rules)
     loop = ControllerLoop(api.store, runtime, ingress, scale_down_grace_s=0.3)
     server = ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler)
     url = f"http://127.0.0.1:{server.server_port}"

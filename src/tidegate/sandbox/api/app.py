@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from tidegate.sandbox.api import discovery, errors, openapi, patches
+from tidegate.sandbox.api import discovery, errors, openapi, patches, rbac
 from tidegate.sandbox.api.addresses import Address, parse
 from tidegate.sandbox.api.kinds import PODS, Json
 from tidegate.sandbox.api.store import Store
@@ -29,15 +29,17 @@ class Api:
     """The request handlers of one server."""
 
     def __init__(
-        self, store: Store, verbs: Verbs, *, closing: Callable[[], bool], pod_logs: PodLogs | None
-    ) -> None:
-        self._store, self._verbs = store, verbs
+        self, store: Store, verbs: Verbs, *, closing: Callable[[], bool], pod_logs: PodLogs | None,
+        rules: rbac.Rules | None,
+    ) -> None:  # fmt: skip
+        self._store, self._verbs, self._rules = store, verbs, rules
         self._closing, self._pod_logs = closing, pod_logs
 
     async def resource(self, request: Request) -> Response:
         """Everything below `/api/v1/` and `/apis/<group>/<version>/`."""
         at = parse(request.url.path)
         query = Query(values=dict(request.query_params))
+        self._authorize(request, at, query)
         if at.subresource and not _has_subresource(at):
             raise errors.no_such_path()
         match request.method:
@@ -58,6 +60,12 @@ class Api:
                 verb = self._verbs.delete if at.name else self._verbs.delete_all
                 return JSONResponse(verb(at, query, await _body(request)))
         raise errors.method_not_allowed()
+
+    def _authorize(self, request: Request, at: Address, query: Query) -> None:
+        if self._rules is not None:
+            token = request.headers.get("authorization", "").removeprefix("Bearer ")
+            asked = rbac.asked_for(request.method, at, watch=query.flag("watch"))
+            rbac.check(self._rules, token, asked, at)
 
     def _answer(self, code: int, at: Address, query: Query, item: Json) -> Response:
         warnings = self._verbs.warnings(at, query, item)
@@ -218,10 +226,11 @@ async def _unknown(_request: Request) -> Response:
 
 
 def create_app(
-    store: Store, verbs: Verbs, *, closing: Callable[[], bool], pod_logs: PodLogs | None
-) -> Starlette:
+    store: Store, verbs: Verbs, *, closing: Callable[[], bool], pod_logs: PodLogs | None,
+    rules: rbac.Rules | None = None,
+) -> Starlette:  # fmt: skip
     """The whole application."""
-    api = Api(store, verbs, closing=closing, pod_logs=pod_logs)
+    api = Api(store, verbs, closing=closing, pod_logs=pod_logs, rules=rules)
     routes = [
         *(Route(f"/{path}", _constant("ok")) for path in ("readyz", "livez", "healthz")),
         Route("/version", _constant(discovery.VERSION)),

@@ -8,13 +8,13 @@ import yaml
 CONTEXT = "tidegate-sandbox"
 
 
-def write_kubeconfig(path: Path, url: str) -> Path:
-    """Write it whole or not at all; a reader never sees half a file."""
+def write_kubeconfig(path: Path, url: str, *, token: str = "") -> Path:
+    """Write it whole or not at all; a reader never sees half a file. `token` names a user with rules."""
     document = {
         "apiVersion": "v1",
         "kind": "Config",
         "clusters": [{"name": CONTEXT, "cluster": {"server": url}}],
-        "users": [{"name": CONTEXT, "user": {}}],
+        "users": [{"name": CONTEXT, "user": {"token": token} if token else {}}],
         "contexts": [
             {
                 "name": CONTEXT,

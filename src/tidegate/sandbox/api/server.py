@@ -11,6 +11,7 @@ from tidegate.sandbox.api.admission import Admission
 from tidegate.sandbox.api.app import PodLogs, create_app
 from tidegate.sandbox.api.kinds import CONFIGMAPS, NAMESPACES, SERVICEACCOUNTS, Json
 from tidegate.sandbox.api.kubeconfig import write_kubeconfig
+from tidegate.sandbox.api.rbac import Rules
 from tidegate.sandbox.api.store import HISTORY, Store
 from tidegate.sandbox.api.verbs import Verbs
 
@@ -23,12 +24,12 @@ class ApiServer:
 
     `port` 0 takes a free one. `state_dir` gets a `kubeconfig`; objects live in memory only, so a
     stopped cluster is an empty one. `crd_dir` holds CRD files whose schemas are then enforced.
-    `pod_logs` answers `kubectl logs`.
+    `pod_logs` answers `kubectl logs`. `rules` are what each user may do; without them, everything.
     """
 
     def __init__(
         self, port: int = 0, state_dir: Path | None = None, *, crd_dir: Path | None = None,
-        pod_logs: PodLogs | None = None, history: int = HISTORY,
+        pod_logs: PodLogs | None = None, history: int = HISTORY, rules: Rules | None = None,
     ) -> None:  # fmt: skip
         admission = Admission(schemas.load(crd_dir))
         self.store = Store(admit=admission, history=history)
@@ -38,7 +39,9 @@ class ApiServer:
         self._state_dir = state_dir
         self._socket = _bound(port)  # now, so that a taken port is an error here, not in the thread
         verbs = Verbs(self.store, admission)
-        app = create_app(self.store, verbs, closing=self._closing.is_set, pod_logs=pod_logs)
+        app = create_app(
+            self.store, verbs, closing=self._closing.is_set, pod_logs=pod_logs, rules=rules
+        )
         self._server = uvicorn.Server(
             uvicorn.Config(
                 app, log_config=None, access_log=False, lifespan="off", ws="none",
