@@ -11,26 +11,15 @@ from typing import Any
 import pytest
 
 from tidegate.adapters.inference_service import InferenceServices
-from tidegate.adapters.kubernetes import Kubernetes, connect
-from tidegate.adapters.release_lock import (
-    Lease,
-    label_of,
-    list_journals,
-    load_journal,
-    save_journal,
-)
-from tidegate.core.journal import Journal
-from tidegate.documents import Subject
+from tidegate.adapters.kubernetes import connect
 from tidegate.errors import (
     ConflictError,
-    DocumentError,
     RejectedError,
     TidegateError,
     UnavailableError,
     UsageError,
 )
 from tidegate.sandbox.api.kubeconfig import write_kubeconfig
-from tidegate.sandbox.api.server import ApiServer
 
 ONE = "/apis/serving.kserve.io/v1beta1/namespaces/default/inferenceservices/m"
 
@@ -43,7 +32,7 @@ class Answers:
         self.asked: list[str] = []
         self.bodies: list[tuple[str, Any]] = []
         self.retry_after = ""
-        self.text = b""
+        self.texts: list[bytes] = []
 
 
 @pytest.fixture
@@ -58,7 +47,7 @@ def answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Answers
             held.bodies.append((self.headers.get("Content-Type", ""), json.loads(text or b"{}")))
             code = held.codes.pop(0) if held.codes else 200
             body = json.dumps({"kind": "Status", "message": f"said {code}", "code": code}).encode()
-            body = held.text or body
+            body = held.texts.pop(0) if held.texts else body
             self.send_response(code)
             if held.retry_after:
                 self.send_header("Retry-After", held.retry_after)
@@ -148,9 +137,29 @@ def test_tries_end_with_the_act_whose_lease_they_need(answers: Answers) -> None:
 
 @pytest.mark.parametrize("text", [b"<html>sign in</html>", b"[]", b'"ok"'])
 def test_an_answer_that_is_no_object_is_none(answers: Answers, text: bytes) -> None:
-    answers.text = text
+    answers.texts = [text] * 50
     with connect(retry_s=0.2) as kube, pytest.raises(UnavailableError, match="with no object"):
         kube.find(ONE)
+
+
+def version_of_m(version: str) -> bytes:
+    return json.dumps({"metadata": {"name": "m", "resourceVersion": version}}).encode()
+
+
+def test_a_look_never_goes_back_behind_what_was_seen(answers: Answers) -> None:
+    answers.texts = [version_of_m(version) for version in ("9", "8", "8", "10")]
+    with connect(retry_s=5) as kube:
+        kube.find(ONE)
+        assert kube.find(ONE) == {"metadata": {"name": "m", "resourceVersion": "10"}}
+    assert len(answers.asked) == 4
+
+
+def test_a_cache_that_stays_behind_our_own_write_is_unavailable(answers: Answers) -> None:
+    answers.texts = [version_of_m("9"), *[version_of_m("8")] * 50]
+    with connect(retry_s=0.2) as kube:
+        kube.request("PATCH", ONE, {})
+        with pytest.raises(UnavailableError, match="version 8, older than 9"):
+            kube.find(ONE)
 
 
 @pytest.mark.parametrize("code", [403, 409, 422])
@@ -205,120 +214,3 @@ def test_a_kubeconfig_that_is_none_is_a_usage_error(
     monkeypatch.setenv("KUBECONFIG", str(path))
     with pytest.raises(UsageError, match="KUBECONFIG"), connect():
         pass
-
-
-# -- lease and journal, on the emulated API
-
-
-@pytest.fixture
-def kube(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Kubernetes]:
-    api = ApiServer(state_dir=tmp_path)
-    api.start()
-    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
-    with connect(retry_s=1) as connection:
-        yield connection
-    api.stop()
-
-
-JOURNAL = "/api/v1/namespaces/default/configmaps/tidegate-m"
-
-
-def a_journal(**changes: Any) -> Journal:
-    subject = Subject(model="m", version="2", digest=f"sha256:{2:064d}")
-    return Journal(
-        release_id="r", subject=subject, namespace="default", name="m", deadline_s=1,
-        storage_uri="s3://m/2/", **changes,
-    )  # fmt: skip
-
-
-LEASE = "/apis/coordination.k8s.io/v1/namespaces/default/leases/tidegate-m"
-
-
-def test_a_lease_is_taken_renewed_and_given_back(kube: Kubernetes) -> None:
-    lease = Lease(kube, "default", "m", "a")
-    with lease.held():
-        first = kube.find(LEASE)
-        lease.acquire()
-        second = kube.find(LEASE)
-    assert first
-    assert second
-    assert first["spec"]["holderIdentity"] == "a"
-    assert first["spec"]["renewTime"] < second["spec"]["renewTime"]
-    with Lease(kube, "default", "m", "b").held():
-        pass
-
-
-def test_a_living_holder_is_named_and_not_robbed(kube: Kubernetes) -> None:
-    Lease(kube, "default", "m", "a").acquire()
-    with pytest.raises(ConflictError, match="is held by release a"):
-        Lease(kube, "default", "m", "b").acquire()
-
-
-def test_an_expired_lease_is_taken_over_and_the_old_holder_does_not_free_it(
-    kube: Kubernetes,
-) -> None:
-    old, new = Lease(kube, "default", "m", "a"), Lease(kube, "default", "m", "b")
-    old.acquire()
-    found = kube.find(LEASE)
-    assert found
-    found["spec"]["renewTime"] = "2020-01-01T00:00:00.000000Z"
-    kube.request("PUT", LEASE, found)
-    new.acquire()
-    old.release()
-    after = kube.find(LEASE)
-    assert after
-    assert after["spec"]["holderIdentity"] == "b"
-
-
-def test_two_who_take_a_lease_at_once_are_one_holder(kube: Kubernetes) -> None:
-    leases = [Lease(kube, "default", "m", str(n)) for n in range(6)]
-    won: list[int] = []
-
-    def take(number: int) -> None:
-        try:
-            leases[number].acquire()
-        except ConflictError:
-            return
-        won.append(number)
-
-    threads = [threading.Thread(target=take, args=(n,)) for n in range(6)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(won) == 1
-
-
-def test_a_journal_that_was_only_labelled_is_written_again(kube: Kubernetes) -> None:
-    stored = save_journal(kube, a_journal(), None)
-    label = {"metadata": {"labels": {"backup.example.com/keep": "yes"}}}
-    kube.request("PATCH", JOURNAL, label)
-    saved = save_journal(kube, a_journal(reason="written again"), stored)
-    found = load_journal(kube, "default", "m")
-    assert found
-    assert (found.journal, saved.journal) == (saved.journal, a_journal(reason="written again"))
-
-
-def test_a_journal_that_was_deleted_under_its_release_is_not_made_anew(kube: Kubernetes) -> None:
-    stored = save_journal(kube, a_journal(), None)
-    kube.request("DELETE", JOURNAL)
-    with pytest.raises(TidegateError):
-        save_journal(kube, a_journal(reason="of nobody"), stored)
-    assert load_journal(kube, "default", "m") is None
-
-
-def test_a_config_map_that_is_no_journal_is_named(kube: Kubernetes) -> None:
-    body = {"metadata": {"name": "tidegate-m"}, "data": {"journal.json": '{"release_id": 7}'}}
-    kube.request("POST", "/api/v1/namespaces/default/configmaps", body)
-    with pytest.raises(DocumentError, match="ConfigMap default/tidegate-m"):
-        load_journal(kube, "default", "m")
-
-
-@pytest.mark.parametrize("release_id", ["", "a b", "x" * 64, "-a", "a/b"])
-def test_a_release_id_that_is_no_label_is_refused(release_id: str) -> None:
-    with pytest.raises(UsageError, match="is no label value"):
-        label_of(release_id)
-
-
-def test_no_journals_are_an_empty_list(kube: Kubernetes) -> None:
-    assert list_journals(kube, "", release_id="a") == []

@@ -24,7 +24,6 @@ class InferenceServices:
         self._kube, self._namespace, self._name = kube, namespace, name
         self._all = f"/apis/serving.kserve.io/v1beta1/namespaces/{namespace}/inferenceservices"
         self._one = f"{self._all}/{name}"
-        self._seen = ""  # the newest resourceVersion so far; a look never goes back behind it
         self._pods = Pods(kube, namespace)
 
     def look(self, *, known_warnings: frozenset[str] | None = None) -> Observation | None:
@@ -32,25 +31,20 @@ class InferenceServices:
 
         With `known_warnings` (of an earlier `warnings()`), also the Warning events that came since.
         """
-        found = self._kube.find(self._one, since=self._seen)
+        found = self._kube.find(self._one)
         if found is None:
             return None
-        self._note(found)
         news = [] if known_warnings is None else self._news(known_warnings)
         revisions = [r for r in map(self._revision, _named(found)) if r]
         return self._examined(observe(found, revisions, news), found, revisions)
 
     def create(self, manifest: Json) -> Observation:
         """Create it; what the API made of it. ConflictError when it exists."""
-        return observe(self._note(self._kube.request("POST", self._all, manifest)))
+        return observe(self._kube.request("POST", self._all, manifest))
 
     def patch(self, patch: Json) -> Observation:
         """Merge-patch it; what the API made of it. ConflictError on another resourceVersion."""
-        return observe(self._note(self._kube.request("PATCH", self._one, patch)))
-
-    def _note(self, isvc: Json) -> Json:
-        self._seen = str(isvc.get("metadata", {}).get("resourceVersion", ""))
-        return isvc
+        return observe(self._kube.request("PATCH", self._one, patch))
 
     def manifest(self) -> Json | None:
         """The object as the API has it; None when it does not exist."""

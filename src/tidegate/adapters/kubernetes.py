@@ -12,14 +12,9 @@ from contextlib import contextmanager
 from typing import Any
 
 import yaml
-from tenacity import (
-    RetryCallState,
-    Retrying,
-    retry_if_exception_type,
-    stop_before_delay,
-    wait_random_exponential,
-)
+from tenacity import Retrying, retry_if_exception_type, stop_before_delay
 
+from tidegate.adapters.kubernetes_answers import backoff, is_older, why
 from tidegate.config import settings
 from tidegate.core.journal import Journal
 from tidegate.errors import (
@@ -60,6 +55,7 @@ class Kubernetes:
     ) -> None:
         self._client, self._retry_s, self._timeouts_s = client, retry_s, timeouts_s
         self._say, self._until = say, float("inf")
+        self._newest: dict[str, str] = {}  # path of an object -> its newest resourceVersion so far
 
     @contextmanager
     def until(self, deadline_s: float) -> Iterator[None]:
@@ -73,11 +69,12 @@ class Kubernetes:
     def find(self, path: str, *, since: str = "", **query: str) -> Json | None:
         """GET an object; None when it does not exist.
 
-        `since` is a resourceVersion that was seen before: an older answer is asked for again.
+        `since` is a resourceVersion that was seen otherwise, in a list for example.
         """
+        if is_older(self._newest.get(path, "0"), since):
+            self._newest[path] = since
         try:
-            answer: Json = self._tried(self._fresh, path, query, since)
-            return answer
+            return self.request("GET", path, query=query)
         except RejectedError as error:
             if _code(error) == 404:
                 return None
@@ -91,31 +88,36 @@ class Kubernetes:
         query: Mapping[str, str] | None = None,
     ) -> Json:
         """Any call. A lost answer to a write is retried, and then met by its own conflict: callers that
-        get a ConflictError read again and decide anew."""
-        answer: Json = self._tried(self.once, method, path, body, query)
-        return answer
-
-    def _tried(self, call: Callable[..., Json], *given: Any) -> Any:
+        get a ConflictError read again and decide anew. A read never goes back behind what was seen."""
         retry = Retrying(
             retry=retry_if_exception_type(UnavailableError),
-            wait=_backoff,
+            wait=backoff,
             stop=stop_before_delay(min(self._retry_s, self._left_s)),
-            before_sleep=lambda state: self._say(f"waiting for the Kubernetes API ({_why(state)})"),
+            before_sleep=lambda state: self._say(f"waiting for the Kubernetes API ({why(state)})"),
             reraise=True,
         )
-        return retry(call, *given)
+        answer: Json = retry(self._fresh, method, path, body, query)
+        return answer
 
     @property
     def _left_s(self) -> float:
         return max(0.0, self._until - time.monotonic())
 
-    def _fresh(self, path: str, query: Mapping[str, str], since: str) -> Json:
-        answer = self.once("GET", path, None, query)
-        version = answer.get("metadata", {}).get("resourceVersion", "")
-        if is_older(version, since):
+    def _fresh(
+        self, method: str, path: str, body: Json | None, query: Mapping[str, str] | None
+    ) -> Json:
+        """One attempt, refused when it shows an older version of the object than an answer before it."""
+        answer = self.once(method, path, body, query)
+        metadata = answer.get("metadata") or {}
+        name, version = metadata.get("name"), metadata.get("resourceVersion", "")
+        if not name or "dryRun" in (query or {}):
+            return answer
+        one = path if path.endswith(f"/{name}") else f"{path}/{name}"
+        if not is_older(version, newest := self._newest.get(one, "")):
+            self._newest[one] = version
+        elif method == "GET":
             raise UnavailableError(
-                f"the Kubernetes API answered GET {path} with version {version}, which is older than "
-                f"{since}; try again"
+                f"GET {path} was answered with version {version}, older than {newest}; try again"
             )
         return answer
 
@@ -243,32 +245,6 @@ def _translated(what: str, error: Any) -> TidegateError:
     if error.status == 429 or error.status >= 500 or not error.status:
         return UnavailableError(f"{what}: HTTP {error.status}: {said}; try again")
     return RejectedError(f"{what}: HTTP {error.status}: {said}; correct the object or the role")
-
-
-_random = wait_random_exponential(multiplier=0.2, max=3)
-
-
-def _backoff(state: RetryCallState) -> float:
-    """A random wait that grows; at least what the API asked for."""
-    return max(_random(state), _retry_after(state.outcome.exception() if state.outcome else None))
-
-
-def _retry_after(error: BaseException | None) -> float:
-    headers = getattr(error.__cause__ if error else None, "headers", None) or {}
-    asked = str(headers.get("Retry-After", ""))
-    return float(asked) if asked.isdecimal() else 0.0
-
-
-def is_older(version: str, since: str) -> bool:
-    """One resourceVersion was given before another; what cannot be compared is not called older.
-
-    They are integers of one sequence on every server that keeps its objects in etcd.
-    """
-    return version.isdecimal() and since.isdecimal() and int(version) < int(since)
-
-
-def _why(state: RetryCallState) -> str:
-    return str(state.outcome.exception()) if state.outcome else ""
 
 
 def _message(error: Any) -> str:

@@ -260,7 +260,9 @@ def _finish(driver: Driver, policy: Policy, move: Callable[[], str]) -> None:
     changes = {"alias": said, "reason": f"{reason}; {said}"}
     try:
         driver.save(driver.journal.model_copy(update=changes))
-    except ConflictError as error:  # the next release has begun, and the journal is its own
+    except (
+        TidegateError
+    ) as error:  # the release has ended: its journal may be the next one's by now
         driver.say(str(error))
 
 
