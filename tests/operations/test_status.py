@@ -8,6 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from tests.operations.recording import Recording
+from tests.operations.running import beside
 from tests.steps.traffic.test_promote import Evidence, Judge, Registry, promote_, release, stage
 from tests.steps.traffic.traffic_cluster import (
     NAME,
@@ -26,6 +27,7 @@ from tidegate.core.status import ReleaseStatus
 from tidegate.documents import Result, Word
 from tidegate.errors import UnavailableError
 from tidegate.operations.status import lines, statuses
+from tidegate.sandbox.interfaces import RevisionStatus
 from tidegate.steps.deploy import staged
 from tidegate.steps.roll_back import returned
 
@@ -127,6 +129,31 @@ def test_a_rolled_back_release_is_safe_and_repaired(cluster: Cluster) -> None:
         Result.ROLLED_BACK, True, True,
     )  # fmt: skip
     assert (found.drift, found.next_command) == ("", "")
+
+
+def test_a_candidate_that_still_loads_is_staging_and_its_incumbent_safe(cluster: Cluster) -> None:
+    release(cluster, 1, Judge(), Registry())
+    cluster.runtime.fates[uri(2)] = RevisionStatus(phase="Loading")
+    slow = policy(serving={"ready_timeout_s": 60})
+
+    def deploying(held: Cluster) -> object:
+        return staged(held.kube, published(2), slow, "r2", poll_s=POLL_S)
+
+    with beside(cluster, deploying) as deployment:
+        cluster.wait(lambda: status(cluster).acts != () and status(cluster).release_id == "r2")
+        found = status(cluster)
+        del cluster.runtime.fates[uri(2)]
+    assert deployment.error is None
+    assert (found.phase, found.traffic_safe, found.drift) == (Phase.STAGING, True, "")
+    assert shares(found) == {"1": 100}
+    assert found.candidate.revision == ""
+
+
+def test_what_one_can_roll_back_to_is_named(cluster: Cluster) -> None:
+    for version in (1, 2, 3):
+        release(cluster, version, Judge(), Registry())
+    assert status(cluster).earlier == ("2", "1")
+    assert "  earlier    version 2, version 1" in lines(status(cluster))
 
 
 def test_a_return_that_is_half_way_is_neither_repaired_nor_over(cluster: Cluster) -> None:

@@ -40,6 +40,10 @@ class ReleaseStatus(Strict):
     reason: str
     deadline_s: float | None = Field(description="Unix time; None once it has ended")
     remaining_s: float | None = Field(description="negative: past its deadline")
+    hand: str = Field(description="who took it from its run, and why; '' = nobody")
+    earlier: tuple[str, ...] = Field(
+        description="versions that `rollback --to` knows, newest first, without what serves"
+    )
     lease_holder: str = Field(description="who is in the middle of an act; '' = nobody")
     traffic: tuple[Served, ...]
     incumbent: Served | None
@@ -56,7 +60,12 @@ class ReleaseStatus(Strict):
 
 
 def status_of(
-    journal: Journal, seen: Observation | None, *, now_s: float, lease_holder: str = ""
+    journal: Journal,
+    seen: Observation | None,
+    *,
+    now_s: float,
+    lease_holder: str = "",
+    earlier: tuple[str, ...] = (),
 ) -> ReleaseStatus:
     """Read one journal against what the cluster shows."""
     remaining = None if journal.is_over else journal.deadline_s - now_s
@@ -71,6 +80,8 @@ def status_of(
         reason=journal.reason,
         deadline_s=None if journal.is_over else journal.deadline_s,
         remaining_s=remaining,
+        hand=journal.hand,
+        earlier=earlier,
         lease_holder=lease_holder,
         traffic=_traffic(seen),
         incumbent=_incumbent(journal),

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 from tidegate.core.journal import ActRecord
 from tidegate.core.status import ReleaseStatus, Served, status_of
+from tidegate.errors import DocumentError
 
 if TYPE_CHECKING:
     from tidegate.adapters.kubernetes import Kubernetes
     from tidegate.adapters.release_lock import StoredJournal
+    from tidegate.core.readiness import Observation
 
 
 def statuses(
@@ -33,7 +35,25 @@ def _status(kube: "Kubernetes", stored: "StoredJournal", now_s: float) -> Releas
     journal = stored.journal
     seen = InferenceServices(kube, journal.namespace, journal.name).look()
     holder = Lease(kube, journal.namespace, journal.name, "").holder()
-    return status_of(journal, seen, now_s=now_s, lease_holder=holder)
+    return status_of(
+        journal, seen, now_s=now_s, lease_holder=holder, earlier=_earlier(stored, seen)
+    )
+
+
+def _earlier(stored: "StoredJournal", seen: "Observation | None") -> tuple[str, ...]:
+    """What serves now is no way back; a memory that cannot be read is none either."""
+    from tidegate.adapters.release_history import history_of
+
+    reached = [seen.revisions.get(name) for name in seen.traffic] if seen else []
+    serving = {shown.storage_uri for shown in reached if shown}
+    try:
+        remembered = history_of(stored.config_map["data"], what=stored.journal.name).promoted
+    except DocumentError:
+        return ()
+    versions = [
+        one.subject.version for one in reversed(remembered) if one.storage_uri not in serving
+    ]
+    return tuple(dict.fromkeys(versions))
 
 
 # -- for people
@@ -58,9 +78,11 @@ def _facts(status: ReleaseStatus) -> Iterator[tuple[str, str]]:
     yield "candidate", _named(status.candidate)
     for act in status.acts:
         yield "act", _act(act)
+    yield "taken", status.hand
     yield "in an act", status.lease_holder
     yield "safe", _safe(status)
     yield "drift", status.drift or "none"
+    yield "earlier", ", ".join(f"version {version}" for version in status.earlier)
     yield "next", status.next_command or "nothing to do"
 
 
