@@ -7,7 +7,7 @@ export PYTHONDONTWRITEBYTECODE :=
 export MLFLOW_DISABLE_TELEMETRY := true
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint fmt type layers generate check-generated requirements bench ci clean
+.PHONY: help setup demo test chaos lint fmt type layers generate check-generated requirements bench ci clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -21,6 +21,9 @@ demo: setup ## Release four versions of a real model on this machine, under prod
 test: setup ## Run the tests, real servers included
 	@$(BIN)/pytest -n 2 --dist worksteal -m "not alone"
 	@$(BIN)/pytest -m alone
+
+chaos: setup ## Kill a release at every API write, and see production unharmed (CELL=, COURSE=, FULL=1)
+	@$(BIN)/python -m tests.chaos $(if $(CELL),--cell $(CELL)) $(if $(COURSE),--course $(COURSE)) $(if $(FULL),--full)
 
 lint: setup ## Check style
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .

@@ -6,7 +6,6 @@ reconcilers: `latest` follows the newest ready revision, a promotion is recorded
 below 100 on a template that is rolled out at 100 rolls back, and nothing changes while a target is un-Ready.
 """
 
-import copy
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -144,7 +143,7 @@ class Cluster:
         return observe(
             {
                 "metadata": {"uid": "u", "resourceVersion": str(self.version)},
-                "spec": {"predictor": copy.deepcopy(self.predictor)},
+                "spec": {"predictor": self.predictor},
                 "status": {
                     "url": "http://m",
                     "components": {"predictor": component},

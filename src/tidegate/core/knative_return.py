@@ -194,8 +194,6 @@ def _step_onto(seen: Observation, newest: str, journal: Journal, incumbent: Incu
 
 def _untouched(seen: Observation, journal: Journal, incumbent: Incumbent) -> Decision:
     if not is_safe(seen, incumbent.revision):
-        if not journal.acts or seen.percent not in {None, 0, 100, *journal.percents}:
-            return foreign(f"canaryTrafficPercent was changed to {seen.percent}")
         return Wait(what=f"the routes to give {incumbent.revision} everything")
     done = Done(what=f"all traffic is on {incumbent.revision}, which never left")
     return unproved(incumbent.revision, seen.host, incumbent.probe, journal) or done

@@ -1,0 +1,101 @@
+"""The courses that a release can take, each of which is killed at every write; and its documents."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from tidegate.documents import ModelRepository, Published, Subject, Tensor, Verdict, Word
+from tidegate.policy import Policy
+
+Mode = Literal["Knative", "Standard"]
+NEVER_READY = "never-ready"
+INCUMBENT, CANDIDATE, NEXT = 1, 2, 3  # versions of the model in every cell
+
+
+@dataclass(frozen=True, kw_only=True)
+class Course:
+    """What happens to the candidate when nobody is killed."""
+
+    name: str
+    sentence: str
+    gate: Word = Word.PASS
+    live: Mapping[int, Word] = field(default_factory=dict)  # percent -> the live gate's word
+    crashes_at: int = 0  # percent at which the candidate's container is seen crashed
+    fate: str = ""  # how the candidate's model behaves, told by the end of its storage URI
+    first: bool = False  # nothing serves before
+    candidate_may_serve: bool = True
+
+    def word(self, percent: int) -> Word:
+        """What the live gate says there."""
+        return self.live.get(percent, Word.PASS)
+
+
+COURSES = (
+    Course(name="promote", sentence="a good candidate goes 10, 50, 100"),
+    Course(
+        name="gate-fails", sentence="the gate says FAIL at 0 %", gate=Word.FAIL,
+        candidate_may_serve=False,
+    ),
+    Course(name="fails-at-10", sentence="the live gate says FAIL at 10 %", live={10: Word.FAIL}),
+    Course(name="fails-at-50", sentence="the live gate says FAIL at 50 %", live={50: Word.FAIL}),
+    Course(name="fails-at-100", sentence="the live gate says FAIL at 100 %", live={100: Word.FAIL}),
+    Course(
+        name="crashes-at-50", sentence="the candidate is seen crashed at 50 %: the un-Ready trap",
+        live={50: Word.INCONCLUSIVE}, crashes_at=50,
+    ),
+    Course(
+        name="never-ready", sentence="the candidate never gets ready", fate=NEVER_READY,
+        candidate_may_serve=False,
+    ),
+    Course(name="first", sentence="a first release (initial: allow)", first=True),
+)  # fmt: skip
+
+
+def course(name: str) -> Course:
+    """By its name."""
+    return next(one for one in COURSES if one.name == name)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Patience:
+    """How long things may take; light servers are up in a moment, real ones are not."""
+
+    ready_s: float = 20.0
+    hopeless_s: float = 1.0  # for the candidate that never gets ready
+    step_s: float = 20.0
+    actor_s: float = 90.0  # for a process to end
+
+
+def policy(name: str, mode: Mode, *, fate: str = "", patience: Patience) -> Policy:
+    """A policy with the shortest bakes; its limits are wide, so that a busy machine fails no cell."""
+    ready = patience.hopeless_s if fate == NEVER_READY else patience.ready_s
+    traffic = {
+        "steps": [10, 50, 100], "bake_s": 0.05, "max_bake_s": 20.0,
+        "step_timeout_s": patience.step_s,
+    }  # fmt: skip
+    base = {
+        "name": name, "initial": "allow", "model": {"uri": f"models:/{name}/1"},
+        "serving": {"ready_timeout_s": ready, "mode": mode}, "traffic": traffic,
+    }  # fmt: skip
+    return Policy.model_validate(base)
+
+
+def published(uri: str, version: int) -> Published:
+    """The model as the steps before deploy would have left it."""
+    subject = Subject(model="shift", version=str(version), digest=f"sha256:{version:064d}")
+    value = Tensor(name="value", dtype="FP32", shape=(-1, 1))
+    shifted = Tensor(name="shifted", dtype="FP32", shape=(-1, 1))
+    repository = ModelRepository(
+        subject=subject, triton_model="shift", triton_version="2.51.0",
+        model_version=str(version), backend="onnxruntime", max_batch_size=8, inputs=(value,),
+        outputs=(shifted,), digest="d",
+    )  # fmt: skip
+    return Published(subject=subject, repository=repository, storage_uri=uri, uploaded=True)
+
+
+def verdict(about: Subject, release_id: str, word: Word) -> Verdict:
+    """The gate's word, as the course wants it."""
+    return Verdict(
+        subject=about, release_id=release_id, stage="gate", word=word,
+        reason="as the course wants it", findings=(),
+    )  # fmt: skip
