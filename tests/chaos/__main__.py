@@ -60,8 +60,8 @@ def _real(only: str) -> int:
 
     began, chosen = time.monotonic(), [n for i, n in enumerate(NAMED, 1) if only in ("", str(i))]
     with workers(REAL_WORKERS, "Knative", "triton") as pool:
-        found = {r.cell: r for r in Progress(say).over(pool, [named.cell for named in chosen])}
-    results = [(named.sentence, found[named.cell]) for named in chosen]
+        found = list(Progress(say).over(pool, [named.cell for named in chosen]))
+    results = [(n.sentence, r) for n in chosen for r in found if r.cell == n.cell]
     lines = named_table(results, time.monotonic() - began)
     say("\n".join(lines))
     failed = any(result.trouble for _, result in results)
