@@ -22,8 +22,8 @@ test: setup ## Run the tests, real servers included
 	@$(BIN)/pytest -n 2 --dist worksteal -m "not alone"
 	@$(BIN)/pytest -m alone
 
-chaos: setup ## Kill a release at every API write, and see production unharmed (CELL=, COURSE=, FULL=1)
-	@$(BIN)/python -m tests.chaos $(if $(CELL),--cell $(CELL)) $(if $(COURSE),--course $(COURSE)) $(if $(FULL),--full)
+chaos: setup ## Kill a release at every API write, see production unharmed (CELL= MODE= COURSE= FULL=1)
+	@$(BIN)/python -m tests.chaos $(if $(CELL),--cell $(CELL)) $(if $(MODE),--mode $(MODE)) $(if $(COURSE),--course $(COURSE)) $(if $(FULL),--full)
 
 lint: setup ## Check style
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .

@@ -13,7 +13,7 @@ from tests.chaos.workers import workers
 from tidegate.errors import TidegateError
 
 REAL_WORKERS = 2
-MODES: tuple[Mode, ...] = ("Knative",)
+MODES: tuple[Mode, ...] = ("Knative", "Standard")
 
 
 def main() -> int:
@@ -24,12 +24,12 @@ def main() -> int:
     if options.cell:
         return _one(options.cell)
     began, tallies = time.monotonic(), list[Tally]()
-    for mode in MODES:
+    for mode in (mode for mode in MODES if options.mode in ("", mode)):
         with workers(options.workers, mode) as pool:
             matrix = Matrix(mode, pool, say, full=options.full)
             matrix.run([c for c in COURSES if options.course in ("", c.name)])
         tallies += [tally for tally in matrix.tallies.values() if tally.cells]
-    return _told(tallies, time.monotonic() - began, keep=not options.course)
+    return _told(tallies, time.monotonic() - began, keep=not (options.course or options.mode))
 
 
 def _told(tallies: list[Tally], seconds: float, *, keep: bool) -> int:
@@ -73,6 +73,7 @@ def _real(only: str) -> int:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
     parser.add_argument("--cell", default="", help="this one alone, by the name a failure gave it")
+    parser.add_argument("--mode", default="", choices=("", *MODES), help="this mode alone")
     parser.add_argument("--real", action="store_true", help="the named cells on real Tritons")
     parser.add_argument("--course", default="", help="this course alone")
     parser.add_argument("--workers", type=int, default=6, help="worlds at the same time")

@@ -38,7 +38,7 @@ def watch_writes(log: Path, kill: "tuple[str, int, Moment] | None") -> None:
             self, method: str, url: str, body: Any = None, *given: Any, **more: Any
         ) -> None:
             self.moment = None
-            if method != "GET":
+            if method != "GET" and "dryRun=All" not in url:
                 name = write_name(method, url, body)
                 met[name] += 1
                 with log.open("a") as file:
@@ -78,7 +78,7 @@ def write_name(method: str, url: str, body: Any) -> str:
     if "configmaps" in parts:
         return f"{method} journal, {_journal(json.loads(wanted['data']['journal.json']))}"
     if "inferenceservices" in parts:
-        return f"{method} {_inference_service(parts, wanted)}".rstrip(", ")
+        return f"{method} {_inference_service(parts, wanted)}"
     if "events" in parts:
         return f"{method} event {wanted.get('reason', '')}"
     return f"{method} {parts[-2]}"
@@ -96,10 +96,21 @@ def _journal(journal: dict[str, Any]) -> str:
 
 
 def _inference_service(parts: list[str], wanted: dict[str, Any]) -> str:
-    predictor = wanted.get("spec", {}).get("predictor", {})
-    uri = (predictor.get("model") or {}).get("storageUri", "").rstrip("/").split("/")[-1]
+    spec = wanted.get("spec", {})
+    predictor = spec.get("predictor", {})
+    said = [*_model(predictor), *_percent(predictor.get("canaryTrafficPercent"))]
+    if "canary" in spec:  # Standard mode
+        listed = spec["canary"] or [{"predictor": {}}]
+        said.append(" ".join(["canary", *_model(listed[0]["predictor"])]))
+        said += _percent(listed[0].get("trafficPercent"))
     name = "preview" if any("preview" in part for part in parts) else "inferenceservice"
-    percent = predictor.get("canaryTrafficPercent")
-    said = [f"model {uri}"] if uri else []
-    said += [] if percent is None else [f"{percent} %"]
-    return f"{name}, {', '.join(said)}"
+    return ", ".join([name, *said])
+
+
+def _model(predictor: dict[str, Any]) -> list[str]:
+    uri = (predictor.get("model") or {}).get("storageUri", "").rstrip("/")
+    return [f"model {uri.split('/')[-1]}"] if uri else []
+
+
+def _percent(percent: int | None) -> list[str]:
+    return [] if percent is None else [f"{percent} %"]
