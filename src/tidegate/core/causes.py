@@ -158,6 +158,9 @@ _NEVER_FETCHED = re.compile(
 )
 
 
+_KNATIVES = "Container failed with: "  # what Knative puts before a container's last words
+
+
 def _storage(symptoms: Symptoms) -> Diagnosis | None:
     """An init container that failed. It is started again at once, then after 10 s, 20 s, 40 s, ..."""
     for container in symptoms.containers():
@@ -211,7 +214,7 @@ def _hidden(symptoms: Symptoms) -> Diagnosis | None:
         return None
     for said in symptoms.troubles:
         if said.reason.startswith("ExitCode"):
-            words = said.message
+            words = said.message.removeprefix(_KNATIVES)
             return _certain(_ended_by(words), f"{said.reason}: {last_words(words.splitlines())}")
     if symptoms.unseen and symptoms.transition == "BlockedByFailedLoad":
         words = symptoms.failure.message

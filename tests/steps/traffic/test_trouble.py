@@ -1,7 +1,9 @@
 """deploy: whatever keeps a candidate from getting ready is refused by its name, long before the timeout."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,15 +11,19 @@ import pytest
 from tests.steps.traffic.traffic_cluster import (
     POLL_S,
     Cluster,
+    clustered,
     policy,
     published,
     staged_at,
     uri,
 )
+from tidegate.adapters.kubernetes import connect
 from tidegate.core import causes
 from tidegate.core.diagnosis import Reason
 from tidegate.documents import Deployment, Refusal, Result, Word
 from tidegate.sandbox.api.kinds import PODS
+from tidegate.sandbox.api.kubeconfig import write_kubeconfig
+from tidegate.sandbox.api.rbac import Rule
 from tidegate.sandbox.controllers import troubles
 from tidegate.sandbox.interfaces import RevisionStatus
 from tidegate.steps.deploy import staged
@@ -200,6 +206,40 @@ def test_a_node_that_never_comes_is_capacity_at_the_timeout(serving_1: Cluster) 
     assert "not ready after 2 s" in result.reason
     assert f"UNSCHEDULABLE: {NO_NODE} (pod triggered scale-up" in result.reason
     untouched(serving_1)
+
+
+# -- a Role that hides things
+
+BLIND = "blind"
+READABLE = {
+    ("", "configmaps"), ("coordination.k8s.io", "leases"), ("apps", "deployments"),
+    ("serving.kserve.io", "inferenceservices"), ("serving.knative.dev", "revisions"),
+    ("serving.kserve.io", "clusterservingruntimes"), ("serving.kserve.io", "servingruntimes"),
+}  # fmt: skip
+VERBS = ("get", "list", "create", "update", "patch", "delete")
+
+
+@pytest.fixture
+def blind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
+    """A user who sees neither pods nor logs nor Events."""
+    rules = [Rule(verb=v, group=g, resource=r) for v in VERBS for g, r in READABLE]
+    with clustered(tmp_path, monkeypatch, rules={BLIND: rules}) as cluster:
+        token = write_kubeconfig(tmp_path / "blind", cluster.api.url, token=BLIND)
+        monkeypatch.setenv("KUBECONFIG", str(token))
+        with connect(retry_s=2) as kube:
+            yield replace(cluster, kube=kube)
+
+
+def test_a_role_without_pods_logs_and_events_releases_all_the_same(blind: Cluster) -> None:
+    staged_at(stage_2(blind))
+
+
+def test_a_role_without_pods_still_gets_knatives_words_and_is_told_what_it_lacks(
+    blind: Cluster,
+) -> None:
+    blind.runtime.fates[uri(2)] = failed(troubles.MODEL_LOAD_FAILED, TRITON_SAID, restarts=1)
+    refusal = refused(stage_2(blind), Reason.MODEL_LOAD, Word.FAIL, "unexpected dims")
+    assert "not seen: pods, the Role does not allow it" in refusal.reason
 
 
 class passing:  # noqa: N801 - reads as a word
