@@ -16,6 +16,7 @@ from .standard_cluster import (
     HOSTS,
     LOADING,
     MODE,
+    ROUTES,
     STOP,
     StandardCluster,
     entry,
@@ -623,6 +624,29 @@ def test_the_route_says_which_generation_is_in_force(cluster: StandardCluster) -
     for found in route["status"]["parents"][0]["conditions"]:
         assert found["status"] == "True"
         assert found["observedGeneration"] == route["metadata"]["generation"]
+
+
+def test_a_weight_that_somebody_else_writes_is_put_right(cluster: StandardCluster) -> None:
+    staged(cluster, 10)
+    rules = cluster.route()["spec"]["rules"]
+    rules[0]["backendRefs"][1]["weight"] = 90
+    change = {"spec": {"rules": rules}}
+    cluster.base.objects.patch_namespaced_custom_object(*ROUTES, "digits", change)
+    cluster.settle()
+    assert cluster.backends() == {"blue": 90, "green": 10}
+
+
+@pytest.mark.parametrize("spec", [{}, {"rules": []}, {"hostnames": [HOSTS[0]], "rules": [{}]}])
+def test_a_route_of_somebody_elses_leads_nowhere(
+    cluster: StandardCluster, spec: dict[str, Any]
+) -> None:
+    staged(cluster)
+    body = {"apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute"}
+    body |= {"metadata": {"name": "other"}, "spec": spec}  # type: ignore[dict-item]
+    cluster.base.objects.create_namespaced_custom_object(*ROUTES, body)
+    cluster.settle()
+    assert "status" not in cluster.route("other")
+    assert cluster.shares() == {"blue": 100}
 
 
 def test_a_gateway_that_refuses_is_said_and_tried_again(cluster: StandardCluster) -> None:

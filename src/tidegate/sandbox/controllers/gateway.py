@@ -1,12 +1,13 @@
 """The gateway of Standard mode: HTTPRoutes and Ingresses, through Services, to the servers behind them.
 
 A Service's own host (`<name>.<namespace>.svc.cluster.local`) is served by the ingress as well: it is
-the only way to a canary that gets no traffic, for Standard mode has no tag URLs.
+the only way to a canary that gets no traffic, for Standard mode has no tag URLs. Only objects of an
+InferenceService are served; what others create here is kept, and leads nowhere.
 """
 
 from collections.abc import Callable, Iterable, Mapping
 
-from tidegate.sandbox.api.kinds import HTTPROUTES, INGRESSES, SERVICES, Json
+from tidegate.sandbox.api.kinds import HTTPROUTES, INGRESSES, SERVICES, Json, Kind
 from tidegate.sandbox.api.metadata import timestamp
 from tidegate.sandbox.api.store import Store
 from tidegate.sandbox.controllers import conditions
@@ -14,6 +15,7 @@ from tidegate.sandbox.controllers.conditions import Condition
 from tidegate.sandbox.controllers.hosts import Weights
 from tidegate.sandbox.controllers.ingress_table import IngressTable
 from tidegate.sandbox.controllers.objects import address
+from tidegate.sandbox.controllers.standard_objects import GATEWAY
 
 Serving = Callable[[str, str], str]  # (namespace, app) -> ReplicaSet, or empty
 Apps = Mapping[tuple[str, str], str]  # (namespace, Service) -> app
@@ -28,10 +30,10 @@ class GatewayController:
 
     def reconcile(self, serving: Serving) -> None:
         """All of them, once."""
-        apps = {address(s): app for s in self._store.items(SERVICES) if (app := _app(s))}
-        routes = self._store.items(HTTPROUTES)
+        apps = {address(s): app for s in self._owned(SERVICES) if (app := _app(s))}
+        routes = self._owned(HTTPROUTES)
         table = _service_hosts(apps, serving)
-        for ingress in self._store.items(INGRESSES):
+        for ingress in self._owned(INGRESSES):
             table |= _hosts_of(_ingress_backends(ingress), apps, serving)
         for route in routes:
             table |= _hosts_of(_route_backends(route), apps, serving)
@@ -40,16 +42,24 @@ class GatewayController:
             status = self._status(route, apps)
             self._store.write_status(HTTPROUTES, *address(route), status)
 
+    def _owned(self, kind: Kind) -> list[Json]:
+        return [
+            item
+            for item in self._store.items(kind)
+            if any(
+                o["kind"] == "InferenceService" for o in item["metadata"].get("ownerReferences", [])
+            )
+        ]
+
     def _status(self, route: Json, apps: Apps) -> Json:
         before = (((route.get("status") or {}).get("parents")) or [{}])[0]
         found = [_accepted(self._table.trouble), _resolved(route, apps)]
         listed = conditions.as_json(found, _plain(before), timestamp(self._clock()))
         generation = route["metadata"]["generation"]
-        parent = route["spec"]["parentRefs"][0]
         return {
             "parents": [
                 {
-                    "parentRef": parent,
+                    "parentRef": GATEWAY,
                     "controllerName": _CONTROLLER,
                     "conditions": [c | {"observedGeneration": generation} for c in listed],
                 }
@@ -58,7 +68,8 @@ class GatewayController:
 
 
 def _app(service: Json) -> str:
-    return str((service["spec"].get("selector") or {}).get("app", ""))
+    selector = (service.get("spec") or {}).get("selector")
+    return str((selector or {}).get("app", ""))
 
 
 def _service_hosts(apps: Apps, serving: Serving) -> dict[str, Weights]:
@@ -83,13 +94,14 @@ def _ingress_backends(ingress: Json) -> dict[str, Backends]:
 
 
 def _route_backends(route: Json) -> dict[str, Backends]:
-    """One rule is all that KServe writes for a server with one port."""
-    namespace = route["metadata"]["namespace"]
-    refs = route["spec"]["rules"][0].get("backendRefs") or []
+    """One rule is all that KServe writes for a server with one port; other rules are not served."""
+    spec, namespace = route.get("spec") or {}, route["metadata"]["namespace"]
+    rule: Json = next(iter(spec.get("rules") or []), {})
     backends = [
-        (ref.get("namespace", namespace), ref["name"], ref.get("weight", 1)) for ref in refs
+        (ref.get("namespace", namespace), ref.get("name", ""), ref.get("weight", 1))
+        for ref in rule.get("backendRefs") or []
     ]
-    return dict.fromkeys(route["spec"].get("hostnames") or [], backends)
+    return dict.fromkeys(spec.get("hostnames") or [], backends)
 
 
 def _hosts_of(backends: Mapping[str, Backends], apps: Apps, serving: Serving) -> dict[str, Weights]:
