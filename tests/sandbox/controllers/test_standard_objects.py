@@ -121,3 +121,34 @@ def test_kubectl_sees_a_rollout_and_the_routes(kubectl: Kubectl) -> None:
     listed = kubectl("get", "deploy,rs,svc,pods,httproutes")
     assert "digits-green-predictor" in listed
     assert "digits.default.example.com" in listed
+
+
+def test_the_cluster_says_what_it_has_installed() -> None:
+    with running() as cluster:
+        objects = cluster.base.objects
+        crds = ("apiextensions.k8s.io", "v1", "customresourcedefinitions")
+        listed = objects.list_cluster_custom_object(*crds)["items"]
+        names = {crd["metadata"]["name"] for crd in listed}
+        wanted = {"inferenceservices.serving.kserve.io", "httproutes.gateway.networking.k8s.io"}
+        assert wanted < names
+        assert "deployments.apps" not in names
+        found = objects.get_cluster_custom_object(*crds, "inferenceservices.serving.kserve.io")
+        schema = found["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+        assert "canary" in schema["properties"]["spec"]["properties"]
+        manager = cluster.apps.read_namespaced_deployment("kserve-controller-manager", "kserve")
+        (container,) = manager.spec.template.spec.containers
+        assert container.image == "kserve/kserve-controller:v0.21.0"
+        assert cluster.base.runtime.specs == {}
+
+
+def test_a_deployment_that_is_no_predictor_runs_nothing() -> None:
+    with running() as cluster:
+        labels = {"app": "web"}
+        template = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "web"}]}}
+        spec = {"replicas": 1, "selector": {"matchLabels": labels}, "template": template}
+        cluster.apps.create_namespaced_deployment(
+            "default", {"metadata": {"name": "web"}, "spec": spec}
+        )
+        cluster.settle()
+        assert cluster.base.runtime.specs == {}
+        assert cluster.apps.list_namespaced_replica_set("default").items == []

@@ -5,8 +5,12 @@ import json
 from tidegate.sandbox.api import settings
 from tidegate.sandbox.api.errors import ApiError
 from tidegate.sandbox.api.kinds import (
+    ALL,
     CLUSTERSERVINGRUNTIMES,
     CONFIGMAPS,
+    CRDS,
+    DEPLOYMENTS,
+    INFERENCESERVICES,
     NAMESPACES,
     NODES,
     Json,
@@ -15,15 +19,20 @@ from tidegate.sandbox.api.kinds import (
 from tidegate.sandbox.api.store import Store
 from tidegate.sandbox.controllers import runtimes
 
+KSERVE_IMAGE = "kserve/kserve-controller:v0.21.0"  # the first with weights in HTTPRoutes
 TRITON_IMAGE = "nvcr.io/nvidia/tritonserver:24.10-py3"  # the release of the server that runs here
 
 
 def populate(store: Store, domain: str, mode: str) -> None:
-    """Namespaces, a node, the Triton runtime and the ConfigMaps that clients read their mode from."""
+    """What clients look for before they act: CRDs, KServe's controller, its ConfigMap, a runtime."""
     for namespace in ("kserve", "knative-serving"):
         _create(store, NAMESPACES, {"metadata": {"name": namespace}, "status": {"phase": "Active"}})
     ready = {"conditions": [{"type": "Ready", "status": "True"}]}
     _create(store, NODES, {"metadata": {"name": "sandbox"}, "status": ready})
+    for kind in ALL:
+        if kind.is_custom:
+            _create(store, CRDS, crd(kind))
+    _create(store, DEPLOYMENTS, _controller(), settings.NAMESPACE)
     _create(store, CLUSTERSERVINGRUNTIMES, runtimes.triton(TRITON_IMAGE))
     deploy = json.dumps({"defaultDeploymentMode": mode})
     ingress = json.dumps(
@@ -38,6 +47,35 @@ def populate(store: Store, domain: str, mode: str) -> None:
     documents = {"deploy": deploy, "ingress": ingress}
     _configmap(store, settings.NAMESPACE, settings.NAME, documents)
     _configmap(store, "knative-serving", "config-domain", {domain: ""})
+
+
+def crd(kind: Kind) -> Json:
+    """A kind's CRD, whose schema says no more than that `spec.canary` is known."""
+    schema: Json = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    if kind == INFERENCESERVICES:
+        open_ended = schema | {"properties": {"canary": {"type": "array", "items": schema}}}
+        schema = schema | {"properties": {"spec": open_ended}}
+    version = {"name": kind.version, "served": True, "storage": True}
+    names = {"plural": kind.plural, "singular": kind.kind.lower(), "kind": kind.kind}
+    spec: Json = {
+        "group": kind.group,
+        "names": names | {"shortNames": list(kind.short_names)},
+        "scope": "Namespaced" if kind.namespaced else "Cluster",
+        "versions": [version | {"schema": {"openAPIV3Schema": schema}}],
+    }
+    established = {"conditions": [{"type": "Established", "status": "True"}]}
+    return {"metadata": {"name": kind.resource}, "spec": spec, "status": established}
+
+
+def _controller() -> Json:
+    """KServe's controller, by whose image clients tell the version."""
+    labels = {"control-plane": "kserve-controller-manager"}
+    pod = {"containers": [{"name": "manager", "image": KSERVE_IMAGE}]}
+    spec: Json = {"replicas": 1, "selector": {"matchLabels": labels}}
+    spec["template"] = {"metadata": {"labels": labels}, "spec": pod}
+    available = {"replicas": 1, "readyReplicas": 1, "availableReplicas": 1, "updatedReplicas": 1}
+    meta = {"name": "kserve-controller-manager", "labels": labels}
+    return {"metadata": meta, "spec": spec, "status": available | {"observedGeneration": 1}}
 
 
 def _configmap(store: Store, namespace: str, name: str, data: dict[str, str]) -> None:

@@ -3,7 +3,7 @@
 Each ReplicaSet is ONE server; its replicas are as many pod objects over it, as for a revision. So all
 pods of a ReplicaSet get ready at once, and a rollout has two steps: the old pods less
 `maxUnavailable` beside as many new ones as `maxSurge` allows, then the new ones alone. Old
-ReplicaSets are not kept for `kubectl rollout undo`.
+ReplicaSets are not kept for `kubectl rollout undo`. Deployments of anything but predictors run nothing.
 """
 
 from collections.abc import Callable
@@ -15,6 +15,7 @@ from tidegate.sandbox.controllers import deployment_status, replicaset, troubles
 from tidegate.sandbox.controllers.deployment_status import Pods
 from tidegate.sandbox.controllers.objects import address, ensure
 from tidegate.sandbox.controllers.replica_pods import ReplicaPods
+from tidegate.sandbox.controllers.template import ISVC_LABEL
 from tidegate.sandbox.interfaces import RevisionRuntime, RevisionStatus
 
 Key = tuple[str, str]  # (namespace, ReplicaSet)
@@ -34,7 +35,8 @@ class DeploymentController:
         """Every Deployment, once; no server is stopped before `retire`."""
         self._serving = {}
         for deployment in self._store.items(DEPLOYMENTS):
-            self._reconcile(deployment)
+            if _is_predictor(deployment):
+                self._reconcile(deployment)
 
     def retire(self) -> None:
         """Stop the servers whose ReplicaSet is gone or wants none, now that no route needs them."""
@@ -157,3 +159,9 @@ class DeploymentController:
         app = deployment["spec"]["selector"]["matchLabels"].get("app", "")
         if chosen.replicas:
             self._serving[meta["namespace"], app] = chosen.name
+
+
+def _is_predictor(deployment: Json) -> bool:
+    template = (deployment.get("spec") or {}).get("template") or {}
+    labels = (template.get("metadata") or {}).get("labels") or {}
+    return ISVC_LABEL in labels and "app" in labels
