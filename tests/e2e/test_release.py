@@ -232,3 +232,30 @@ def test_a_slow_answer_by_the_policy_is_rolled_back(
     assert production.failures == []
     assert set(production.versions) == {"2"}
     assert alias(home) == "2"
+
+
+def test_a_plan_shows_what_would_be_done_and_does_nothing(home: Home) -> None:
+    before = predictor(home)
+    done = home.tidegate("plan", str(home.policy), "--model-uri", "models:/tiny/1")
+    assert done.returncode == 0, done.stderr
+    for told in (
+        "1. STAGE 0 %",
+        "3. SHIFT 100 %",
+        "tiny/1-DIGEST/",
+        "+    canaryTrafficPercent: 0",
+    ):
+        assert told in done.stdout
+    assert predictor(home) == before
+
+
+def test_an_earlier_version_is_back_in_one_command_without_losing_a_request(home: Home) -> None:
+    with Production(home) as production:
+        done = home.tidegate("rollback", "tiny", "--to", "previous")
+        time.sleep(1)
+    assert (done.returncode, done.stdout.strip()) == (0, "PROMOTED"), done.stderr
+    assert production.failures == []
+    assert (production.versions[0], production.versions[-1]) == ("2", "1")
+    assert alias(home) == "1"
+    shown = home.tidegate("status", "tiny")
+    assert "default/tiny: PROMOTED, release rollback-" in shown.stdout
+    assert "earlier    version 2" in shown.stdout
