@@ -261,8 +261,8 @@ def policy(mode: str = "auto", initial: str = "refuse") -> Policy:
         ("auto", "Knative", ""),
         ("Knative", "", ""),
         ("auto", "", "is unknown"),
-        ("auto", "Standard", "ignores canaryTrafficPercent"),
-        ("Standard", "", "ignores canaryTrafficPercent"),
+        ("auto", "Standard", ""),
+        ("Standard", "", ""),
         ("auto", "ModelMesh", "is ModelMesh"),
     ],
 )

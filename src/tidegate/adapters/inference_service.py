@@ -5,16 +5,19 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from tidegate.adapters import standard
 from tidegate.adapters.kubernetes import Kubernetes
 from tidegate.adapters.pods import Pods
-from tidegate.core.readiness import Observation, modern, observe
+from tidegate.core.readiness import Observation, mode_of, modern, observe
+from tidegate.core.standard_claim import ClusterSupport
+from tidegate.core.standard_readiness import observe_standard
 from tidegate.errors import RejectedError
 
 Json = dict[str, Any]
 DRY_RUN = {"dryRun": "All"}  # exercises the schema and KServe's webhook, not Knative's
 REVISION_LABEL = "serving.knative.dev/revision"
+APP_LABEL = "app"  # Standard mode: of a Deployment's pods (CONST:758-760)
 LOST_RACE = "the object has been modified"
-CONFIG = "/api/v1/namespaces/kserve/configmaps/inferenceservice-config"
 
 
 class InferenceServices:
@@ -35,16 +38,20 @@ class InferenceServices:
         if found is None:
             return None
         news = [] if known_warnings is None else self._news(known_warnings)
+        if mode_of(found) == "Standard":
+            seen, deployments = standard.observed(self._kube, found, news)
+            return self._examined(seen, found, deployments, f"{APP_LABEL}=isvc.{seen.created}")
         revisions = [r for r in map(self._revision, _named(found)) if r]
-        return self._examined(observe(found, revisions, news), found, revisions)
+        seen = observe(found, revisions, news)
+        return self._examined(seen, found, revisions, f"{REVISION_LABEL}={seen.created}")
 
     def create(self, manifest: Json) -> Observation:
         """Create it; what the API made of it. ConflictError when it exists."""
-        return observe(self._kube.request("POST", self._all, manifest))
+        return _written(self._kube.request("POST", self._all, manifest))
 
     def patch(self, patch: Json) -> Observation:
         """Merge-patch it; what the API made of it. ConflictError on another resourceVersion."""
-        return observe(self._kube.request("PATCH", self._one, patch))
+        return _written(self._kube.request("PATCH", self._one, patch))
 
     def manifest(self) -> Json | None:
         """The object as the API has it; None when it does not exist."""
@@ -77,11 +84,15 @@ class InferenceServices:
     def default_mode(self) -> str:
         """The mode of new InferenceServices; '' when the cluster does not let us read it."""
         try:
-            found = self._kube.find(CONFIG)
+            found = self._kube.find(standard.CONFIG)
             deploy = json.loads((found or {}).get("data", {}).get("deploy", "{}"))
         except (RejectedError, ValueError):
             return ""
         return modern(str(deploy.get("defaultDeploymentMode", "")))
+
+    def support(self) -> ClusterSupport:
+        """What the cluster offers for a canary in Standard mode."""
+        return standard.support(self._kube)
 
     def warnings(self) -> dict[str, str]:
         """KServe's InternalError events about it: an identity that changes when one repeats -> message.
@@ -101,13 +112,14 @@ class InferenceServices:
     def _news(self, known: frozenset[str]) -> list[str]:
         return [message for key, message in self.warnings().items() if key not in known]
 
-    def _examined(self, seen: Observation, isvc: Json, revisions: Sequence[Json]) -> Observation:
+    def _examined(
+        self, seen: Observation, isvc: Json, owners: Sequence[Json], selector: str
+    ) -> Observation:
         """With a diagnosis when something is not as it should be; no call is made when all is well."""
         unready = bool(seen.created) and not seen.is_healthy(seen.created)
         if not (unready or seen.warnings or seen.is_refused):
             return seen
-        mine = [r for r in revisions if unready and r["metadata"]["name"] == seen.created]
-        selector = f"{REVISION_LABEL}={seen.created}"
+        mine = [one for one in owners if unready and one["metadata"]["name"] == seen.created]
         owner = mine[0] if mine else None
         found = self._pods.diagnosis(isvc, owner, selector=selector, warnings=seen.warnings)
         return replace(seen, diagnosis=found, unseen=self._pods.unseen)
@@ -117,6 +129,11 @@ class InferenceServices:
 
     def _path_of(self, revision: str) -> str:
         return f"/apis/serving.knative.dev/v1/namespaces/{self._namespace}/revisions/{revision}"
+
+
+def _written(isvc: Json) -> Observation:
+    """The answer to a write: the spec alone, what came of it is not there yet."""
+    return observe_standard(isvc) if mode_of(isvc) == "Standard" else observe(isvc)
 
 
 def _named(isvc: Json) -> list[str]:

@@ -46,23 +46,24 @@ def can_resume(journal: Journal) -> bool:
     return journal.phase in {Phase.STAGING, Phase.STAGED}
 
 
-def mode_refusal(seen: Observation | None, policy: Policy, default: str) -> Refuse | None:
-    """The mode is what the cluster recorded; for a new object, what the policy or the cluster says."""
+def release_mode(seen: Observation | None, policy: Policy, default: str) -> str:
+    """What the cluster recorded; for a new object, what the policy or the cluster says."""
     asked = policy.serving.mode if policy.serving.mode != "auto" else ""
-    mode = (seen.mode if seen else "") or (asked if seen is None else "") or default
+    return (seen.mode if seen else "") or (asked if seen is None else "") or default
+
+
+def mode_refusal(seen: Observation | None, policy: Policy, default: str) -> Refuse | None:
+    """Why there is no release in this mode, whatever the cluster offers."""
+    asked = policy.serving.mode if policy.serving.mode != "auto" else ""
+    mode = release_mode(seen, policy, default)
     if asked and mode and asked != mode:
         return _invalid(
             f"policy: serving.mode is {asked}, but {policy.name} runs in {mode}; write auto"
         )
-    if mode == "Standard":
-        return _invalid(
-            f"{policy.name} runs in Standard mode, which ignores canaryTrafficPercent: there is no 0 %; "
-            "use Knative mode"
-        )
-    if mode != "Knative":
+    if mode not in {"Knative", "Standard"}:
         return _invalid(
             f"the deployment mode of {policy.name} is {mode or 'unknown'}; write serving.mode: Knative "
-            "in the policy if the cluster has Knative"
+            "or Standard in the policy, whichever the cluster has"
         )
     return None
 

@@ -139,6 +139,10 @@ class Journal(Strict):
         """Nothing served before this release."""
         return self.incumbent is None
 
+    def in_mode(self, mode: str) -> "Journal":
+        """The same release, in the mode that the cluster recorded. Raises ValidationError for none."""
+        return Journal.model_validate({**self.model_dump(), "mode": mode})
+
     @property
     def as_preview(self) -> "Journal":
         """The same release, seen from its preview: the rules of a first release apply to it as they are."""

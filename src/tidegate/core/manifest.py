@@ -72,6 +72,7 @@ class ServedModel(Typed):
 class Predictor(Typed):
     """`spec.predictor`."""
 
+    name: str | None = None  # Standard mode: half of its Deployment's name
     service_account_name: str | None = None
     min_replicas: int
     max_replicas: int

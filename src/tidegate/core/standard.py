@@ -9,7 +9,7 @@ the stable predictor is not ready, no route is written at all.
 
 from tidegate.core.decisions import Act, Decision, Done, Refuse, Wait, foreign
 from tidegate.core.journal import ActKind, Journal
-from tidegate.core.manifest import Json, patch_command
+from tidegate.core.manifest import Json
 from tidegate.core.readiness import Observation
 from tidegate.core.standard_manifest import (
     canary_patch,
@@ -29,7 +29,7 @@ from tidegate.core.standard_readiness import (
     is_share,
     is_up,
 )
-from tidegate.core.standard_return import is_traffic_safe, next_for_return
+from tidegate.core.standard_return import is_traffic_safe, manual_command, next_for_return
 from tidegate.core.standard_stage import next_for_confirm, next_for_stage
 from tidegate.core.standard_state import (
     candidate_name,
@@ -116,6 +116,20 @@ def _drift(seen: Observation, journal: Journal, incumbent: Incumbent) -> str:
     return edits_of_canary(ours, journal)
 
 
+def drift(seen: Observation, journal: Journal) -> str:
+    """What somebody else changed since our last act; '' while all is as this release left it."""
+    incumbent = journal.incumbent
+    if incumbent is None:
+        return others_of(seen, None) or edits_of_stable(seen, journal.template or seen.predictor)
+    if is_promoted(seen, journal, incumbent) and journal.template:
+        wanted = promoted(journal.template, journal.policy)
+        back = ours_of(seen, returning_name(incumbent), incumbent.storage_uri)
+        return others_of(seen, back) or edits_between(wanted, seen.predictor, "spec.predictor")
+    if journal.template and ours_of(seen, candidate_name(incumbent), journal.storage_uri):
+        return _drift(seen, journal, incumbent)
+    return others_of(seen, None) or edits_of_stable(seen, incumbent.predictor)
+
+
 def next_for_finish(seen: Observation | None, journal: Journal) -> Decision:
     """After 100 %: the candidate becomes the stable predictor, and not one of its pods restarts."""
     incumbent = journal.incumbent
@@ -186,16 +200,3 @@ def _listed(
     if act.kind is ActKind.SCALE:
         return entries(seen, name, replicas=act.pods)
     return entries(seen, name, percent=act.percent)
-
-
-def manual_command(seen: Observation | None, journal: Journal) -> str:
-    """What a person types when tidegate cannot return the traffic: the next act of the return, or, where
-    that only waits, everything to the stable predictor.
-    """
-    if journal.incumbent is None:
-        names = " ".join(journal.made)
-        return f"kubectl -n {journal.namespace} delete inferenceservice {names}"
-    patch: Json = {"canary": None}
-    if seen is not None and isinstance(act := next_for_return(seen, journal, 0), Act):
-        patch = patch_of(act, seen, journal, {}).get("spec", patch)
-    return patch_command(journal.namespace, journal.name, {"spec": patch})

@@ -13,7 +13,6 @@ from tidegate.core.manifest import (
     InferenceService,
     Json,
     Metadata,
-    Predictor,
     Spec,
     difference,
     predictor,
@@ -23,12 +22,6 @@ from tidegate.policy import Policy
 
 COLOURS = ("blue", "green")
 SCALING = ("maxReplicas", "scaleTarget", "scaleMetric", "scaleMetricType", "autoScaling")
-
-
-class NamedPredictor(Predictor):
-    """A predictor whose name is half of its Deployment's name."""
-
-    name: str
 
 
 def other(name: str) -> str:
@@ -43,13 +36,12 @@ def deployment_name(isvc: str, name: str) -> str:
 
 def inference_service(policy: Policy, storage_uri: str, version: str) -> InferenceService:
     """The object of a first release: named from the start, the mode stated, as a canary needs it."""
-    wanted = predictor(policy, storage_uri, version).model_dump()
+    named = predictor(policy, storage_uri, version).model_copy(update={"name": COLOURS[0]})
     metadata = Metadata(
         name=policy.name,
         namespace=policy.namespace,
         annotations={DEPLOYMENT_MODE: "Standard"},
     )
-    named = NamedPredictor.model_validate({**wanted, "name": COLOURS[0]})
     return InferenceService(metadata=metadata, spec=Spec(predictor=named))
 
 
@@ -63,11 +55,15 @@ def replicas_at(stable: Mapping[str, Any], percent: int) -> int:
 
 
 def entry(wanted: Mapping[str, Any], name: str, *, percent: int, replicas: int) -> Json:
-    """One entry. Its pods are counted here, so it may not scale by itself (VAL:229-244)."""
+    """One entry. Its pods are counted here, so it may not scale by itself (VAL:229-244).
+
+    The CRD wants a name of the model's container here, though not of the stable predictor's; "" is none.
+    """
     kept = {key: value for key, value in wanted.items() if key not in SCALING}
+    model = {"name": "", **kept.get("model", {})}
     return {
         "trafficPercent": percent,
-        "predictor": {**kept, "name": name, "minReplicas": replicas},
+        "predictor": {**kept, "name": name, "minReplicas": replicas, "model": model},
     }
 
 

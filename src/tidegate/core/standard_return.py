@@ -6,8 +6,9 @@ candidate, takes everything, and takes the candidate's place.
 
 from tidegate.core.decisions import Act, Decision, Done, Refuse, Wait, foreign, unproved
 from tidegate.core.journal import ActKind, Journal
+from tidegate.core.manifest import patch_command
 from tidegate.core.readiness import Canary, Observation, failure_of
-from tidegate.core.standard_manifest import deployment_name, replicas_at
+from tidegate.core.standard_manifest import deployment_name, entries, entry, replicas_at
 from tidegate.core.standard_readiness import (
     ROUTED,
     edits_of_stable,
@@ -43,6 +44,20 @@ def is_traffic_safe(seen: Observation | None, journal: Journal) -> bool:
     same = held is not None and held.storage_uri == incumbent.storage_uri
     up = same and seen.is_healthy(name) and is_alone(seen, name)
     return up and unproved(name, seen.host, incumbent.probe, journal) is None
+
+
+def manual_command(seen: Observation | None, journal: Journal) -> str:
+    """What a person types when tidegate cannot return the traffic: our share to 0, or, once the incumbent's
+    pods are gone, the incumbent beside the candidate; KServe gives it everything when it is ready."""
+    incumbent = journal.incumbent
+    if incumbent is None:
+        names = " ".join(journal.made)
+        return f"kubectl -n {journal.namespace} delete inferenceservice {names}"
+    listed = None if seen is None else entries(seen, candidate_name(incumbent), percent=0)
+    if seen is not None and is_promoted(seen, journal, incumbent):
+        name = returning_name(incumbent)
+        listed = [entry(incumbent.predictor, name, percent=100, replicas=1)]
+    return patch_command(journal.namespace, journal.name, {"spec": {"canary": listed}})
 
 
 def next_for_return(

@@ -7,9 +7,11 @@ from tidegate.core.decisions import (
     Done,
     Refuse,
     Wait,
+    diagnosed,
     foreign,
     unproved,
 )
+from tidegate.core.diagnosis import SPEC_REASONS
 from tidegate.core.journal import ActKind, Journal
 from tidegate.core.readiness import Canary, Observation, failure_of
 from tidegate.core.standard_manifest import deployment_name
@@ -71,21 +73,21 @@ def _staging(seen: Observation, ours: Canary, journal: Journal, waited_s: float)
 
 def _coming_up(seen: Observation, name: str, journal: Journal, waited_s: float) -> Decision:
     held = seen.revisions.get(name)
+    if seen.diagnosis and seen.diagnosis.reason in SPEC_REASONS:
+        return diagnosed(seen.diagnosis, "KServe refused the spec")
     if held is None or held.storage_uri != journal.storage_uri:
-        return _unreconciled(seen, name, waited_s)
+        return _unreconciled(name, waited_s)
+    if seen.diagnosis:
+        return diagnosed(seen.diagnosis, f"{name} does not start")
     if failure := failure_of(seen, name):
         return Refuse(word=Word.FAIL, reason=f"{name} does not start: {failure}")
     if seen.is_healthy(name):
         return Wait(what=f"the routes and replicas of {name}{held_up(seen)}", word=Word.INVALID)
     why = f" ({held.ready.reason})" if held.ready.reason else ""
-    lacking = held.ready.message if held.ready.reason.startswith("Failed") else ""
-    return Wait(what=f"{name} to load{why}", suspicion=lacking, word=Word.FAIL)
+    return Wait(what=f"{name} to load{why}", word=Word.FAIL)
 
 
-def _unreconciled(seen: Observation, name: str, waited_s: float) -> Decision:
-    """A bad URI or runtime leaves only an Event."""
-    if seen.warnings:
-        return Refuse(word=Word.FAIL, reason=f"KServe refused the spec: {seen.warnings[-1]}")
+def _unreconciled(name: str, waited_s: float) -> Decision:
     if waited_s > RECONCILE_S:
         reason = f"no Deployment {name} of this model within {RECONCILE_S:g} s; look at KServe's controller"
         return Refuse(word=Word.INVALID, reason=reason)

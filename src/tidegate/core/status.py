@@ -8,6 +8,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from tidegate.core import standard
 from tidegate.core.journal import ActRecord, Journal, Phase
 from tidegate.core.readiness import Observation, drift_of, edits_of
 from tidegate.core.traffic import rules_of
@@ -182,6 +183,8 @@ def drift(journal: Journal, seen: Observation | None) -> str:
         return "" if ours else f"{journal.name} was created by somebody else"
     if journal.isvc_uid and seen.uid != journal.isvc_uid:
         return f"the InferenceService was replaced (uid {seen.uid}, was {journal.isvc_uid})"
+    if journal.mode == "Standard":
+        return standard.drift(seen, journal)
     if journal.phase in {Phase.STAGED, Phase.PROMOTING} or journal.outcome is Result.PROMOTED:
         return drift_of(
             seen,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from tidegate.config import settings
-from tidegate.core.claim import Claim, claim, holder_refusal, mode_refusal
+from tidegate.core.claim import Claim, claim, holder_refusal
 from tidegate.core.decisions import Act, Refuse
 from tidegate.core.first_release import manifest_of, preview_refusal
 from tidegate.core.journal import ActKind, Journal
@@ -19,6 +19,7 @@ from tidegate.core.status import Served
 from tidegate.core.traffic import rules_of
 from tidegate.documents import Subject, Word
 from tidegate.policy import Policy
+from tidegate.steps.fitness import mode_for
 
 if TYPE_CHECKING:
     from tidegate.adapters.inference_service import InferenceServices
@@ -56,7 +57,7 @@ def planned(kube: "Kubernetes", policy: Policy, subject: Subject, *, storage_uri
     if isinstance(start, Refuse):
         changes = {"refused": start.word, "refusal": start.reason, "notices": notices}
         return plan.model_copy(update=changes)
-    journal = _journal(policy, subject, uri, start)
+    journal = _journal(policy, subject, uri, start).in_mode(plan.mode)
     return _filled(service, plan, seen, journal, policy, notices)
 
 
@@ -83,8 +84,9 @@ def _start(
         return held, notices
     if journal and not journal.is_over:
         notices = (f"release {journal.release_id} has died; deploy undoes it first",)
-    if refusal := mode_refusal(seen, policy, service.default_mode()):
-        return refusal, notices
+    mode = mode_for(service, seen, policy)
+    if isinstance(mode, Refuse):
+        return mode, notices
     start = claim(seen, policy, uri)
     if isinstance(start, Claim) and start.preview:
         there = InferenceServices(kube, policy.namespace, start.preview).look()

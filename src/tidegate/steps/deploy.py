@@ -7,7 +7,7 @@ from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from tidegate.core.claim import Claim, can_resume, claim, holder_refusal, mode_refusal
+from tidegate.core.claim import Claim, can_resume, claim, holder_refusal
 from tidegate.core.decisions import RECONCILE_S, Done, Refuse
 from tidegate.core.first_release import next_for_preview, preview_refusal
 from tidegate.core.journal import Journal, Phase
@@ -16,6 +16,7 @@ from tidegate.documents import Deployment, Incumbent, Probe, Published, Refusal,
 from tidegate.errors import UnavailableError
 from tidegate.policy import Policy
 from tidegate.steps.ending import give_back
+from tidegate.steps.fitness import dry_run_refusal, mode_for
 from tidegate.steps.progress import say
 from tidegate.steps.registry import InDocument, InPolicy, OutDocument, step
 from tidegate.steps.stopping import finishing_acts
@@ -98,7 +99,6 @@ def claimed(
     noted: Mapping[str, object] = MappingProxyType({}),
 ) -> Driver | Refuse:
     """Own the InferenceService by a journal that names what it returns to; or why not."""
-    from tidegate.adapters.inference_service import InferenceServices
     from tidegate.adapters.release_lock import load_journal
 
     stored = load_journal(kube, policy.namespace, policy.name)
@@ -109,10 +109,28 @@ def claimed(
         if resumed is not None:
             return resumed
         stored = load_journal(kube, policy.namespace, policy.name)
+    journal = _entitled(kube, published, policy, release_id, stored)
+    if isinstance(journal, Refuse):
+        return journal
+    journal = journal.model_copy(update=dict(noted))
+    return _opened(kube, stored, journal, policy, poll_s)
+
+
+def _entitled(
+    kube: "Kubernetes",
+    published: Published,
+    policy: Policy,
+    release_id: str,
+    stored: "StoredJournal | None",
+) -> Journal | Refuse:
+    """The journal of a release that may begin, as the cluster stands; or why not. Nothing is written."""
+    from tidegate.adapters.inference_service import InferenceServices
+
     service = InferenceServices(kube, policy.namespace, policy.name)
     seen = service.look()
-    if refusal := mode_refusal(seen, policy, service.default_mode()):
-        return refusal
+    mode = mode_for(service, seen, policy)
+    if isinstance(mode, Refuse):
+        return mode
     start = claim(seen, policy, published.storage_uri)
     if isinstance(start, Refuse):
         return start
@@ -121,8 +139,8 @@ def claimed(
         if refusal := preview_refusal(there, policy):
             return refusal
     start = replace(start, incumbent=_with_probe(start.incumbent, published, stored))
-    journal = _journal(published, policy, release_id, start).model_copy(update=dict(noted))
-    return _opened(kube, stored, journal, policy, poll_s)
+    journal = _journal(published, policy, release_id, start).in_mode(mode)
+    return dry_run_refusal(service, seen, journal, policy) or journal
 
 
 def _with_probe(
@@ -212,6 +230,8 @@ def _brought_up(driver: Driver, policy: Policy) -> Refuse | None:
     seen = _look(driver)
     uid = "preview_uid" if driver.journal.preview else "isvc_uid"
     changes: dict[str, object] = {"candidate_revision": seen.created, uid: seen.uid}
+    if candidate := seen.revisions.get(seen.created):
+        changes["candidate_rollout"] = candidate.rollout
     if not driver.journal.template:  # a death between the write and its note
         changes["template"] = seen.template
     driver.save(driver.journal.model_copy(update=changes))
@@ -239,7 +259,7 @@ def _deployment(driver: Driver, published: Published) -> Deployment:
         release_id=journal.release_id,
         name=journal.name,
         namespace=journal.namespace,
-        mode="Knative",
+        mode=journal.mode,
         repository=published.repository,
         storage_uri=published.storage_uri,
         candidate_revision=journal.candidate_revision,

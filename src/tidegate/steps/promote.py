@@ -89,7 +89,8 @@ def promoted(
     move = _alias_move(driver, policy, aliases)
     judged = partial(judge, staged, policy)
     with retreating(driver):
-        trouble = _stepped(driver, staged, policy, judged, judge_every_s)
+        stepped = _stepped(driver, staged, policy, judged, judge_every_s)
+        trouble = stepped or _established(driver, policy)
     if trouble is None:
         _finish(driver, policy, move)
         return _told(driver)
@@ -159,7 +160,7 @@ def _step(
 ) -> Refuse | None:
     """Set the share, see it, bake it under the live gate, note the evidence."""
     traffic, rules = policy.traffic, rules_of(driver.journal)
-    driver.enter(Phase.PROMOTING, traffic.step_timeout_s + traffic.max_bake_s + GRACE_S)
+    driver.enter(Phase.PROMOTING, 2 * traffic.step_timeout_s + traffic.max_bake_s + GRACE_S)
     closed = driver.drive(
         lambda seen, journal, _: rules.next_for_step(seen, journal, percent),
         within_s=traffic.step_timeout_s,
@@ -168,6 +169,18 @@ def _step(
         return closed if isinstance(closed, Refuse) else _late(closed.what, policy)
     evidence = partial(judged, percent=percent, since_s=time.time())
     return _bake(driver, policy, percent, evidence, judge_every_s)
+
+
+def _established(driver: Driver, policy: Policy) -> Refuse | None:
+    """What the mode still has to write for the candidate to be the next release's incumbent."""
+    rules = rules_of(driver.journal)
+    closed = driver.drive(
+        lambda seen, journal, _: rules.next_for_finish(seen, journal),
+        within_s=policy.traffic.step_timeout_s,
+    )
+    if isinstance(closed, Done):
+        return None
+    return closed if isinstance(closed, Refuse) else _late(closed.what, policy)
 
 
 def _late(what: str, policy: Policy) -> Refuse:

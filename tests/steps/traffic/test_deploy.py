@@ -17,6 +17,7 @@ from tests.steps.traffic.traffic_cluster import (
     verdict,
 )
 from tidegate.adapters.release_lock import load_journal, save_journal
+from tidegate.adapters.standard import CONFIG
 from tidegate.core.journal import ActKind
 from tidegate.documents import Deployment, Refusal, Result, Word
 from tidegate.sandbox.interfaces import RevisionStatus
@@ -218,9 +219,14 @@ def test_a_foreign_uri_scheme_is_refused_by_kserves_event_and_taken_back(
     assert serving_1.serving == {uri(1)}
 
 
-def test_standard_mode_is_refused_with_the_reason(cluster: Cluster) -> None:
+def test_standard_mode_is_refused_where_it_cannot_split_and_what_to_enable_is_named(
+    cluster: Cluster,
+) -> None:
+    no_gateway = {"data": {"ingress": '{"enableGatewayApi": false}'}}
+    cluster.kube.request("PATCH", CONFIG, no_gateway)
     mode = {"mode": "Standard", "ready_timeout_s": 5}
-    refused(stage(cluster, 1, serving=mode), Word.INVALID, "ignores canaryTrafficPercent")
+    refused(stage(cluster, 1, serving=mode), Word.INVALID, "set ingress.enableGatewayApi: true")
+    assert load_journal(cluster.kube, "default", NAME) is None
 
 
 def test_a_policy_that_contradicts_the_recorded_mode_is_refused(serving_1: Cluster) -> None:

@@ -106,7 +106,12 @@ class Cluster:
     @property
     def serving(self) -> set[str]:
         """The storage URIs that production reaches."""
-        return {self.runtime.specs[name].storage_uri for name in self.traffic}
+        return {self._uri(name) for name in self.traffic}
+
+    def _uri(self, name: str) -> str:
+        """Of a revision, or of a Deployment by its newest ReplicaSet."""
+        specs = self.runtime.specs.values()
+        return [s.storage_uri for s in specs if name in {s.name, s.service}][-1]
 
     def wait(self, what: Callable[[], bool], within_s: float = 10) -> None:
         deadline = time.monotonic() + within_s
@@ -121,14 +126,24 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster
         yield held
 
 
+@pytest.fixture
+def standard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
+    """A cluster whose InferenceServices run in Standard mode unless they say otherwise."""
+    with clustered(tmp_path, monkeypatch, mode="Standard") as held:
+        yield held
+
+
 @contextmanager
 def clustered(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rules: Rules | None = None
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    rules: Rules | None = None,
+    mode: str = "Knative",
 ) -> Iterator[Cluster]:
     """A cluster for as long as the block lasts; `rules` are what each user of its API may do."""
     runtime, ingress = Runtime(), Ingress()
     api = ApiServer(state_dir=tmp_path, rules=rules)
-    loop = ControllerLoop(api.store, runtime, ingress, scale_down_grace_s=0.3)
+    loop = ControllerLoop(api.store, runtime, ingress, scale_down_grace_s=0.3, mode=mode)
     server = ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler)
     url = f"http://127.0.0.1:{server.server_port}"
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
