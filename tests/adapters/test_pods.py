@@ -12,6 +12,9 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from tests.core.test_diagnosis import TRITON_LOG, container, event, isvc, pod, revision
+from tests.core.test_readiness import NEW, OLD, R1, R2, STAGED
+from tests.core.test_readiness import revision as a_revision
+from tidegate.adapters.inference_service import InferenceServices
 from tidegate.adapters.kubernetes import connect
 from tidegate.adapters.pods import Pods
 from tidegate.core.diagnosis import Diagnosis, Reason
@@ -28,11 +31,14 @@ class Api:
         self.pods: list[Any] | int = []
         self.events: list[Any] | int = []
         self.log: str | int = 400
+        self.objects: dict[str, Any] = {}  # by name
         self.asked: list[tuple[str, dict[str, str]]] = []
 
     def answer(self, path: str, query: dict[str, str]) -> tuple[int, bytes]:
         kind = path.rpartition("/")[2]
         self.asked.append((kind, query))
+        if kind in self.objects:
+            return 200, json.dumps(self.objects[kind]).encode()
         found: Any = {"pods": self.pods, "events": self.events, "log": self.log}[kind]
         if isinstance(found, int):
             return found, json.dumps({"kind": "Status", "message": f"said {found}"}).encode()
@@ -160,6 +166,27 @@ def test_events_that_cannot_be_read_are_named(api: Api) -> None:
 def test_an_api_that_is_away_while_it_is_asked_raises_nothing(api: Api) -> None:
     api.pods, api.events = 503, 503
     assert look() is None
+
+
+def test_no_pod_is_looked_at_while_all_is_well(api: Api) -> None:
+    api.objects = {"fraud": STAGED, R1: a_revision(R1, OLD), R2: a_revision(R2, NEW)}
+    with connect() as kube:
+        seen = InferenceServices(kube, "prod", "fraud").look()
+    assert seen
+    assert (seen.created, seen.diagnosis) == (R2, None)
+    assert {kind for kind, _ in api.asked} == {"fraud", R1, R2}
+
+
+def test_the_pods_of_the_newest_revision_are_looked_at_while_it_is_not_ready(api: Api) -> None:
+    loading = a_revision(R2, NEW, status="Unknown", reason="Deploying")
+    api.objects = {"fraud": STAGED, R1: a_revision(R1, OLD), R2: loading}
+    api.pods = [pod(container(waiting=("ErrImagePull", "not found")))]
+    with connect() as kube:
+        seen = InferenceServices(kube, "prod", "fraud").look()
+    assert seen
+    assert seen.diagnosis
+    assert seen.diagnosis.reason is Reason.IMAGE_PULL
+    assert api.queries("pods") == [{"labelSelector": f"serving.knative.dev/revision={R2}"}]
 
 
 def test_a_second_look_within_a_second_asks_nothing_more(api: Api) -> None:
