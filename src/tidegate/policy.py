@@ -294,6 +294,11 @@ class Policy(Section):
         description="A first release has no incumbent, and KServe then ignores 0 %. preview: it is judged "
         "as an InferenceService of its own, <name>-preview, and only then goes live. allow: live at once",
     )
+    adopt: Literal["refuse", "allow"] = Field(
+        default="refuse",
+        description="Whether an InferenceService that tidegate did not make, or that GitOps or Helm keeps, "
+        "is taken over; what that changes is said first",
+    )
     busy: Literal["refuse", "wait"] = Field(
         default="refuse", description="What a release does while another one of the service runs"
     )

@@ -249,6 +249,7 @@ def policy(mode: str = "auto", initial: str = "refuse") -> Policy:
         {
             "name": "fraud",
             "initial": initial,
+            "adopt": "allow",
             "serving": {"mode": mode},
             "model": {"uri": "models:/f/8"},
         }

@@ -28,7 +28,9 @@ from tidegate.policy import Policy
 TIMEOUT = 100  # turns that staging or a step may take before the driver turns back
 OLD, NEW = "s3://m/1/", "s3://m/2/"
 BLUE, GREEN = "m-blue-predictor", "m-green-predictor"
-POLICY = Policy.model_validate({"name": "m", "model": {"uri": "models:/m/2"}})
+POLICY = Policy.model_validate(
+    {"name": "m", "adopt": "allow", "model": {"uri": "models:/m/2"}}  # others' services move alike
+)
 SUBJECT = Subject(model="m", version="2", digest=f"sha256:{0:064d}")
 WANTED: dict[str, Any] = {"timeout": 60, "model": {"storageUri": NEW}}
 

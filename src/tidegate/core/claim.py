@@ -1,7 +1,8 @@
 """May this release begin, and from what? (what is seen, policy) -> the incumbent, or why not. Pure."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from tidegate.core.adoption import Consequence, adoption_of, refused, unfit
 from tidegate.core.decisions import Refuse
 from tidegate.core.first_release import preview_name, unfit_name
 from tidegate.core.journal import Journal, Phase
@@ -22,6 +23,7 @@ class Claim:
     created_before: str = ""
     uri_before: str = ""
     preview: str = ""
+    adopted: tuple[Consequence, ...] = ()  # of a service that is not tidegate's alone
 
 
 def holder_refusal(journal: Journal, release_id: str, now_s: float) -> Refuse | None:
@@ -68,7 +70,9 @@ def mode_refusal(seen: Observation | None, policy: Policy, default: str) -> Refu
     return None
 
 
-def claim(seen: Observation | None, policy: Policy, storage_uri: str) -> Claim | Refuse:
+def claim(
+    seen: Observation | None, policy: Policy, storage_uri: str, version: str = ""
+) -> Claim | Refuse:
     """Find the incumbent: the revision with all of the traffic, and the URI that it really serves."""
     if seen is None:
         return _first(policy)
@@ -81,7 +85,13 @@ def claim(seen: Observation | None, policy: Policy, storage_uri: str) -> Claim |
         return _invalid(
             f"{policy.name} splits its traffic {seen.traffic}; finish that rollout first"
         )
-    return _succeed(seen, policy, storage_uri, next(iter(seen.traffic)))
+    if refusal := unfit(seen, policy):
+        return refusal
+    start = _succeed(seen, policy, storage_uri, next(iter(seen.traffic)))
+    if isinstance(start, Refuse):
+        return start
+    adopted = adoption_of(seen, policy, storage_uri, version)
+    return refused(seen, policy, adopted) or replace(start, adopted=adopted)
 
 
 def _first(policy: Policy) -> Claim | Refuse:

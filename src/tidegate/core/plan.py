@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from tidegate.core.adoption import Consequence
 from tidegate.core.decisions import Act
 from tidegate.core.first_release import next_for_live, next_for_preview
 from tidegate.core.journal import ActKind, Journal
@@ -72,6 +73,10 @@ class Plan(Strict):
     alias: str = ""
     capacity: tuple[Need, ...] = ()
     notices: tuple[str, ...] = ()
+    adoption: tuple[Consequence, ...] = Field(
+        default=(),
+        description="what taking over a service changes and keeps; () = it is tidegate's",
+    )
     manifest_diff: str = ""
 
 

@@ -4,7 +4,7 @@ KServe's own `Ready` speaks of the newest revision, not of production, and `obse
 InferenceService's, so nothing here relies on either alone. Unknown is never good.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,6 +15,7 @@ from tidegate.core.manifest import CREATED_BY, MODEL_VERSION_LABEL, PERCENT
 Json = Mapping[str, Any]
 
 SOURCE_URI = "internal.serving.kserve.io/storage-initializer-sourceuri"
+COMPANIONS = ("transformer", "explainer")
 LEGACY_MODES = {"Serverless": "Knative", "RawDeployment": "Standard"}
 FATAL_REASONS = ("ExitCode", "ProgressDeadlineExceeded", "ContainerMissing")
 BLOCKED = ("BlockedByFailedLoad", "InvalidSpec")
@@ -108,6 +109,7 @@ class Observation:
     diagnosis: Diagnosis | None = None
     unseen: tuple[str, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
+    managers: tuple[str, ...] = ()  # who wrote fields of it, but for the status
 
     @property
     def created_by(self) -> str:
@@ -202,7 +204,15 @@ def observe(
         revisions={item.name: item for item in seen},
         warnings=tuple(warnings),
         labels=metadata.get("labels") or {},
+        managers=tuple(_managers(metadata)),
+        companions=tuple(kind for kind in COMPANIONS if isvc.get("spec", {}).get(kind)),
     )
+
+
+def _managers(metadata: Json) -> Iterator[str]:
+    for entry in metadata.get("managedFields") or ():
+        if entry.get("subresource") != "status":
+            yield entry.get("manager", "")
 
 
 def revision_of(item: Json) -> Revision:

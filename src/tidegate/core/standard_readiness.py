@@ -26,7 +26,6 @@ from tidegate.core.standard_manifest import deployment_name
 
 ROUTED = "RoutesReady"
 ROLLOUT = "deployment.kubernetes.io/revision"
-COMPANIONS = ("transformer", "explainer")
 
 
 def observe_standard(
@@ -52,7 +51,6 @@ def observe_standard(
         "conditions": {**base.conditions, ROUTED: _routed(routes)},
         "revisions": revisions,
         "canary": canary,
-        "companions": tuple(kind for kind in COMPANIONS if spec.get(kind)),
     }
     return replace(base, **changed)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from tidegate.config import settings
+from tidegate.core.adoption import adoption_of
 from tidegate.core.claim import Claim, claim, holder_refusal
 from tidegate.core.decisions import Act, Refuse
 from tidegate.core.first_release import manifest_of, preview_refusal
@@ -52,6 +53,7 @@ def planned(kube: "Kubernetes", policy: Policy, subject: Subject, *, storage_uri
         storage_uri=uri,
         is_placeholder=not storage_uri,
         alias=policy.model.alias,
+        adoption=adoption_of(seen, policy, uri, subject.version),
     )
     start, notices = _start(kube, service, seen, policy, uri)
     if isinstance(start, Refuse):
@@ -187,6 +189,7 @@ def lines(plan: Plan) -> Iterator[str]:
     where = f"{plan.storage_uri} (placeholder: the digest is known after publish)"
     yield f"  candidate  {where if plan.is_placeholder else plan.storage_uri}"
     yield from (f"  notice     {notice}" for notice in plan.notices)
+    yield from (f"  adoption   {consequence}" for consequence in plan.adoption)
     if not plan.refused:
         yield from _body(plan)
 

@@ -12,11 +12,12 @@ from tidegate.core.decisions import RECONCILE_S, Done, Refuse
 from tidegate.core.first_release import next_for_preview, preview_refusal
 from tidegate.core.journal import Journal, Phase
 from tidegate.core.traffic import rules_of
-from tidegate.documents import Deployment, Incumbent, Probe, Published, Refusal, Result, Word
+from tidegate.documents import Deployment, Probe, Published, Refusal, Result, Word
 from tidegate.errors import UnavailableError
 from tidegate.policy import Policy
 from tidegate.steps.ending import give_back
 from tidegate.steps.fitness import dry_run_refusal, mode_for
+from tidegate.steps.incumbent import returnable
 from tidegate.steps.progress import say
 from tidegate.steps.registry import InDocument, InPolicy, OutDocument, step
 from tidegate.steps.stopping import finishing_acts
@@ -131,32 +132,35 @@ def _entitled(
     mode = mode_for(service, seen, policy)
     if isinstance(mode, Refuse):
         return mode
-    start = claim(seen, policy, published.storage_uri)
+    start = _start(kube, seen, published, policy, stored)
     if isinstance(start, Refuse):
         return start
-    if start.preview:
-        there = InferenceServices(kube, policy.namespace, start.preview).look()
-        if refusal := preview_refusal(there, policy):
-            return refusal
-    start = replace(start, incumbent=_with_probe(start.incumbent, published, stored))
     journal = _journal(published, policy, release_id, start).in_mode(mode)
     return dry_run_refusal(service, seen, journal, policy) or journal
 
 
-def _with_probe(
-    incumbent: Incumbent | None, published: Published, stored: "StoredJournal | None"
-) -> Incumbent | None:
-    """How to ask the incumbent: as the release that brought it did, or as ours is asked."""
-    if incumbent is None:
-        return None
-    before = stored.journal if stored else None
-    if before and before.probe and before.storage_uri == incumbent.storage_uri:
-        return incumbent.model_copy(update={"probe": before.probe})
-    if not incumbent.version:
-        return incumbent  # not from here: neither its model's name nor its version is known
-    ours = published.repository
-    probe = Probe(model=ours.triton_model, inputs=ours.inputs, version=incumbent.version)
-    return incumbent.model_copy(update={"probe": probe})
+def _start(
+    kube: "Kubernetes",
+    seen: "Observation | None",
+    published: Published,
+    policy: Policy,
+    stored: "StoredJournal | None",
+) -> Claim | Refuse:
+    """What the release starts from: its preview's name is free, or its incumbent answers."""
+    from tidegate.adapters.inference_service import InferenceServices
+
+    start = claim(seen, policy, published.storage_uri, published.subject.version)
+    if isinstance(start, Refuse):
+        return start
+    if start.preview:
+        there = InferenceServices(kube, policy.namespace, start.preview).look()
+        return preview_refusal(there, policy) or start
+    if seen is None or start.incumbent is None:
+        return start
+    for consequence in start.adopted:
+        say("deploy", f"adopting: {consequence}")
+    incumbent = returnable(start.incumbent, seen.host, published, stored)
+    return incumbent if isinstance(incumbent, Refuse) else replace(start, incumbent=incumbent)
 
 
 def _resumed(
