@@ -78,8 +78,12 @@ def unready_of(seen: Observation, name: str) -> Refuse | None:
     held = seen.revisions.get(name)
     if held is not None and held.ready.status != "False":
         return None
-    said = f"{held.ready.reason} {held.ready.message}".strip() if held else "its Deployment is gone"
-    return Refuse(word=Word.FAIL, reason=f"{name} is no longer ready: {said}")
+    found = seen.diagnosis if name == seen.created else None
+    shown = (
+        f"{held.ready.reason} {held.ready.message}".strip() if held else "its Deployment is gone"
+    )
+    said, word = (found.message, found.word) if found else (shown, Word.FAIL)
+    return Refuse(word=word, reason=f"{name} is no longer ready: {said}")
 
 
 def is_live(seen: Observation, name: str, journal: Journal) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.steps.traffic.test_promote import Evidence, Judge, Registry, release
 from tests.steps.traffic.traffic_cluster import (
     POLL_S,
     Cluster,
@@ -146,6 +147,46 @@ def test_a_candidate_in_trouble_is_refused_by_its_name_and_production_never_knew
     serving_1.runtime.fates[uri(2)] = fate
     refused(stage_2(serving_1), reason, word, words)
     untouched(serving_1)
+
+
+STANDARD = {name: case for name, case in FATES.items() if "Knative" not in name}
+
+
+@pytest.fixture
+def standard_1(standard: Cluster, monkeypatch: pytest.MonkeyPatch) -> Cluster:
+    for name in ("BLIP_S", "PULL_S", "MOUNT_S", "CAPACITY_S"):
+        monkeypatch.setattr(causes, name, 0.3)
+    from tests.steps.traffic.test_deploy import end, stage
+
+    staged_at(stage(standard, 1))
+    end(standard)
+    return standard
+
+
+@pytest.mark.parametrize("case", STANDARD.values(), ids=STANDARD)
+def test_the_pods_of_a_standard_deployment_have_the_same_troubles_by_the_same_names(
+    standard_1: Cluster, case: tuple[RevisionStatus, Reason, Word, str]
+) -> None:
+    fate, reason, word, words = case
+    standard_1.runtime.fates[uri(2)] = fate
+    refused(stage_2(standard_1), reason, word, words)
+    untouched(standard_1)
+
+
+def test_a_standard_candidate_that_loses_its_node_while_it_bakes_is_left_for_lack_of_evidence(
+    standard: Cluster,
+) -> None:
+    release(standard, 1, Judge(), Registry())
+
+    class Drain(Judge):
+        def __call__(self, *given: object, percent: int, since_s: float) -> Evidence:
+            standard.runtime.fates[uri(2)] = pending(troubles.UNSCHEDULABLE, NO_NODE)
+            return Evidence(Word.INCONCLUSIVE)
+
+    outcome = release(standard, 2, Drain(), Registry())
+    assert f"is no longer ready: UNSCHEDULABLE: {NO_NODE}" in outcome.reason
+    assert outcome.steps[-1].word is Word.INVALID
+    assert standard.serving == {uri(1)}
 
 
 def test_a_first_release_in_trouble_is_refused_by_its_name(cluster: Cluster) -> None:
