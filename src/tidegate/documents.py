@@ -229,6 +229,9 @@ class Deployment(Document):
         default="", description="InferenceService that a first release is judged as"
     )
     isvc_uid: str
+    pods: dict[str, int] = Field(
+        default_factory=dict, description="Standard mode: revision -> pods once it was staged"
+    )
 
 
 class Arm(StrEnum):

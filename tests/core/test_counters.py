@@ -10,6 +10,7 @@ from tidegate.core.counters import (
     growth,
     is_finite,
     longest_gap,
+    of_one_end,
     scrape_interval,
     served,
 )
@@ -134,3 +135,23 @@ def test_the_fewest_are_never_more_than_the_most(counts: list[int], limit: float
     assert 0 <= fewest <= most <= sum(counts)
     if limit in found.edges_ms:
         assert fewest == most
+
+
+def test_a_request_that_both_ends_report_is_counted_where_it_arrives() -> None:
+    left = Series(labels={"reporter": "source"}, samples=((0.0, 1.0),))
+    arrived = Series(labels={"reporter": "destination"}, samples=((0.0, 1.0),))
+    assert of_one_end((left, arrived), "reporter") == (arrived,)
+    assert of_one_end((left,), "reporter") == (left,)
+    assert of_one_end((left, arrived), "") == (left, arrived)
+
+
+def test_milliseconds_stay_milliseconds() -> None:
+    labels = {"le": "250", "response_code": "200"}
+    buckets = [
+        Series(labels=labels, samples=((0.0, 0.0), (5.0, 9.0))),
+        Series(labels={**labels, "le": "+Inf"}, samples=((0.0, 0.0), (5.0, 10.0))),
+        Series(labels={"le": "+Inf", "response_code": "503"}, samples=((0.0, 0.0), (5.0, 2.0))),
+    ]
+    found = served(buckets, since=0, code_label="response_code", unit_ms=1.0)
+    assert found is not None
+    assert (found.requests, found.errors, found.latency.edges_ms) == (12, 2, (250.0,))

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import httpx
 import pytest
 
-from tests.evidence.conftest import Scraped, free_port, policy
+from tests.evidence.conftest import Scraped, deployment, free_port, policy
 from tidegate.adapters.prometheus import Prometheus, staleness
 from tidegate.adapters.revision_metrics import RevisionMetrics, open_metrics
 from tidegate.core.counters import Series
@@ -70,7 +70,7 @@ def test_production_is_the_rate_of_the_last_seconds_and_what_the_test_did_not_se
 ) -> None:
     url, ports = scraped
     monkeypatch.setenv("TIDEGATE_PROMETHEUS_URL", url)
-    metrics, why = open_metrics(policy(), namespace="default")
+    metrics, why = open_metrics(policy(), deployment())
     assert metrics is not None
     assert why == ""
     assert metrics.production("two").rate_rps == 0.0

@@ -62,6 +62,13 @@ def longest_gap(series: Iterable[Series], *, since: float) -> float:
     return max((later - earlier for earlier, later in itertools.pairwise(times)), default=0.0)
 
 
+def of_one_end(series: Sequence[Series], reporter: str) -> tuple[Series, ...]:
+    """A request that both ends of a connection report, by a label of this name, is counted once: where it
+    arrives. A mesh without sidecars at the servers has its gateway's word alone."""
+    arrived = tuple(one for one in series if one.labels.get(reporter) == "destination")
+    return arrived or tuple(series)
+
+
 def is_finite(series: Iterable[Series]) -> bool:
     """Whether every sample is a number; a counter that is not cannot be counted with."""
     return all(math.isfinite(value) for one in series for _, value in one.samples)

@@ -11,6 +11,7 @@ from tidegate.core.claim import Claim, can_resume, claim, holder_refusal
 from tidegate.core.decisions import RECONCILE_S, Done, Refuse
 from tidegate.core.first_release import next_for_preview, preview_refusal
 from tidegate.core.journal import Journal, Phase
+from tidegate.core.standard_readiness import pods_of
 from tidegate.core.traffic import rules_of
 from tidegate.documents import Deployment, Probe, Published, Refusal, Result, Word
 from tidegate.errors import UnavailableError
@@ -274,6 +275,7 @@ def _deployment(driver: Driver, published: Published) -> Deployment:
         initial=journal.is_initial,
         preview=journal.preview,
         isvc_uid=seen.uid,
+        pods=pods_of(seen),
     )
 
 

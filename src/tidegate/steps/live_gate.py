@@ -42,7 +42,7 @@ def judge_step(
     """
     from tidegate.adapters.revision_metrics import open_metrics
 
-    metrics, why = open_metrics(policy, namespace=deployment.namespace, budget_s=BUDGET_S)
+    metrics, why = open_metrics(policy, deployment, budget_s=BUDGET_S)
     if metrics is None:
         return _invalid(f"live traffic cannot be judged: {why}")
     elapsed = max(0.0, time.time() - since_s)

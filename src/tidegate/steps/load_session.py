@@ -86,7 +86,7 @@ def _production_before(deployed: Deployment, policy: Policy) -> Production:
 
     if deployed.incumbent is None or policy.load.baseline == "none":
         return Production(rate_rps=0.0)
-    metrics, why = open_metrics(policy, namespace=deployed.namespace)
+    metrics, why = open_metrics(policy, deployed)
     if metrics is None:
         return Production(rate_rps=None, why=why)
     say(COMMAND, f"asking Prometheus what {deployed.incumbent.revision} serves now")
@@ -166,7 +166,7 @@ def _fairness(session: Session, elapsed_s: float) -> Fairness:
 
     incumbent, candidate = session.deployed.incumbent, session.deployed.candidate_revision
     during, replicas = Production(rate_rps=None, why=session.before.why), (1, 1)
-    metrics, _ = open_metrics(session.policy, namespace=session.deployed.namespace)
+    metrics, _ = open_metrics(session.policy, session.deployed)
     if incumbent and metrics and session.planned.baseline_rps is not None:
         say(COMMAND, f"asking Prometheus what {incumbent.revision} served during the test")
         during = metrics.beside(
