@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 import yaml
 
 from tidegate.sandbox.cluster import Sandbox
+from tidegate.sandbox.state import Mode
 
 REGISTER = Path(__file__).with_name("register.py")
 POLICY = {
@@ -64,10 +66,16 @@ class Home:
 
 @pytest.fixture(scope="session")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
-    folder = tmp_path_factory.mktemp("e2e")
+    with running(tmp_path_factory.mktemp("e2e"), "Knative") as one:
+        yield one
+
+
+@contextmanager
+def running(folder: Path, mode: Mode) -> Iterator[Home]:
+    """A sandbox of this mode, with the models in its registry and the policy beside it."""
     policy = folder / "policy.yaml"
     policy.write_text(yaml.safe_dump(POLICY | {"model": {"uri": "models:/tiny/1"}}))
-    with Sandbox(folder / "sandbox") as sandbox:
+    with Sandbox(folder / "sandbox", mode=mode) as sandbox:
         environment = os.environ | sandbox.environment()
         subprocess.run([sys.executable, str(REGISTER)], env=environment, check=True, timeout=110)
         yield Home(environment, folder, policy)
