@@ -11,7 +11,16 @@ from tests.operations.recording import Recording
 from tests.operations.running import Undecided, beside
 from tests.operations.test_status import stopped_at
 from tests.steps.traffic.test_promote import Judge, Registry, promote_, release, stage
-from tests.steps.traffic.traffic_cluster import NAME, POLL_S, Cluster, policy, published, uri
+from tests.steps.traffic.traffic_cluster import (
+    NAME,
+    POLL_S,
+    Cluster,
+    policy,
+    published,
+    staged_at,
+    uri,
+)
+from tidegate.adapters.inference_service import InferenceServices
 from tidegate.adapters.release_lock import Lease, load_journal, save_journal
 from tidegate.cli import app
 from tidegate.core.journal import Journal, Phase
@@ -94,6 +103,14 @@ def test_a_first_release_is_taken_back(cluster: Cluster) -> None:
     stage(cluster, 1)
     assert abort(cluster).outcome is Result.ABORTED
     assert cluster.service.look() is None
+
+
+def test_a_first_release_that_is_judged_as_a_preview_leaves_nothing(cluster: Cluster) -> None:
+    dark = policy(initial="preview")
+    staged_at(staged(cluster.kube, published(1), dark, "r1", poll_s=POLL_S))
+    assert abort(cluster).outcome is Result.ABORTED
+    preview = InferenceServices(cluster.kube, "default", f"{NAME}-preview")
+    assert (cluster.service.look(), preview.look()) == (None, None)
 
 
 def test_a_second_abort_changes_nothing(cluster: Cluster) -> None:

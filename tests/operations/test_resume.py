@@ -13,7 +13,17 @@ from tests.operations.running import Undecided, beside
 from tests.operations.test_status import stopped_at
 from tests.steps.traffic.test_promote import Judge, Registry, promote_, release, stage
 from tests.steps.traffic.test_roll_back import Crash, Dying
-from tests.steps.traffic.traffic_cluster import NAME, POLL_S, Cluster, policy, uri, verdict
+from tests.steps.traffic.traffic_cluster import (
+    NAME,
+    POLL_S,
+    Cluster,
+    policy,
+    published,
+    staged_at,
+    uri,
+    verdict,
+)
+from tidegate.adapters.inference_service import InferenceServices
 from tidegate.adapters.kubernetes import Kubernetes
 from tidegate.adapters.release_lock import load_journal, save_journal
 from tidegate.cli import app
@@ -23,6 +33,7 @@ from tidegate.errors import ConflictError, DocumentError, NotPromotedError
 from tidegate.operations.finding import found
 from tidegate.operations.resume import resumed
 from tidegate.sandbox.interfaces import RevisionStatus
+from tidegate.steps.deploy import staged
 from tidegate.steps.roll_back import returned
 
 
@@ -173,6 +184,22 @@ def test_a_death_after_the_last_step_bakes_there_once_more(cluster: Cluster) -> 
     judge = Judge()
     assert resume(cluster, judge).outcome is Result.PROMOTED
     assert set(judge.asked) == {100}
+
+
+@pytest.mark.parametrize("lives_for", range(1, 14))
+def test_a_first_release_that_died_on_its_way_from_the_preview_is_finished(
+    cluster: Cluster, lives_for: int
+) -> None:
+    dark, alive = policy(initial="preview"), cluster.kube
+    deployment = staged_at(staged(alive, published(1), dark, "r1", poll_s=POLL_S))
+    cluster.kube = Dying(alive, lives_for)
+    with contextlib.suppress(Crash):
+        promote_(cluster, deployment, dark, Judge())
+    cluster.kube = alive
+    release_lease(cluster)
+    assert resume(cluster).outcome is Result.PROMOTED
+    assert cluster.serving == {uri(1)}
+    assert InferenceServices(alive, "default", f"{NAME}-preview").look() is None
 
 
 def test_a_run_that_still_lives_is_stopped_and_told(cluster: Cluster) -> None:
