@@ -1,5 +1,5 @@
-"""Makes the emulated cluster a fixture here."""
+"""Makes the emulated clusters fixtures here."""
 
-from tests.steps.traffic.traffic_cluster import cluster
+from tests.steps.traffic.traffic_cluster import cluster, standard
 
-__all__ = ["cluster"]
+__all__ = ["cluster", "standard"]

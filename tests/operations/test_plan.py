@@ -1,6 +1,8 @@
 """plan: what it says is what a release then does, and saying it touches nothing."""
 
 import base64
+import contextlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,17 +11,30 @@ import yaml
 from typer.testing import CliRunner
 
 from tests.operations.recording import Recording
+from tests.operations.test_resume import release_lease
 from tests.steps.traffic.test_promote import Evidence, Judge, Registry, promote_, release, stage
-from tests.steps.traffic.traffic_cluster import NAME, POLL_S, Cluster, policy, published, uri
+from tests.steps.traffic.test_roll_back import Crash
+from tests.steps.traffic.traffic_cluster import (
+    NAME,
+    POLL_S,
+    Cluster,
+    policy,
+    published,
+    staged_at,
+    uri,
+)
+from tidegate.adapters.kubernetes import Kubernetes
 from tidegate.adapters.release_lock import load_journal
 from tidegate.cli import app
 from tidegate.core.journal import ActKind, Journal
-from tidegate.core.plan import Plan, PlannedAct, needs
+from tidegate.core.plan import needs
+from tidegate.core.plan_documents import Plan, PlannedAct
 from tidegate.documents import Deployment, Result, Word
 from tidegate.errors import RejectedError, UsageError
 from tidegate.operations import plan as plan_verb
 from tidegate.operations.plan import lines, planned
 from tidegate.steps.deploy import staged
+from tidegate.steps.guard import guarded
 
 Acts = list[tuple[ActKind, int | None]]
 
@@ -223,7 +238,7 @@ def test_a_plan_says_what_each_step_needs_and_that_nothing_passes_without_promet
 def test_a_roll_back_needs_three_sets_of_gpus_at_once() -> None:
     gpu = {"limits": {"nvidia.com/gpu": "1"}, "requests": {"cpu": "4"}}
     now = {"minReplicas": 2, "model": {"resources": gpu}}
-    staged_, promoted_, repaired = needs(now, now)
+    staged_, promoted_, repaired = needs(now, {"predictor": now}, mode="Knative")
     assert staged_.devices == {"nvidia.com/gpu": 4}
     assert promoted_.devices == {"nvidia.com/gpu": 2}
     assert repaired.devices == {"nvidia.com/gpu": 6}
@@ -243,6 +258,55 @@ def test_a_plan_survives_its_json(cluster: Cluster) -> None:
     release(cluster, 1, Judge(), Registry())
     told = plan(cluster, 2)
     assert Plan.model_validate_json(told.model_dump_json()) == told
+
+
+def test_in_standard_mode_too_the_acts_are_the_planned_ones(standard: Cluster) -> None:
+    two = {"ready_timeout_s": 5, "min_replicas": 2, "max_replicas": 2}
+    first = staged(standard.kube, published(1), policy(serving=two), "r1", poll_s=POLL_S)
+    promote_(standard, staged_at(first), policy(serving=two), Judge())
+    told = plan(standard, 2, serving=two)
+    deployment = staged(standard.kube, published(2), policy(serving=two), "r2", poll_s=POLL_S)
+    outcome = promote_(standard, staged_at(deployment), policy(serving=two), Judge())
+    assert outcome.result is Result.PROMOTED, outcome
+    assert meant(told.acts) == done(standard.journal)
+    assert (ActKind.SCALE, 50) in meant(told.acts)
+    assert told.mode == "Standard"
+    assert "trafficPercent: 0" in told.manifest_diff
+    assert [one.replicas for one in told.capacity[0].running] == [2, 2]
+
+
+class DyingAfterTheRename(Kubernetes):
+    def once(
+        self, method: str, path: str, body: Any, query: Mapping[str, str] | None
+    ) -> dict[str, Any]:
+        answer = super().once(method, path, body, query)
+        if method == "PATCH" and "name" in (body or {}).get("spec", {}).get("predictor", {}):
+            raise Crash
+        return answer
+
+
+@pytest.mark.parametrize(
+    ("fails_at", "when"),
+    [(0, "at 0 %"), (50, "with a share, up to 100 %"), (100, "after the rename")],
+)
+def test_in_standard_mode_too_the_way_back_is_the_planned_one(
+    standard: Cluster, fails_at: int, when: str
+) -> None:
+    release(standard, 1, Judge(), Registry())
+    told, alive = plan(standard, 2), standard.kube
+    if fails_at == 100:
+        standard.kube = DyingAfterTheRename(alive._client, retry_s=2)
+    judge = Judge(at_50=Word.FAIL) if fails_at == 50 else Judge()
+    with contextlib.suppress(Crash):
+        deployment = stage(standard, 2)
+        if fails_at:
+            promote_(standard, deployment, policy(), judge)
+    standard.kube = alive
+    release_lease(standard)
+    guarded(alive, "r2", "", poll_s=POLL_S)
+    (way,) = [way for way in told.roll_back if way.when == when]
+    assert done(standard.journal)[-len(way.acts) :] == meant(way.acts)
+    assert standard.serving == {uri(1)}
 
 
 def test_the_command_needs_what_a_release_needs(tmp_path: Path, monkeypatch: Any) -> None:

@@ -97,6 +97,22 @@ def test_after_a_death_at_any_write_of_promote_it_is_finished(
     assert promote_(cluster, stage(cluster, 3), at_once, Judge()).result is Result.PROMOTED
 
 
+@pytest.mark.parametrize("lives_for", range(1, 36, 2))
+def test_after_a_death_in_standard_mode_it_is_finished_too(
+    standard: Cluster, lives_for: int
+) -> None:
+    release(standard, 1, Judge(), Registry())
+    deployment, alive = stage(standard, 2), standard.kube
+    standard.kube = Dying(alive, lives_for)
+    with contextlib.suppress(Crash):
+        promote_(standard, deployment, policy(), Judge())
+    standard.kube = alive
+    release_lease(standard)
+    journal = resume(standard)
+    assert (journal.outcome, standard.serving) == (Result.PROMOTED, {uri(2)}), journal.reason
+    assert journal.acts[-1].kind == "RENAME"
+
+
 def test_the_parametrised_writes_reach_the_end_of_a_promotion(cluster: Cluster) -> None:
     release(cluster, 1, Judge(), Registry())
     deployment, alive = stage(cluster, 2), cluster.kube

@@ -135,6 +135,11 @@ class Journal(Strict):
         return tuple(int(step) for step in steps)
 
     @property
+    def is_finishing(self) -> bool:
+        """Standard mode: every step is passed, and the candidate is taking the incumbent's place."""
+        return any(act.kind is ActKind.RENAME for act in self.acts)
+
+    @property
     def is_initial(self) -> bool:
         """Nothing served before this release."""
         return self.incumbent is None

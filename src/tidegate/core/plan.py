@@ -5,79 +5,16 @@ steps; a test holds the whole list against what a release then does.
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal
+from typing import Any
 
-from pydantic import Field
-
-from tidegate.core.adoption import Consequence
+from tidegate.core import plan_standard
 from tidegate.core.decisions import Act
 from tidegate.core.first_release import next_for_live, next_for_preview
 from tidegate.core.journal import ActKind, Journal
+from tidegate.core.plan_documents import Need, PlannedAct, Replicas, WayBack
 from tidegate.core.readiness import Observation
-from tidegate.core.status import Served
 from tidegate.core.traffic import rules_of
-from tidegate.documents import Strict, Subject, Word
 from tidegate.policy import ErrorSlo, LatencySlo, Objective, Policy, PromqlSlo
-
-
-class PlannedAct(Strict):
-    """One write to the InferenceService, and what must be seen before the next one."""
-
-    kind: ActKind
-    percent: int | None = None
-    why: str
-    bake_s: float | None = None
-    max_bake_s: float | None = None
-    evidence: str = ""
-
-
-class WayBack(Strict):
-    """How production returns from one point of the release."""
-
-    when: str
-    acts: tuple[PlannedAct, ...]
-
-
-class Replicas(Strict):
-    """What runs for one revision, at least."""
-
-    of: str
-    replicas: int
-    resources: dict[str, str] = Field(description="of one replica; {} = as the runtime says")
-
-
-class Need(Strict):
-    """What must fit into the cluster at one point."""
-
-    when: str
-    running: tuple[Replicas, ...]
-    devices: dict[str, int] = Field(description="GPUs and other extended resources, in all")
-
-
-class Plan(Strict):
-    """The whole plan; `refusal` says why the release would not begin."""
-
-    schema_version: Literal[1] = 1
-    kind: Literal["Plan"] = "Plan"
-    subject: Subject
-    namespace: str
-    name: str
-    mode: str
-    refused: Word | None = None
-    refusal: str = ""
-    incumbent: Served | None = None
-    storage_uri: str
-    is_placeholder: bool = Field(description="the digest in storage_uri is known after publish")
-    acts: tuple[PlannedAct, ...] = ()
-    roll_back: tuple[WayBack, ...] = ()
-    alias: str = ""
-    capacity: tuple[Need, ...] = ()
-    notices: tuple[str, ...] = ()
-    adoption: tuple[Consequence, ...] = Field(
-        default=(),
-        description="what taking over a service changes and keeps; () = it is tidegate's",
-    )
-    manifest_diff: str = ""
 
 
 def acts_of(
@@ -91,8 +28,12 @@ def acts_of(
     staging = PlannedAct(
         kind=first.kind, percent=first.percent, why=first.why, evidence=_staged(policy)
     )
-    shifts = () if journal.is_initial else tuple(_shift(p, policy) for p in policy.traffic.steps)
-    return first, (staging, *shifts)
+    if journal.is_initial:
+        return first, (staging,)
+    shifts = {percent: _shift(percent, policy) for percent in policy.traffic.steps}
+    if journal.mode == "Standard":
+        return first, (staging, *plan_standard.onward(journal, shifts))
+    return first, (staging, *shifts.values())
 
 
 def _by_preview(journal: Journal, policy: Policy) -> tuple[Act, tuple[PlannedAct, ...]]:
@@ -150,6 +91,8 @@ def ways_back(journal: Journal) -> tuple[WayBack, ...]:
                 WayBack(when="until it is proven", acts=(gone, discard)),
             )
         return (WayBack(when="at any time", acts=(gone,)),)
+    if journal.mode == "Standard":
+        return plan_standard.ways_back(journal.incumbent)
     revision, uri = journal.incumbent.revision, journal.incumbent.storage_uri
     leave = PlannedAct(kind=ActKind.SHIFT, percent=0, why=f"return traffic to {revision}")
     restore = PlannedAct(kind=ActKind.RESTORE, percent=0, why=f"restore {uri} at 0 %")
@@ -172,14 +115,16 @@ def _taking_over(steps: tuple[int, ...]) -> tuple[PlannedAct, ...]:
 
 
 def needs(
-    now: Mapping[str, Any] | None, then: Mapping[str, Any], *, preview: bool = False
+    now: Mapping[str, Any] | None, spec: Mapping[str, Any], *, mode: str, preview: bool = False
 ) -> tuple[Need, ...]:
-    """What must run together at each point, from the predictors before and after the staging.
+    """What must run together at each point, from the predictor before and the spec after the staging.
 
     A roll-back needs most: the incumbent, the bad candidate, and the incumbent's template re-created as
     a third revision, because Knative makes a new revision of every template (a staged one at 0 % keeps
     its minReplicas too).
     """
+    is_canary = mode == "Standard" and now is not None
+    then = plan_standard.candidate_of(spec) if is_canary else spec["predictor"]
     candidate = _replicas("the candidate", then)
     if preview:
         judged = _replicas("the preview", then)
@@ -190,6 +135,9 @@ def needs(
         )
     if now is None:
         return (_need("from the first act on", candidate),)
+    if is_canary:
+        listed = plan_standard.needs(_replicas("the incumbent", now), candidate)
+        return tuple(_need(when, *running) for when, running in listed.items())
     incumbent, again = _replicas("the incumbent", now), _replicas("the incumbent re-created", now)
     return (
         _need("staged, and at every step below 100 %", incumbent, candidate),

@@ -14,7 +14,8 @@ from tidegate.core.decisions import Act, Refuse
 from tidegate.core.first_release import manifest_of, preview_refusal
 from tidegate.core.journal import ActKind, Journal
 from tidegate.core.manifest import predictor
-from tidegate.core.plan import Need, Plan, PlannedAct, acts_of, needs, ways_back
+from tidegate.core.plan import acts_of, needs, ways_back
+from tidegate.core.plan_documents import Need, Plan, PlannedAct
 from tidegate.core.readiness import Observation
 from tidegate.core.status import Served
 from tidegate.core.traffic import rules_of
@@ -130,7 +131,7 @@ def _filled(
         and Served(revision=was.revision, version=was.version, storage_uri=was.storage_uri),
         "acts": acts,
         "roll_back": ways_back(journal),
-        "capacity": needs(before, then["spec"]["predictor"], preview=bool(journal.preview)),
+        "capacity": needs(before, then["spec"], mode=journal.mode, preview=bool(journal.preview)),
         "notices": (*notices, *_notices(plan, journal, policy)),
         "manifest_diff": unified(now, then),
     }

@@ -133,6 +133,8 @@ def _stepped(
     if staged.initial:
         confirmed = went_live(driver, policy) or _confirmed(driver, policy)
         return confirmed or discarded(driver, policy)
+    if driver.journal.is_finishing:
+        return None
     passed = {s.percent for s in driver.journal.steps if s.word is Word.PASS}
     for percent in steps_left(policy.traffic, passed):
         trouble = _step(driver, policy, percent, judged, judge_every_s)
