@@ -362,3 +362,32 @@ def test_the_parametrised_writes_reach_the_end_of_taking_back(cluster: Cluster) 
     dying = Dying(cluster.kube, 1000)
     returned(dying, verdict(deployment, "r1", Word.FAIL), by_preview(), "r1", poll_s=POLL_S)
     assert 1000 - dying.left == TAKING_BACK
+
+
+# -- Standard mode: the same release by that mode's own rules
+
+
+def test_in_standard_mode_a_preview_passes_and_goes_live_the_same_way(standard: Cluster) -> None:
+    deployment = staged_at(stage(standard))
+    assert (deployment.mode, deployment.preview) == ("Standard", PREVIEW)
+    assert deployment.candidate_revision == "digits-preview-blue-predictor"
+    assert settled(standard) == {PREVIEW}
+    outcome = promote(standard, deployment)
+    assert (outcome.result, outcome.traffic) == (
+        Result.PROMOTED,
+        {"digits-blue-predictor": 100},
+    )
+    assert settled(standard) == {NAME}
+    assert kinds(standard) == [ActKind.PREVIEW, ActKind.CREATE, ActKind.DISCARD]
+    next_release_works(standard)
+
+
+@pytest.mark.parametrize("lives_for", range(0, WRITES, 3))
+def test_in_standard_mode_a_death_leaves_it_live_and_proven_or_gone(
+    standard: Cluster, lives_for: int
+) -> None:
+    with pytest.raises(Crash):
+        release(standard, Dying(standard.kube, lives_for))
+    journal = guarded(standard.kube, "r1", "", poll_s=POLL_S)
+    kept = journal is not None and journal.outcome is Result.PROMOTED
+    assert settled(standard) == ({NAME} if kept else set())
