@@ -10,7 +10,15 @@ import pytest
 from tests.steps.traffic.test_promote import Evidence, Judge, promote_, release, stage
 from tests.steps.traffic.test_promote import Registry as Champion
 from tests.steps.traffic.test_roll_back import Crash, Dying
-from tests.steps.traffic.traffic_cluster import NAME, POLL_S, Cluster, policy, published, uri
+from tests.steps.traffic.traffic_cluster import (
+    NAME,
+    POLL_S,
+    Cluster,
+    policy,
+    published,
+    staged_at,
+    uri,
+)
 from tidegate.documents import Refusal, Result, Word
 from tidegate.errors import ConflictError
 from tidegate.sandbox.interfaces import RevisionStatus
@@ -127,7 +135,9 @@ def test_a_service_whose_predictor_has_no_name_is_adopted(standard: Cluster) -> 
         }
     )
     standard.wait(lambda: standard.traffic == {"digits-predictor": 100})
-    outcome = release(standard, 2, Judge(), Champion())
+    leave = policy(adopt="allow")
+    deployment = staged_at(staged(standard.kube, published(2), leave, "r2", poll_s=POLL_S))
+    outcome = promote_(standard, deployment, leave, Judge())
     assert (outcome.result, outcome.traffic) == (Result.PROMOTED, {BLUE: 100})
     assert standard.serving == {uri(2)}
 
