@@ -7,7 +7,8 @@ export PYTHONDONTWRITEBYTECODE :=
 export MLFLOW_DISABLE_TELEMETRY := true
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test chaos lint fmt type layers generate check-generated requirements bench ci clean
+.PHONY: help setup demo test chaos faults record-faults record-verbs lint fmt type layers generate check-generated \
+	requirements bench ci clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -24,6 +25,15 @@ test: setup ## Run the tests, real servers included
 
 chaos: setup ## Kill a release at every API write, see production unharmed (CELL= MODE= COURSE= FULL=1)
 	@$(BIN)/python -m tests.chaos $(if $(CELL),--cell $(CELL)) $(if $(MODE),--mode $(MODE)) $(if $(COURSE),--course $(COURSE)) $(if $(FULL),--full)
+
+faults: setup ## Meet every call of a release with every fault of the API, and every missing permission
+	@TIDEGATE_FAULTS=all $(BIN)/pytest -n 4 --dist worksteal tests/faults tests/rbac
+
+record-faults: setup ## Add rows for new calls to the table of API faults, as observed
+	@$(BIN)/python -m tests.faults.record
+
+record-verbs: setup ## Write deploy/rbac/verbs.yaml, as recorded
+	@TIDEGATE_RECORD_VERBS=1 $(BIN)/pytest tests/rbac -k recorded_and_for_no_more
 
 lint: setup ## Check style
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .

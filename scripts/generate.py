@@ -31,9 +31,18 @@ def policy_schema() -> str:
     return json.dumps(Policy.model_json_schema(), indent=2) + "\n"
 
 
+def api_faults() -> str:
+    """The table of API faults, from the data that its tests read."""
+    sys.path.insert(0, str(ROOT))
+    from tests.faults import table
+
+    return table.page(table.load())
+
+
 GENERATED: dict[str, Callable[[], str]] = {
     "pipelines/release.yaml": lambda: pipeline("release"),
     "docs/schemas/policy.json": policy_schema,
+    "docs/api-faults.md": api_faults,
 }
 
 

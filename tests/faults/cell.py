@@ -1,0 +1,96 @@
+"""One cell of the table: a step meets a fault, then the guard comes on a sound wire."""
+
+from typing import TYPE_CHECKING
+
+from tests.faults.scenes import Scene, Stage
+from tests.faults.table import NEVER, SAME
+from tests.faults.wire import Fault
+from tests.steps.traffic.traffic_cluster import NAME, uri
+from tidegate.adapters.release_lock import load_journal
+from tidegate.errors import TidegateError
+
+if TYPE_CHECKING:
+    from tidegate.core.journal import Journal
+
+RETURN_S = 1.5
+LEASE = f"/apis/coordination.k8s.io/v1/namespaces/default/leases/tidegate-{NAME}"
+
+
+def played(stage: Stage, scene: Scene, fault: Fault) -> str:
+    """How the step ended, and what the guard made of it; production is checked all the while."""
+    scene.before(stage)
+    stage.cluster.ingress.seen.clear()
+    ended = _ended(stage, scene, fault)
+    assert any(call == fault.call for call, _ in stage.wire.calls), f"{fault.call} was never made"
+    _check_shares(stage, scene)
+    held = _let_expire(stage)
+    then = _guarded(stage)
+    _check_end(stage)
+    if not fault.fired:
+        assert (fault.kind, ended) == ("stale", scene.ends)
+        return NEVER
+    if ended != scene.ends:
+        return f"{ended}; {then}"
+    return f"{SAME}; the Lease expires" if held else SAME
+
+
+def _ended(stage: Stage, scene: Scene, fault: Fault) -> str:
+    with stage.wire.during(scene.step, fault):
+        try:
+            return scene.run(stage)
+        except TidegateError as error:
+            return f"exit {error.exit_code}"
+
+
+def _let_expire(stage: Stage) -> bool:
+    """Whether the Lease is still held; if so, its time passes before anybody else comes."""
+    lease = stage.cluster.kube.find(LEASE)
+    if lease is None or not lease["spec"]["holderIdentity"]:
+        return False
+    lease["spec"]["renewTime"] = "2020-01-01T00:00:00.000000Z"
+    stage.cluster.kube.request("PUT", LEASE, lease)
+    return True
+
+
+def _journal(stage: Stage) -> "Journal | None":
+    stored = load_journal(stage.cluster.kube, "default", NAME)
+    return stored.journal if stored else None
+
+
+def _guarded(stage: Stage) -> str:
+    """Whatever the step left, the guard finds it, for production is never without an owner; what the guard
+    has no means to repair, the sweep does."""
+    stage.kube = stage.cluster.kube  # past the wire
+    before = _journal(stage)
+    if before is None or before.release_id != stage.release_id:
+        assert stage.guard() == "nothing found"
+        return "nothing to undo"
+    said = "closed" if before.is_over else "guard"
+    result = stage.guard()
+    after = _journal(stage)
+    if after and after.spec_repaired is False:
+        assert stage.sweep() == "returned 0"
+        return f"{said}, sweep repairs: {result}"
+    return f"{said}: {result}"
+
+
+def _check_shares(stage: Stage, scene: Scene) -> None:
+    """The candidate never had more than the scene's share of production."""
+    specs = stage.cluster.runtime.specs
+    candidate = uri(int(stage.release_id[1:]))
+    for shares in stage.cluster.ingress.seen:
+        held = sum(part for name, part in shares.items() if specs[name].storage_uri == candidate)
+        assert held <= scene.share, shares
+
+
+def _check_end(stage: Stage) -> None:
+    """Production is on one model, the one that the journal says, and the spec asks for it."""
+    journal, seen = _journal(stage), stage.cluster.service.look()
+    if journal is None or seen is None:
+        assert seen is None
+        assert journal is None or (journal.is_over and journal.is_initial)
+        return
+    assert journal.is_over
+    version = int(journal.release_id[1:])
+    wanted = uri(version) if journal.outcome == "PROMOTED" else uri(version - 1)
+    assert (stage.cluster.serving, seen.storage_uri) == ({wanted}, wanted)
