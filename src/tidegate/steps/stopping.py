@@ -64,4 +64,4 @@ def _retreat(driver: "Driver") -> str:
         driver.act(first, seen)
     except TidegateError as error:
         return f"the share could not be taken back ({error})"
-    return "canaryTrafficPercent is 0"
+    return "the share of the candidate is 0 %"

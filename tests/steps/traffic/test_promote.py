@@ -244,7 +244,9 @@ def test_sigterm_takes_the_share_back_and_leaves_the_repair_to_guard(cluster: Cl
 
     with (
         finishing_acts(),
-        pytest.raises(UnavailableError, match="SIGTERM: canaryTrafficPercent is 0; run guard"),
+        pytest.raises(
+            UnavailableError, match="SIGTERM: the share of the candidate is 0 %; run guard"
+        ),
     ):
         promote_(cluster, deployment, policy(), Terminator())
     cluster.wait(lambda: cluster.serving == {uri(1)})

@@ -2,6 +2,8 @@
 
 import contextlib
 import itertools
+import os
+import signal
 from collections.abc import Callable
 from typing import Any
 
@@ -20,10 +22,11 @@ from tests.steps.traffic.traffic_cluster import (
     uri,
 )
 from tidegate.documents import Refusal, Result, Word
-from tidegate.errors import ConflictError
+from tidegate.errors import ConflictError, UnavailableError
 from tidegate.sandbox.interfaces import RevisionStatus
 from tidegate.steps.deploy import staged
 from tidegate.steps.guard import guarded
+from tidegate.steps.stopping import finishing_acts
 
 BLUE, GREEN = "digits-blue-predictor", "digits-green-predictor"
 DEAD = RevisionStatus(phase="Failed", reason="CrashLoop", message="signal 11", exit_code=139)
@@ -273,3 +276,20 @@ def test_a_release_that_died_after_its_rename_is_returned_to_the_incumbent_made_
     assert acts(serving_1)[-3:] == [("RESTORE", 0), ("SHIFT", 100), ("RENAME", 0)]
     assert serving_1.traffic == {BLUE: 100}
     assert serving_1.serving == {uri(1)}
+
+
+def test_sigterm_takes_the_share_back_and_leaves_the_entry_to_guard(serving_1: Cluster) -> None:
+    deployment = stage(serving_1, 2)
+
+    class Terminator(Judge):
+        def __call__(self, *given: object, percent: int, since_s: float) -> Evidence:
+            os.kill(os.getpid(), signal.SIGTERM)
+            return Evidence(Word.INCONCLUSIVE)
+
+    with finishing_acts(), pytest.raises(UnavailableError, match="the share of the candidate is 0"):
+        promote_(serving_1, deployment, policy(), Terminator())
+    serving_1.wait(lambda: serving_1.traffic == {BLUE: 100})
+    journal = guarded(serving_1.kube, "r2", "", poll_s=POLL_S)
+    assert journal
+    assert journal.outcome is Result.DIED
+    assert acts(serving_1)[-2:] == [("SHIFT", 0), ("UNSTAGE", 0)]
