@@ -172,6 +172,13 @@ def test_a_release_that_would_be_refused_is_refused_in_deploys_own_words(
     assert told.acts == ()
 
 
+def test_a_release_that_would_wait_for_its_turn_says_so(cluster: Cluster) -> None:
+    release(cluster, 1, Judge(), Registry())
+    stage(cluster, 2)
+    told = plan(cluster, 3, busy="wait", busy_timeout_s=60)
+    assert told.refusal.endswith("waits up to 60 s for its turn (busy: wait); plan again then")
+
+
 def test_a_first_release_without_leave_is_refused(cluster: Cluster) -> None:
     assert "write initial: preview" in plan(cluster, 1, initial="refuse").refusal
 

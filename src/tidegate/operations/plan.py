@@ -3,6 +3,7 @@
 import difflib
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -84,7 +85,7 @@ def _start(
     journal = stored.journal if stored else None
     notices: tuple[str, ...] = ()
     if journal and (held := holder_refusal(journal, "", time.time())):
-        return held, notices
+        return _in_turn(held, policy), notices
     if journal and not journal.is_over:
         notices = (f"release {journal.release_id} has died; deploy undoes it first",)
     mode = mode_for(service, seen, policy)
@@ -95,6 +96,14 @@ def _start(
         there = InferenceServices(kube, policy.namespace, start.preview).look()
         return preview_refusal(there, policy) or start, notices
     return start, notices
+
+
+def _in_turn(held: Refuse, policy: Policy) -> Refuse:
+    """A release that waits is not refused yet; what it would do then cannot be planned now."""
+    if policy.busy == "refuse":
+        return held
+    waits = f"waits up to {policy.busy_timeout_s:g} s for its turn (busy: wait); plan again then"
+    return replace(held, reason=f"{held.reason}; the release {waits}")
 
 
 def _journal(policy: Policy, subject: Subject, uri: str, start: Claim) -> Journal:
