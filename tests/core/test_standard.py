@@ -1,5 +1,6 @@
 """The rules of Standard mode, in sentences; then against any order of events."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -13,7 +14,9 @@ from tidegate.core.decisions import RECONCILE_S, Act, Decision, Done, Prove, Ref
 from tidegate.core.journal import ActKind, ActRecord, Journal
 from tidegate.core.readiness import Observation
 from tidegate.core.standard import (
+    drift,
     is_traffic_safe,
+    manual_command,
     next_for_confirm,
     next_for_finish,
     next_for_return,
@@ -399,6 +402,31 @@ def test_a_foreign_edit_stops_the_release_and_is_named(
     trouble = trouble_of(run.cluster.seen(), run.journal)
     assert trouble is not None
     assert (trouble.foreign, trouble.reason) == (True, named)
+
+
+@pytest.mark.parametrize("percent", [0, 50, 100, 101])
+def test_as_a_release_leaves_it_nothing_is_drift_and_an_edit_is_named(percent: int) -> None:
+    run = reach(Run(serving(OLD)), percent)
+    assert drift(run.cluster.seen(), run.journal) == ""
+    run.cluster.spec["predictor"]["timeout"] = 7
+    assert "spec.predictor.timeout was changed to 7" in drift(run.cluster.seen(), run.journal)
+
+
+@pytest.mark.parametrize(
+    ("percent", "wanted"), [(50, '"trafficPercent":0'), (101, '"name":"blue"')]
+)
+def test_the_manual_command_takes_the_share_or_brings_the_incumbent_back(
+    percent: int, wanted: str
+) -> None:
+    run = reach(Run(serving(OLD)), percent)
+    command = manual_command(run.cluster.seen(), run.journal)
+    assert command.startswith("kubectl -n default patch inferenceservice m --type merge -p ")
+    assert wanted in command
+    _, _, body = command.partition(" -p ")
+    run.cluster.merge(json.loads(body.strip("'")))
+    run.cluster.settle()
+    (serving_now,) = run.cluster.production
+    assert run.cluster.deployments[serving_now].uri == OLD
 
 
 def test_somebody_elses_canary_is_kept_while_our_share_goes_to_0() -> None:
