@@ -34,19 +34,24 @@ def populate(store: Store, domain: str, mode: str) -> None:
             _create(store, CRDS, crd(kind))
     _create(store, DEPLOYMENTS, _controller(), settings.NAMESPACE)
     _create(store, CLUSTERSERVINGRUNTIMES, runtimes.triton(TRITON_IMAGE))
-    deploy = json.dumps({"defaultDeploymentMode": mode})
-    ingress = json.dumps(
-        {
-            "enableGatewayApi": True,
-            "kserveIngressGateway": "kserve/kserve-ingress-gateway",
-            "ingressDomain": domain,
-            "domainTemplate": "{{ .Name }}.{{ .Namespace }}.{{ .IngressDomain }}",
-            "urlScheme": "http",
-        }
-    )
-    documents = {"deploy": deploy, "ingress": ingress}
+    documents = _documents(domain, mode)
     _configmap(store, settings.NAMESPACE, settings.NAME, documents)
     _configmap(store, "knative-serving", "config-domain", {domain: ""})
+
+
+def _documents(domain: str, mode: str) -> dict[str, str]:
+    """KServe's configuration: the default mode, and the Gateway API, which a split needs."""
+    ingress = {
+        "enableGatewayApi": True,
+        "kserveIngressGateway": "kserve/kserve-ingress-gateway",
+        "ingressDomain": domain,
+        "domainTemplate": "{{ .Name }}.{{ .Namespace }}.{{ .IngressDomain }}",
+        "urlScheme": "http",
+    }
+    return {
+        "deploy": json.dumps({"defaultDeploymentMode": mode}),
+        "ingress": json.dumps(ingress),
+    }
 
 
 def crd(kind: Kind) -> Json:

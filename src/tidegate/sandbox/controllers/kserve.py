@@ -65,6 +65,10 @@ class KserveController:
             return self._refuse(isvc, "NotEmulated", unsupported)
         if isvc["metadata"].get("annotations", {}).get(_STOP) == "true":
             return self._standard.stop(isvc) if mode == settings.STANDARD else self._stop(isvc)
+        return self._run(isvc, cluster, mode)
+
+    def _run(self, isvc: Json, cluster: settings.Settings, mode: str) -> Json | None:
+        """Both modes begin alike: a storage and a runtime that will do."""
         uri = str(template.model(isvc).get("storageUri", ""))
         if refusal := template.storage_refusal(uri):
             # An Event is all that KServe says here: the old Ready=True remains.

@@ -31,20 +31,24 @@ def deployment(isvc: Json, predictor: Json, runtime: Json, replicas: int) -> Wan
     pod: Json = {"containers": template.containers(predictor, runtime)}
     if account := predictor.get("serviceAccountName"):
         pod["serviceAccountName"] = account
-    share = {"maxSurge": "25%", "maxUnavailable": "25%"}
-    strategy = predictor.get("deploymentStrategy")
-    spec: Json = {
-        "replicas": replicas,
-        "selector": {"matchLabels": {APP: app_label(name)}},
-        "strategy": strategy or {"type": "RollingUpdate", "rollingUpdate": share},
-        "progressDeadlineSeconds": _DEADLINE_S,
-        "revisionHistoryLimit": 10,
-        "template": {"metadata": {"labels": labels, "annotations": annotations}, "spec": pod},
-    }
+    made = {"metadata": {"labels": labels, "annotations": annotations}, "spec": pod}
+    spec = _rollout(predictor) | {"replicas": replicas, "template": made}
     return Wanted(
-        kind=DEPLOYMENTS, namespace=isvc["metadata"]["namespace"], name=name, owner=isvc, spec=spec,
+        kind=DEPLOYMENTS, namespace=isvc["metadata"]["namespace"], name=name, owner=isvc,
+        spec=spec | {"selector": {"matchLabels": {APP: app_label(name)}}},
         labels=labels, annotations=annotations,
     )  # fmt: skip
+
+
+def _rollout(predictor: Json) -> Json:
+    """KServe's defaults; only the strategy is the predictor's to choose."""
+    share = {"maxSurge": "25%", "maxUnavailable": "25%"}
+    usual = {"type": "RollingUpdate", "rollingUpdate": share}
+    return {
+        "strategy": predictor.get("deploymentStrategy") or usual,
+        "progressDeadlineSeconds": _DEADLINE_S,
+        "revisionHistoryLimit": 10,
+    }
 
 
 def service(isvc: Json, of: Wanted) -> Wanted:
