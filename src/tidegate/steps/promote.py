@@ -197,15 +197,18 @@ def _bake(
     judged: Callable[[], "LiveEvidence"],
     judge_every_s: float,
 ) -> Refuse | None:
-    """Look at the cluster and at the evidence until there is enough of it, or too much of the wrong."""
+    """Look at the evidence and at the cluster until there is enough of it, or too much of the wrong.
+
+    In this order: what was judged must still be there, or the verdict is about something else.
+    """
     started, said = time.monotonic(), 0.0
     while True:
         stop_if_asked()
+        evidence, baked = judged(), time.monotonic() - started
         trouble = rules_of(driver.journal).trouble_of(driver.look(), driver.journal)
         if trouble is not None:
             driver.add(_traffic_step(driver, percent, trouble.word, trouble.reason))
             return trouble
-        evidence, baked = judged(), time.monotonic() - started
         decision = next_for_bake(evidence, percent=percent, baked_s=baked, traffic=policy.traffic)
         if not isinstance(decision, Wait):
             return _baked(driver, percent, evidence, decision)

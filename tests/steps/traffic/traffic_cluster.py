@@ -215,7 +215,7 @@ def published(version: int) -> Published:
 
 
 def policy(**changes: Any) -> Policy:
-    traffic = {"steps": [10, 50, 100], "bake_s": 0.05, "max_bake_s": 1.0, "step_timeout_s": 5}
+    traffic = {"steps": [10, 50, 100], "bake_s": 0.05, "max_bake_s": 0.3, "step_timeout_s": 5}
     base: dict[str, Any] = {
         "name": NAME, "initial": "allow", "model": {"uri": f"models:/{NAME}/1"},
         "serving": {"ready_timeout_s": 5}, "traffic": traffic,
