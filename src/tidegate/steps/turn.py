@@ -36,7 +36,10 @@ def in_turn(
             return claim()
         except ConflictError as error:
             say("deploy", f"lost the turn: {error}")
-    return claim()
+    try:
+        return claim()
+    except ConflictError:
+        return claim()  # somebody was faster, and is named now
 
 
 def _wait(
