@@ -35,7 +35,7 @@ from tidegate.steps.roll_back import returned
 from tidegate.steps.sweep import swept
 
 PRELOADED = (kubernetes.client.exceptions, kubernetes.config, inference_service, release_lock)
-POLL_S = 0.05
+POLL_S = 0.1
 NAMESPACE = "default"
 LATER_S = 30 * 24 * 3600.0  # sweep comes when every deadline has passed
 

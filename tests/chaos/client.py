@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from tidegate.sandbox.envoy_config import REVISION_HEADER
 
-EVERY_S = 0.02
+EVERY_S = 0.05
 TIMEOUT_S = 10.0
 VALUE = 40.0
 _PATH = "/v2/models/shift/infer"
