@@ -79,7 +79,6 @@ class Result:
     requests: int = 0
     failed_requests: int = 0
     slowest_s: float = 0.0
-    cpu_s: float = 0.0  # of the world and of everything in it
     tries: int = 1
     folder: Path | None = None
 

@@ -19,7 +19,6 @@ class Summary:
     failed: int
     requests: int
     failed_requests: int
-    cpu_s: float
 
     @classmethod
     def of(cls, tallies: Iterable[Tally]) -> "Summary":
@@ -30,7 +29,6 @@ class Summary:
             failed=sum(len(t.failed) for t in every),
             requests=sum(t.requests for t in every),
             failed_requests=sum(t.failed_requests for t in every),
-            cpu_s=sum(t.cpu_s for t in every),
         )
 
     def __str__(self) -> str:

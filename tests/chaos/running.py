@@ -11,8 +11,6 @@ from dataclasses import replace
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
 
-import psutil
-
 from tests.chaos import checks
 from tests.chaos.actors import Job, act
 from tests.chaos.cells import Cell, Result
@@ -33,9 +31,9 @@ class MissedError(Exception):
 
 
 def fork_server() -> ForkServerContext:
-    """Forks actors from a process that has imported everything and runs no thread."""
+    """Forks worlds and actors from one process that has imported everything and runs no thread."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.chaos.actors"])
+    context.set_forkserver_preload(["tests.chaos.actors", "tests.chaos.workers"])
     return context
 
 
@@ -56,7 +54,7 @@ class Stage:
         """The cell's result; a cell whose write was not met is tried again."""
         for tried in range(1, TRIES + 1):
             self._count += 1
-            began, used, name = time.monotonic(), cpu_s(), f"m{self._count}"
+            began, name = time.monotonic(), f"m{self._count}"
             folder = self._folder(name)
             run = Run(self._world, self._job(folder, name, cell), cell, self._end)
             try:
@@ -70,7 +68,7 @@ class Stage:
             finally:
                 run.close()
             took = time.monotonic() - began
-            result = replace(run.result(), tries=tried, seconds=took, cpu_s=cpu_s() - used)
+            result = replace(run.result(), tries=tried, seconds=took)
             if not result.trouble:
                 shutil.rmtree(folder)
             return result
@@ -216,19 +214,6 @@ class Run:
         require(
             code == -signal.SIGKILL, f"{job.verb} ended with {code} by itself; {_last_words(job)}"
         )
-
-
-def cpu_s() -> float:
-    """Seconds that this process and all below it have used so far, ended ones included."""
-    this = psutil.Process()
-    return sum(_used(process) for process in [this, *this.children(recursive=True)])
-
-
-def _used(process: psutil.Process) -> float:
-    try:
-        return float(sum(process.cpu_times()[:4]))  # user, system, and both of its ended children
-    except psutil.NoSuchProcess:
-        return 0.0
 
 
 def _lines(file: Path) -> tuple[str, ...]:

@@ -14,6 +14,8 @@ from multiprocessing.queues import Queue
 from pathlib import Path
 from typing import Any, Literal
 
+import psutil
+
 from tests.chaos.cells import Cell, Result
 from tests.chaos.courses import Mode
 from tests.chaos.running import Stage, fork_server
@@ -29,7 +31,7 @@ class Workers:
     """Cells go in, results come out in the order in which they are done."""
 
     def __init__(self, count: int, mode: Mode, folder: Path, servers: Servers) -> None:
-        context = multiprocessing.get_context("spawn")
+        context = fork_server()
         self._tasks: Queue[Cell] = context.Queue()
         self._results: Queue[Result | str] = context.Queue()
         self._processes: list[BaseProcess] = [
@@ -64,6 +66,11 @@ class Workers:
                 raise RuntimeError("every worker has ended")
             if time.monotonic() > deadline:
                 raise RuntimeError(f"no cell was done for {CELL_S:g} s")
+
+    def cpu_s(self) -> float:
+        """Seconds that this process and all below it have used so far, ended ones included."""
+        this = psutil.Process()
+        return sum(_used(process) for process in [this, *this.children(recursive=True)])
 
     def close(self) -> None:
         """End all, whatever they do; a world ends its servers when it is told to, or dies with them."""
@@ -113,6 +120,13 @@ def _world(servers: Servers) -> Callable[[Path, Mode], AbstractContextManager[Wo
     from tests.chaos.tritons import triton_world
 
     return triton_world
+
+
+def _used(process: psutil.Process) -> float:
+    try:
+        return float(sum(process.cpu_times()[:4]))  # user, system, and both of its ended children
+    except psutil.NoSuchProcess:
+        return 0.0
 
 
 def _next_cell(tasks: "Queue[Cell]") -> Cell:
