@@ -302,6 +302,26 @@ def test_a_promoted_candidate_whose_routes_still_name_the_incumbent_is_waited_fo
     assert isinstance(run.decide(run.cluster.seen()), Wait)
 
 
+def test_a_promotion_taken_up_after_its_renaming_bakes_once_more_and_is_no_foreign_edit() -> None:
+    run = reach(Run(serving(OLD)), 100)
+    while run.cluster.spec["predictor"]["name"] == "blue":
+        run.turn()
+    run.left = [100]  # what is left to one that died after its last step
+    assert trouble_of(run.cluster.seen(), run.journal) is None
+    assert finish(run)[-1] == ("RENAME", 100)
+    assert run.end == "promoted"
+    assert run.cluster.production == {GREEN: 100}
+
+
+def test_an_edit_of_a_promoted_predictor_stops_one_that_is_taken_up() -> None:
+    run = reach(Run(serving(OLD)), 101)
+    run.cluster.merge({"spec": {"predictor": {"timeout": 7}}})
+    trouble = trouble_of(run.cluster.seen(), run.journal)
+    assert trouble
+    assert trouble.foreign
+    assert "timeout was changed to 7" in trouble.reason
+
+
 def test_the_policys_replicas_come_with_the_promotion() -> None:
     run = Run(serving(OLD))
     serving_of = {"serving": {"min_replicas": 2, "max_replicas": 5}}

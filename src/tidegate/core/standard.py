@@ -73,6 +73,8 @@ def next_for_step(seen: Observation | None, journal: Journal, percent: int) -> D
         return trouble
     assert seen is not None
     assert journal.incumbent is not None  # a first release has no steps
+    if percent == 100 and is_promoted(seen, journal, journal.incumbent):
+        return _finishing(seen, journal)
     ours = ours_of(seen, candidate_name(journal.incumbent), journal.storage_uri)
     assert ours is not None  # `trouble_of` refuses a missing entry
     candidate, stable = deployment_name(journal.name, ours.name), stable_of(seen, journal)
@@ -98,12 +100,15 @@ def trouble_of(seen: Observation | None, journal: Journal) -> Refuse | None:
     if incumbent is None:
         edits = others_of(seen, None) or edits_of_stable(seen, journal.template)
         return foreign(edits) if edits else unready_of(seen, stable_of(seen, journal))
-    if edits := _drift(seen, journal, incumbent):
+    is_renamed = is_promoted(seen, journal, incumbent)  # one that is taken up after its last write
+    if edits := (drift if is_renamed else _drift_of_canary)(seen, journal):
         return foreign(edits)
     return unready_of(seen, deployment_name(journal.name, candidate_name(incumbent)))
 
 
-def _drift(seen: Observation, journal: Journal, incumbent: Incumbent) -> str:
+def _drift_of_canary(seen: Observation, journal: Journal) -> str:
+    assert journal.incumbent is not None  # a first release has no entry
+    incumbent = journal.incumbent
     if edits := edits_of_stable(seen, journal.template):
         return edits
     ours = next((c for c in seen.canary if c.name == candidate_name(incumbent)), None)
@@ -126,7 +131,7 @@ def drift(seen: Observation, journal: Journal) -> str:
         back = ours_of(seen, returning_name(incumbent), incumbent.storage_uri)
         return others_of(seen, back) or edits_between(wanted, seen.predictor, "spec.predictor")
     if journal.template and ours_of(seen, candidate_name(incumbent), journal.storage_uri):
-        return _drift(seen, journal, incumbent)
+        return _drift_of_canary(seen, journal)
     return others_of(seen, None) or edits_of_stable(seen, incumbent.predictor)
 
 
