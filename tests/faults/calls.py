@@ -42,6 +42,11 @@ class Request:
     body: Json
 
     @property
+    def is_discovery(self) -> bool:
+        """It asks which resources there are; everybody may."""
+        return len(self.path.strip("/").split("/")) <= 3 and self.path.startswith("/apis/")
+
+    @property
     def at(self) -> Address:
         return parse(self.path)
 
@@ -64,12 +69,16 @@ class Story:
 
     def call(self, step: str, request: Request) -> Call:
         """The request's name."""
+        if request.is_discovery:
+            return Call(step, "get", "discovery", f"of {request.path.split('/')[2]}")
         at = request.at
         resource = "/".join(filter(None, (at.kind.resource, at.subresource)))
         return Call(step, request.verb, resource, self._purpose(request, at))
 
     def tell(self, request: Request, answer: Json) -> None:
         """An answer came: remember the journal and the Lease's holder."""
+        if request.is_discovery:
+            return
         name = request.at.kind.plural
         if request.method == "DELETE" or (not request.at.name and request.method == "GET"):
             items = answer.get("items") or []
@@ -110,16 +119,15 @@ class Story:
     def _service(self, request: Request) -> str:
         if request.method == "GET":
             return f"look while {self._phase}"
-        return _patch(request.body["spec"], self._journal) if request.method == "PATCH" else ""
+        return _patch(self._journal) if request.method == "PATCH" else ""
 
 
-def _patch(spec: Json, journal: Json) -> str:
-    """A template, by the act that the journal means; or a share, which the candidate gives back at 0."""
-    predictor = spec.get("predictor", {})
-    if "model" in predictor:
-        return str(journal["acts"][-1]["kind"]).lower()
-    percent = predictor.get("canaryTrafficPercent")
-    return "return the share" if percent == 0 else "give a share"
+def _patch(journal: Json) -> str:
+    """By the act that the journal means; the candidate gives its share back at 0."""
+    act = journal["acts"][-1]
+    if act["kind"] != "SHIFT":
+        return str(act["kind"]).lower()
+    return "return the share" if act["percent"] == 0 else "give a share"
 
 
 def change_of(before: Json, after: Json) -> str:

@@ -5,15 +5,29 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
-from tests.faults.wire import Wire
+import pytest
+
+from tests.faults.wire import Wire, between
 from tests.steps.traffic.test_promote import Evidence, Registry
-from tests.steps.traffic.traffic_cluster import POLL_S, Cluster, policy, published, uri, verdict
+from tests.steps.traffic.traffic_cluster import (
+    POLL_S,
+    Cluster,
+    clustered,
+    policy,
+    published,
+    uri,
+    verdict,
+)
 from tidegate.adapters.kubernetes import Kubernetes, connect
 from tidegate.adapters.release_lock import list_journals
 from tidegate.documents import Deployment, Word
 from tidegate.errors import UnavailableError
+from tidegate.sandbox.api.kinds import REVISIONS
+from tidegate.sandbox.api.kubeconfig import write_kubeconfig
+from tidegate.sandbox.api.store import Change
 from tidegate.sandbox.interfaces import RevisionStatus
 from tidegate.steps.deploy import staged
 from tidegate.steps.guard import guarded
@@ -24,6 +38,19 @@ from tidegate.steps.sweep import swept
 CRASHED = RevisionStatus(phase="Failed", reason="CrashLoop", message="signal 11", exit_code=139)
 LOADING = RevisionStatus(phase="Loading")
 STEPS = (10, 100)
+
+
+@contextlib.contextmanager
+def wired(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, mode: str
+) -> Iterator[tuple[Cluster, Wire]]:
+    """A cluster behind a wire that can break; KUBECONFIG names the wire, the cluster's client goes past."""
+    with (
+        clustered(folder, monkeypatch, mode=mode) as cluster,
+        between(cluster.api.url) as wire,
+    ):
+        monkeypatch.setenv("KUBECONFIG", str(write_kubeconfig(folder / "wire", wire.url)))
+        yield cluster, wire
 
 
 @contextlib.contextmanager
@@ -125,11 +152,17 @@ class Stage:
         self.crash()
 
     def crash(self) -> None:
-        """Version 2 crashes, and a new revision of version 1 takes a while to load."""
+        """Version 2 crashes, and version 1 is not loaded anew before its revision is gone, or 3 s have."""
         fates = self.cluster.runtime.fates
         fates |= {uri(2): CRASHED, uri(1): LOADING}
+
+        def loads(change: Change | None = None) -> None:
+            if change is None or (change.kind == REVISIONS and change.new is None):
+                fates.pop(uri(1), None)
+
+        self.cluster.api.store.subscribe(loads)
         self.cluster.wait(lambda: not _is_up(self))
-        threading.Timer(0.7, fates.pop, (uri(1),)).start()
+        threading.Timer(3.0, loads).start()
 
     def crashing(self) -> None:
         """Version 1 serves, version 2 will not start."""
@@ -174,6 +207,7 @@ class Scene:
     run: Callable[[Stage], str]
     ends: str
     share: int = 0
+    mode: str = "Knative"
 
     def __str__(self) -> str:
         return self.name
@@ -225,3 +259,13 @@ KNATIVE = (
     replace(SWEEP, name="sweep of a crashed one", before=Stage.dead_half_way),
     replace(SWEEP, name="sweep of the first", before=first, share=100),
 )  # fmt: skip
+IN_STANDARD = {
+    "deploy", "deploy of the first", "deploy of a crashing one", "promote", "promote a bad one",
+    "roll-back", "roll-back of the first", "guard", "sweep",
+}  # fmt: skip
+STANDARD = tuple(
+    replace(scene, name=f"{scene.name}, Standard", mode="Standard")
+    for scene in KNATIVE
+    if scene.name in IN_STANDARD
+)
+SCENES = KNATIVE + STANDARD

@@ -5,19 +5,19 @@
 
 import os
 from dataclasses import astuple
+from pathlib import Path
 
 import pytest
 
 from tests.faults.calls import Call
 from tests.faults.cell import RETURN_S, played
 from tests.faults.record import FAULTS, note
-from tests.faults.scenes import KNATIVE, Scene, staging
+from tests.faults.scenes import SCENES, Scene, staging, wired
 from tests.faults.table import UNKNOWN, Cell, cells, diagonal, load, representative
-from tests.faults.wire import Fault, Wire
-from tests.steps.traffic.traffic_cluster import Cluster
+from tests.faults.wire import Fault
 
 ROWS = load()
-SCENES = {scene.name: scene for scene in KNATIVE}
+NAMED = {scene.name: scene for scene in SCENES}
 
 
 def chosen() -> list[Cell]:
@@ -31,11 +31,14 @@ def chosen() -> list[Cell]:
     return asked[int(first) - 1 :: int(of)]
 
 
-@pytest.mark.parametrize("scene", KNATIVE, ids=str)
+@pytest.mark.parametrize("scene", SCENES, ids=str)
 def test_a_release_makes_only_calls_that_have_a_row_and_never_a_watch(
-    cluster: Cluster, wire: Wire, scene: Scene
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scene: Scene
 ) -> None:
-    with staging(cluster, wire) as stage:
+    with (
+        wired(tmp_path, monkeypatch, scene.mode) as (cluster, wire),
+        staging(cluster, wire) as stage,
+    ):
         scene.before(stage)
         with wire.during(scene.step):
             assert scene.run(stage) == scene.ends
@@ -52,8 +55,9 @@ def test_a_release_makes_only_calls_that_have_a_row_and_never_a_watch(
 
 @pytest.mark.parametrize("cell", chosen(), ids=str)
 def test_a_fault_of_the_api_ends_as_the_table_says(
-    cluster: Cluster, wire: Wire, cell: Cell, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cell: Cell
 ) -> None:
+    scene = NAMED[cell.row.scene]
     stays = cell.half == "stays"
     retry_s, patience_s = (0.2, 1.5) if stays else (3.0, 10.0)
     if stays:  # a return, and KServe's first answer to a staging, are waited for so long in all
@@ -61,9 +65,12 @@ def test_a_fault_of_the_api_ends_as_the_table_says(
         monkeypatch.setattr("tidegate.core.knative.RECONCILE_S", RETURN_S / 2)
     timeout_s = 0.3 if cell.fault == "timeout" else 5.0
     fault = Fault(cell.fault, Call(*cell.row.key), stays=stays)
-    with staging(
-        cluster, wire, retry_s=retry_s, timeout_s=timeout_s, patience_s=patience_s
-    ) as stage:
-        said = played(stage, SCENES[cell.row.scene], fault)
+    with (
+        wired(tmp_path, monkeypatch, scene.mode) as (cluster, wire),
+        staging(
+            cluster, wire, retry_s=retry_s, timeout_s=timeout_s, patience_s=patience_s
+        ) as stage,
+    ):
+        said = played(stage, scene, fault)
     if not note("cells", [cell.row.key, cell.half, cell.fault, said]):
         assert said == cell.expected
