@@ -3,6 +3,7 @@
 import threading
 import time
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -22,6 +23,7 @@ from tests.sandbox.real_servers import (
     eventually,
     split,
 )
+from tidegate.errors import RejectedError
 from tidegate.sandbox.envoy import EnvoyIngress
 from tidegate.sandbox.interfaces import HostRoute
 
@@ -87,6 +89,16 @@ def test_a_tag_host_pins_its_revision(ingress: EnvoyIngress, digits: Digits, por
     ingress.program([split(100, 0), split(0, 100, host=tag)])
     assert hits(ingress, digits.images[:1], 20, f"{tag}{port}") == {GREEN: 20}
     assert hits(ingress, digits.images[:1], 20, f"{HOST}{port}") == {BLUE: 20}
+
+
+def test_a_second_envoy_on_the_same_port_does_not_start(
+    ingress: EnvoyIngress, tmp_path: Path
+) -> None:
+    second = EnvoyIngress(tmp_path, endpoint=lambda *_: None)
+    second.port = ingress.port  # as when two sandboxes looked for a free one at the same time
+    with pytest.raises(RejectedError, match="envoy ended"):
+        second.start()
+    second.close()
 
 
 def test_an_unknown_host_is_404_and_a_revision_that_is_not_there_503(

@@ -170,6 +170,8 @@ def _listener(port: int, routes: Path) -> Json:
     return {
         "name": "ingress",
         "address": _address(port),
+        # Envoy's default would let a second Envoy on the port have every other connection, unnoticed.
+        "enable_reuse_port": False,
         "filter_chains": [{"filters": filters}],
     }
 
