@@ -23,8 +23,11 @@ test: setup ## Run the tests, real servers included
 	@$(BIN)/pytest -n 2 --dist worksteal -m "not alone"
 	@$(BIN)/pytest -m alone
 
-chaos: setup ## Kill a release at every API write, see production unharmed (CELL= MODE= COURSE= FULL=1)
-	@$(BIN)/python -m tests.chaos $(if $(CELL),--cell $(CELL)) $(if $(MODE),--mode $(MODE)) $(if $(COURSE),--course $(COURSE)) $(if $(FULL),--full)
+chaos: setup ## Kill a release at every API write, see production unharmed (CELL= MODE= COURSE= EVERY=n FULL=1)
+	@$(BIN)/python -m tests.chaos $(if $(CELL),--cell $(CELL)) $(if $(MODE),--mode $(MODE)) $(if $(COURSE),--course $(COURSE)) $(if $(EVERY),--every $(EVERY)) $(if $(FULL),--full)
+
+chaos-real: setup ## The twelve nastiest deaths, by name, on real Triton (CELL=<number>)
+	@$(BIN)/python -m tests.chaos --real $(if $(CELL),--cell $(CELL))
 
 faults: setup ## Meet every call of a release with every fault of the API, and every missing permission
 	@TIDEGATE_FAULTS=all $(BIN)/pytest -n 4 --dist worksteal tests/faults tests/rbac

@@ -60,9 +60,8 @@ class Matrix:
         bases = [c for d in dry if d.cell.course.name == DOUBLE for c in base_of_double_faults(d)]
         first = self._all(bases, "what the guard writes", counted=False)
         self.tallies["double"].writes = sum(len(result.rescue_writes) for result in first)
-        self._all(
-            [c for result in first for c in double_faults(result)], "every write of the guard"
-        )
+        doubles = [cell for result in first for cell in double_faults(result)]
+        self._all(doubles[:: self._every], "every write of the guard")
 
     def _deaths(self, dry: Sequence[Result], number: int) -> Iterator[Cell]:
         """The cells of one course, but for the beginning that it has in common with an earlier one."""
