@@ -78,11 +78,13 @@ class Stage:
     release_id: str = ""
     deployment: Deployment | None = None
     dies_at: int = 0  # the share at which the candidate crashes
+    initial: str = "allow"
 
     def policy(self) -> Any:
         traffic = {"bake_s": 0.01, "max_bake_s": 0.05, "step_timeout_s": self.patience_s}
         serving = {"ready_timeout_s": self.patience_s}
-        return policy(traffic={"steps": STEPS, **traffic}, serving=serving)
+        chosen = {"traffic": {"steps": STEPS, **traffic}, "serving": serving}
+        return policy(**chosen, initial=self.initial)
 
     def deploy(self, version: int, **changes: Any) -> str:
         self.release_id = f"r{version}"
@@ -179,6 +181,17 @@ def first(stage: Stage) -> None:
     stage.deploy(1)
 
 
+def by_preview(stage: Stage) -> None:
+    """An empty cluster, in which a first release is judged as a preview."""
+    stage.initial = "preview"
+
+
+def previewed(stage: Stage) -> None:
+    """Version 1 is up as a preview, and judged."""
+    by_preview(stage)
+    stage.deploy(1)
+
+
 def first_crashing(stage: Stage) -> None:
     """An empty cluster, in which version 1 will not start."""
     stage.cluster.runtime.fates[uri(1)] = CRASHED
@@ -269,3 +282,9 @@ STANDARD = tuple(
     if scene.name in IN_STANDARD
 )
 SCENES = KNATIVE + STANDARD
+PREVIEWS = (
+    replace(DEPLOY, name="deploy of a preview", before=by_preview, run=lambda s: s.deploy(1)),
+    replace(PROMOTE, name="promote a preview", before=previewed),
+    replace(ROLL_BACK, name="roll-back of a preview", before=previewed),
+    replace(GUARD, name="guard of a preview", before=previewed, share=0),
+)

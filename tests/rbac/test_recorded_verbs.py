@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.faults.record import FAULTS
-from tests.faults.scenes import SCENES, Scene, Stage, staging, wired
+from tests.faults.scenes import PREVIEWS, Scene, Stage, staging, wired
+from tests.faults.scenes import SCENES as FAULTED
 from tests.faults.wire import between
 from tests.rbac.verbs import PATH, is_optional, load, rule_of, rules_for, text_of
 from tests.steps.traffic.traffic_cluster import clustered
@@ -17,6 +18,7 @@ from tidegate.errors import RejectedError, TidegateError
 from tidegate.sandbox.api.kubeconfig import write_kubeconfig
 from tidegate.sandbox.api.rbac import Rule
 
+SCENES = (*FAULTED, *PREVIEWS)
 KNOWN = load() if PATH.exists() else {}
 RECORD = "TIDEGATE_RECORD_VERBS"
 
