@@ -9,7 +9,7 @@ from tests.adapters.test_release_lock import a_journal
 from tidegate.adapters.inference_service import InferenceServices
 from tidegate.core.decisions import Act
 from tidegate.core.journal import ActKind, Journal
-from tidegate.core.readiness import Observation
+from tidegate.core.observation import Observation
 from tidegate.core.traffic import rules_of
 from tidegate.documents import Incumbent
 from tidegate.errors import ConflictError

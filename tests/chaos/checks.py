@@ -9,8 +9,9 @@ from tests.chaos.world import NAMESPACE, World
 from tidegate.adapters.inference_service import InferenceServices
 from tidegate.adapters.kubernetes import Kubernetes
 from tidegate.adapters.release_lock import load_journal
+from tidegate.core.drift import edits_of
 from tidegate.core.journal import Journal
-from tidegate.core.readiness import Observation, edits_of
+from tidegate.core.observation import Observation
 from tidegate.documents import Result
 
 LOOKS = 8  # requests that must all be answered by the one revision

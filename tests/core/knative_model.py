@@ -9,7 +9,7 @@ below 100 on a template that is rolled out at 100 rolls back, and nothing change
 from dataclasses import dataclass, field
 from typing import Any
 
-from tidegate.core.readiness import SOURCE_URI, Observation, observe
+from tidegate.core.observation import SOURCE_URI, Observation, observe
 
 Json = dict[str, Any]
 Entry = dict[str, Any]

@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
-from tidegate.core.readiness import SOURCE_URI, Observation
+from tidegate.core.observation import SOURCE_URI, Observation
 from tidegate.core.standard_readiness import ROLLOUT, observe_standard
 
 Json = dict[str, Any]

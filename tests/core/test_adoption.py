@@ -18,8 +18,8 @@ from tidegate.core.adoption import (
 from tidegate.core.claim import Claim, claim
 from tidegate.core.decisions import Refuse
 from tidegate.core.manifest import PERCENT, predictor, stage_patch
+from tidegate.core.observation import SOURCE_URI, Observation, observe
 from tidegate.core.ownership import owner_of
-from tidegate.core.readiness import SOURCE_URI, Observation, observe
 from tidegate.policy import Policy
 
 OLD, NEW = "s3://models/fraud/7/", "s3://models/fraud/8/"

@@ -18,7 +18,7 @@ from tidegate.core.decisions import (
 )
 from tidegate.core.diagnosis import Diagnosis, Reason
 from tidegate.core.journal import ActKind, ActRecord, Journal
-from tidegate.core.readiness import Observation
+from tidegate.core.observation import Observation
 from tidegate.documents import Incumbent, Subject, Word
 
 

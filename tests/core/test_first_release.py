@@ -21,7 +21,7 @@ from tidegate.core.first_release import (
 )
 from tidegate.core.journal import ActKind, ActRecord, Journal
 from tidegate.core.knative import manual_command
-from tidegate.core.readiness import SOURCE_URI, Observation, observe
+from tidegate.core.observation import SOURCE_URI, Observation, observe
 from tidegate.documents import Subject, TrafficStep, Word
 from tidegate.policy import Policy
 

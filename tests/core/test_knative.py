@@ -17,7 +17,7 @@ from tidegate.core.decisions import RECONCILE_S, Act, Decision, Done, Prove, Ref
 from tidegate.core.journal import ActKind, ActRecord, Journal
 from tidegate.core.knative import next_for_return, next_for_stage, next_for_step, patch_of
 from tidegate.core.manifest import shift_patch
-from tidegate.core.readiness import Observation
+from tidegate.core.observation import Observation
 from tidegate.documents import Probe, Subject
 from tidegate.policy import Policy
 

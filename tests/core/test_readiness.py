@@ -7,21 +7,11 @@ import pytest
 
 from tidegate.core.claim import Claim, claim, holder_refusal, mode_refusal
 from tidegate.core.decisions import Refuse
+from tidegate.core.drift import drift_of
 from tidegate.core.journal import ActKind, ActRecord, Journal
 from tidegate.core.knative import manual_command
-from tidegate.core.readiness import (
-    SOURCE_URI,
-    Observation,
-    drift_of,
-    failure_of,
-    is_live,
-    is_safe,
-    is_staged,
-    is_step,
-    mode_of,
-    observe,
-    suspicion_of,
-)
+from tidegate.core.observation import SOURCE_URI, Observation, mode_of, observe
+from tidegate.core.readiness import failure_of, is_live, is_safe, is_staged, is_step, suspicion_of
 from tidegate.documents import Result, Subject, Word
 from tidegate.policy import Policy
 

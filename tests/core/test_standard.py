@@ -12,7 +12,7 @@ from tests.core.standard_model import Cluster, serving
 from tidegate.core.claim import Claim, claim
 from tidegate.core.decisions import RECONCILE_S, Act, Decision, Done, Prove, Refuse, Wait
 from tidegate.core.journal import ActKind, ActRecord, Journal
-from tidegate.core.readiness import Observation
+from tidegate.core.observation import Observation
 from tidegate.core.standard import (
     drift,
     is_traffic_safe,

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.core.standard_model import serving
-from tidegate.core.readiness import Canary, Observation
+from tidegate.core.observation import Canary, Observation
 from tidegate.core.standard_claim import ClusterSupport, standard_refusal, untaken
 from tidegate.documents import Word
 from tidegate.policy import Policy

@@ -8,7 +8,7 @@ from typing import Any
 from tidegate.adapters import standard
 from tidegate.adapters.kubernetes import Kubernetes
 from tidegate.adapters.pods import Pods
-from tidegate.core.readiness import Observation, mode_of, modern, observe
+from tidegate.core.observation import Observation, mode_of, modern, observe
 from tidegate.core.standard_claim import ClusterSupport
 from tidegate.core.standard_readiness import observe_standard
 from tidegate.errors import RejectedError

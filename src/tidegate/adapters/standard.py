@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from tidegate.adapters.kubernetes import Kubernetes
-from tidegate.core.readiness import Observation
+from tidegate.core.observation import Observation
 from tidegate.core.standard_claim import ClusterSupport
 from tidegate.core.standard_readiness import observe_standard
 from tidegate.errors import RejectedError

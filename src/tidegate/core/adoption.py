@@ -11,8 +11,8 @@ from typing import Any
 
 from tidegate.core.decisions import Refuse
 from tidegate.core.manifest import MODEL_VERSION_LABEL, PERCENT, TAG_ROUTING, predictor
+from tidegate.core.observation import Observation
 from tidegate.core.ownership import Owner, owner_of
-from tidegate.core.readiness import Observation
 from tidegate.documents import Strict, Word
 from tidegate.policy import Policy
 

@@ -7,7 +7,7 @@ from tidegate.core.decisions import Refuse
 from tidegate.core.first_release import preview_name, unfit_name
 from tidegate.core.journal import Journal, Phase
 from tidegate.core.manifest import PREVIEW_OF, snapshot
-from tidegate.core.readiness import Observation
+from tidegate.core.observation import Observation
 from tidegate.documents import Incumbent, Word
 from tidegate.policy import Policy
 

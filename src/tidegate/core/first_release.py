@@ -18,7 +18,7 @@ from tidegate.core.decisions import (
 )
 from tidegate.core.journal import ActKind, Journal
 from tidegate.core.manifest import CREATED_BY, PREVIEW_OF, Json
-from tidegate.core.readiness import Observation
+from tidegate.core.observation import Observation
 from tidegate.core.traffic import rules_of
 from tidegate.documents import Word
 from tidegate.policy import Policy

@@ -18,6 +18,7 @@ from tidegate.core.decisions import (
     unproved,
 )
 from tidegate.core.diagnosis import SPEC_REASONS
+from tidegate.core.drift import drift_of, edits_of
 from tidegate.core.journal import ActKind, Journal
 from tidegate.core.knative_return import is_traffic_safe, manual_command, next_for_return
 from tidegate.core.manifest import (
@@ -28,17 +29,8 @@ from tidegate.core.manifest import (
     shift_patch,
     stage_patch,
 )
-from tidegate.core.readiness import (
-    Observation,
-    drift_of,
-    edits_of,
-    failure_of,
-    is_live,
-    is_staged,
-    is_step,
-    own_host,
-    suspicion_of,
-)
+from tidegate.core.observation import Observation, own_host
+from tidegate.core.readiness import failure_of, is_live, is_staged, is_step, suspicion_of
 from tidegate.documents import Incumbent, Word
 from tidegate.policy import Policy
 

@@ -18,7 +18,8 @@ from tidegate.core.decisions import (
 )
 from tidegate.core.journal import ActKind, Journal
 from tidegate.core.manifest import PERCENT, Json, patch_command, restore_patch
-from tidegate.core.readiness import Observation, Revision, failure_of, is_safe, own_host
+from tidegate.core.observation import Observation, Revision, own_host
+from tidegate.core.readiness import failure_of, is_safe
 from tidegate.documents import Incumbent, Word
 
 SETTLE_S = (

@@ -7,7 +7,7 @@ on what it applies: labels, annotations, and the managers of fields.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tidegate.core.readiness import Observation
+from tidegate.core.observation import Observation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

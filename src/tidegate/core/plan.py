@@ -11,8 +11,8 @@ from tidegate.core import plan_standard
 from tidegate.core.decisions import Act
 from tidegate.core.first_release import next_for_live, next_for_preview
 from tidegate.core.journal import ActKind, Journal
+from tidegate.core.observation import Observation
 from tidegate.core.plan_documents import Need, PlannedAct, Replicas, WayBack
-from tidegate.core.readiness import Observation
 from tidegate.core.traffic import rules_of
 from tidegate.policy import ErrorSlo, LatencySlo, Objective, Policy, PromqlSlo
 

@@ -10,7 +10,7 @@ the stable predictor is not ready, no route is written at all.
 from tidegate.core.decisions import Act, Decision, Done, Refuse, Wait, foreign
 from tidegate.core.journal import ActKind, Journal
 from tidegate.core.manifest import Json
-from tidegate.core.readiness import Observation
+from tidegate.core.observation import Observation
 from tidegate.core.standard_manifest import (
     canary_patch,
     deployment_name,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from tidegate.core.decisions import Refuse
 from tidegate.core.manifest import DEPLOYMENT_MODE
-from tidegate.core.readiness import Observation
+from tidegate.core.observation import Observation
 from tidegate.core.standard_manifest import deployment_name
 from tidegate.documents import Word
 from tidegate.policy import Policy

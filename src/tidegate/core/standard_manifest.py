@@ -17,7 +17,7 @@ from tidegate.core.manifest import (
     difference,
     predictor,
 )
-from tidegate.core.readiness import Canary, Observation
+from tidegate.core.observation import Canary, Observation
 from tidegate.policy import Policy
 
 COLOURS = ("blue", "green")

@@ -9,8 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from tidegate.core.drift import changes
 from tidegate.core.journal import Journal
-from tidegate.core.readiness import (
+from tidegate.core.observation import (
     SOURCE_URI,
     Canary,
     Condition,
@@ -18,10 +19,9 @@ from tidegate.core.readiness import (
     Observation,
     Revision,
     Share,
-    changes,
     observe,
 )
-from tidegate.core.readiness import condition_of as _condition
+from tidegate.core.observation import condition_of as _condition
 from tidegate.core.standard_manifest import deployment_name
 
 ROUTED = "RoutesReady"

@@ -7,7 +7,8 @@ candidate, takes everything, and takes the candidate's place.
 from tidegate.core.decisions import Act, Decision, Done, Refuse, Wait, foreign, unproved
 from tidegate.core.journal import ActKind, Journal
 from tidegate.core.manifest import patch_command
-from tidegate.core.readiness import Canary, Observation, failure_of
+from tidegate.core.observation import Canary, Observation
+from tidegate.core.readiness import failure_of
 from tidegate.core.standard_manifest import deployment_name, entries, entry, replicas_at
 from tidegate.core.standard_readiness import (
     ROUTED,

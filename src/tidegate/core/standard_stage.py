@@ -13,7 +13,8 @@ from tidegate.core.decisions import (
 )
 from tidegate.core.diagnosis import SPEC_REASONS
 from tidegate.core.journal import ActKind, Journal
-from tidegate.core.readiness import Canary, Observation, failure_of
+from tidegate.core.observation import Canary, Observation
+from tidegate.core.readiness import failure_of
 from tidegate.core.standard_manifest import deployment_name
 from tidegate.core.standard_readiness import (
     edits_of_canary,

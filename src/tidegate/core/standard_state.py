@@ -6,7 +6,7 @@ stable predictor is our candidate, and the incumbent may be the entry, coming ba
 
 from tidegate.core.decisions import Refuse, foreign
 from tidegate.core.journal import Journal
-from tidegate.core.readiness import Canary, Observation
+from tidegate.core.observation import Canary, Observation
 from tidegate.core.standard_manifest import deployment_name, other
 from tidegate.core.standard_readiness import is_alone
 from tidegate.documents import Incumbent, Word

@@ -9,8 +9,9 @@ from typing import Literal
 from pydantic import Field
 
 from tidegate.core import standard
+from tidegate.core.drift import drift_of, edits_of
 from tidegate.core.journal import ActRecord, Journal, Phase
-from tidegate.core.readiness import Observation, drift_of, edits_of
+from tidegate.core.observation import Observation
 from tidegate.core.traffic import rules_of
 from tidegate.documents import Result, Strict, Subject
 

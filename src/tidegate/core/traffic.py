@@ -10,7 +10,7 @@ from tidegate.core import knative, standard
 from tidegate.core.decisions import Act, Decision, Refuse
 from tidegate.core.journal import Journal
 from tidegate.core.manifest import Json
-from tidegate.core.readiness import Observation
+from tidegate.core.observation import Observation
 from tidegate.policy import Policy
 
 

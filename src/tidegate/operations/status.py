@@ -12,7 +12,7 @@ from tidegate.errors import DocumentError
 if TYPE_CHECKING:
     from tidegate.adapters.kubernetes import Kubernetes
     from tidegate.adapters.release_lock import StoredJournal
-    from tidegate.core.readiness import Observation
+    from tidegate.core.observation import Observation
 
 
 def statuses(

@@ -28,7 +28,7 @@ from tidegate.steps.turn import in_turn
 if TYPE_CHECKING:
     from tidegate.adapters.kubernetes import Kubernetes
     from tidegate.adapters.release_lock import StoredJournal
-    from tidegate.core.readiness import Observation
+    from tidegate.core.observation import Observation
 
 HAND_OVER_S = 3600.0  # between two steps: images are pulled, a person approves
 

@@ -15,7 +15,7 @@ from tidegate.steps.first_release import is_kept, taken_back
 from tidegate.steps.traffic_driver import Driver
 
 if TYPE_CHECKING:
-    from tidegate.core.readiness import Observation
+    from tidegate.core.observation import Observation
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from tidegate.policy import Policy
 if TYPE_CHECKING:
     from tidegate.adapters.inference_service import InferenceServices
     from tidegate.core.journal import Journal
-    from tidegate.core.readiness import Observation
+    from tidegate.core.observation import Observation
 
 
 def mode_for(

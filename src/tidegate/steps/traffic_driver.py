@@ -33,7 +33,7 @@ from tidegate.steps.stopping import stop_if_asked
 if TYPE_CHECKING:
     from tidegate.adapters.kubernetes import Kubernetes
     from tidegate.adapters.release_lock import StoredJournal
-    from tidegate.core.readiness import Observation
+    from tidegate.core.observation import Observation
 
 POLL_S = 0.5
 SAY_EVERY_S = 4.0

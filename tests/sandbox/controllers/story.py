@@ -8,7 +8,7 @@ from tidegate.adapters.kubernetes import Kubernetes
 from tidegate.core.decisions import Act, Decision, Done, Prove, Refuse, Wait
 from tidegate.core.journal import ActKind, ActRecord, Journal
 from tidegate.core.manifest import snapshot
-from tidegate.core.readiness import Observation
+from tidegate.core.observation import Observation
 from tidegate.core.traffic import rules_of
 from tidegate.documents import Incumbent, Subject
 from tidegate.sandbox.api.kinds import REVISIONS

@@ -23,7 +23,7 @@ from tidegate.adapters.kubernetes import Kubernetes
 from tidegate.adapters.release_lock import load_journal
 from tidegate.core.journal import ActKind
 from tidegate.core.manifest import inference_service
-from tidegate.core.readiness import Observation
+from tidegate.core.observation import Observation
 from tidegate.documents import Deployment, Outcome, Refusal, Result, Word
 from tidegate.errors import ConflictError
 from tidegate.sandbox.interfaces import RevisionStatus
