@@ -235,7 +235,7 @@ def test_a_plan_says_what_each_step_needs_and_that_nothing_passes_without_promet
     told = plan(cluster, 2, slo={"prometheus": False})
     text = "\n".join(lines(told))
     assert (
-        "2. SHIFT 10 %: give the candidate 10 %; then bake 0.05 to 1 s, 100 requests or more"
+        "2. SHIFT 10 %: give the candidate 10 %; then bake 0.05 to 0.3 s, 100 requests or more"
         in text
     )
     assert "alias champion -> version 2" in text
