@@ -16,7 +16,13 @@ from tidegate.adapters.files import first_error
 from tidegate.adapters.kubernetes import Kubernetes
 from tidegate.adapters.release_history import remembering
 from tidegate.core.journal import Journal
-from tidegate.errors import ConflictError, DocumentError, TidegateError, UsageError
+from tidegate.errors import (
+    ConflictError,
+    DocumentError,
+    RejectedError,
+    TidegateError,
+    UsageError,
+)
 
 log = logging.getLogger("tidegate")
 
@@ -183,10 +189,17 @@ def save_journal(kube: Kubernetes, journal: Journal, stored: StoredJournal | Non
 
 
 def _put(kube: Kubernetes, journal: Journal, stored: StoredJournal | None) -> Json:
-    wanted, everything = _config_map(journal, stored), _journals(journal.namespace)
-    if stored is None:
-        return kube.request("POST", everything, wanted)
-    return kube.request("PUT", f"{everything}/tidegate-{journal.name}", wanted)
+    """Whoever deleted the ConfigMap has not taken the release over: without it nobody would own its share."""
+    everything, wanted = _journals(journal.namespace), _config_map(journal, stored)
+    if stored is not None:
+        one = f"{everything}/tidegate-{journal.name}"
+        try:
+            return kube.request("PUT", one, wanted)
+        except RejectedError:
+            if kube.find(one) is not None:
+                raise
+            del wanted["metadata"]["resourceVersion"]  # of the one that is gone
+    return kube.request("POST", everything, wanted)
 
 
 def _journals(namespace: str) -> str:

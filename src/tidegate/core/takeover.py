@@ -4,11 +4,9 @@ from tidegate.core.claim import is_dead
 from tidegate.core.journal import Journal, Phase
 
 
-def taken_over(ours: Journal, now: Journal | None) -> str:
+def taken_over(ours: Journal, now: Journal) -> str:
     """Why this hand must let go: the journal is no longer as it wrote it."""
     at = f"{ours.namespace}/{ours.name}"
-    if now is None:
-        return f"the journal of {at} is gone; look who deleted ConfigMap tidegate-{ours.name}"
     if now.release_id != ours.release_id:
         return f"release {now.release_id} has taken over {at}; this run of {ours.release_id} stops"
     if now.hand and now.hand != ours.hand:

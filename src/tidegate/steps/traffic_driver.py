@@ -155,8 +155,11 @@ class Driver:
         from tidegate.adapters.release_lock import reload_journal
 
         now = reload_journal(self._kube, self._stored)
-        if now is None or now.journal not in (self.journal, self._meant):
-            raise ConflictError(taken_over(self.journal, now.journal if now else None))
+        if now is None:  # deleted, which is no take-over: without it nobody would own the share
+            self.save(self.journal)
+            return
+        if now.journal not in (self.journal, self._meant):
+            raise ConflictError(taken_over(self.journal, now.journal))
         self._stored = now  # a write of ours whose answer was lost is known by what it wrote
 
     # -- the loop
@@ -218,8 +221,8 @@ class Driver:
         from tidegate.adapters.release_lock import reload_journal
 
         now = reload_journal(self._kube, self._stored)
-        if now is None or now.journal != self.journal:
-            raise ConflictError(taken_over(self.journal, now.journal if now else None)) from error
+        if now is not None and now.journal != self.journal:
+            raise ConflictError(taken_over(self.journal, now.journal)) from error
 
     def _closed(self, decision: Done | Refuse) -> Done | Refuse:
         if isinstance(decision, Done) and any(a.confirmed_s is None for a in self.journal.acts):

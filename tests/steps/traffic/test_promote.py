@@ -7,7 +7,15 @@ from typing import Any
 
 import pytest
 
-from tests.steps.traffic.traffic_cluster import POLL_S, Cluster, policy, published, staged_at, uri
+from tests.steps.traffic.traffic_cluster import (
+    NAME,
+    POLL_S,
+    Cluster,
+    policy,
+    published,
+    staged_at,
+    uri,
+)
 from tidegate.documents import Deployment, Finding, Outcome, Result, Word
 from tidegate.errors import ConflictError, UnavailableError
 from tidegate.policy import Policy
@@ -264,3 +272,22 @@ def test_a_first_release_is_confirmed_without_steps(cluster: Cluster) -> None:
     outcome = release(cluster, 1, judge, Registry())
     assert (outcome.result, judge.asked) == (Result.PROMOTED, [])
     assert [(s.percent, s.word) for s in outcome.steps] == [(100, Word.PASS)]
+
+
+@pytest.mark.parametrize(("word", "served"), [(Word.PASS, 2), (Word.FAIL, 1)])
+def test_a_journal_that_somebody_deletes_is_written_again_and_the_release_ends(
+    cluster: Cluster, word: Word, served: int
+) -> None:
+    """Without it nobody would own the candidate's share, and neither guard nor sweep would find it."""
+    release(cluster, 1, Judge(), Registry())
+    path = f"/api/v1/namespaces/default/configmaps/tidegate-{NAME}"
+
+    class Tidy(Judge):
+        def __call__(self, *given: object, percent: int, since_s: float) -> Evidence:
+            if not self.asked:
+                cluster.kube.request("DELETE", path)
+            return super().__call__(*given, percent=percent, since_s=since_s)
+
+    release(cluster, 2, Tidy(at_50=word), Registry())
+    assert cluster.serving == {uri(served)}
+    assert (cluster.journal.release_id, cluster.journal.is_over) == ("r2", True)
