@@ -20,7 +20,7 @@ demo: setup ## Release four versions of a real model on this machine, under prod
 	@$(BIN)/python -W ignore examples/digits/demo.py
 
 test: setup ## Run the tests, real servers included
-	@$(BIN)/pytest -n 2 --dist worksteal -m "not alone"
+	@$(BIN)/pytest -n 4 --dist worksteal -m "not alone"
 	@$(BIN)/pytest -m alone
 
 chaos: setup ## Kill a release at every API write, see production unharmed (CELL= MODE= COURSE= EVERY=n FULL=1)
