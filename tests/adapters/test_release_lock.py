@@ -28,7 +28,7 @@ from tidegate.adapters.release_lock import (
 )
 from tidegate.core.journal import Journal
 from tidegate.documents import Subject
-from tidegate.errors import ConflictError, DocumentError, TidegateError, UsageError
+from tidegate.errors import ConflictError, DocumentError, UsageError
 from tidegate.sandbox.api.kubeconfig import write_kubeconfig
 
 
@@ -249,8 +249,8 @@ def test_a_journal_whose_answer_was_lost_is_known_by_its_content(
 def a_journal(space: Space, **changes: Any) -> Journal:
     subject = Subject(model="m", version="2", digest=f"sha256:{2:064d}")
     return Journal(
-        release_id="r", subject=subject, namespace=space.namespace, name="m", deadline_s=1,
-        storage_uri="s3://m/2/", **changes,
+        subject=subject, namespace=space.namespace, name="m", deadline_s=1,
+        storage_uri="s3://m/2/", **{"release_id": "r", **changes},
     )  # fmt: skip
 
 
@@ -289,12 +289,26 @@ def test_a_journal_that_was_only_labelled_is_written_again(space: Space) -> None
     assert (found.journal, saved.journal) == (saved.journal, a_journal(space, reason="again"))
 
 
-def test_a_journal_that_was_deleted_under_its_release_is_not_made_anew(space: Space) -> None:
+def test_a_journal_that_was_deleted_under_its_release_is_made_anew(space: Space) -> None:
     stored = save_journal(space.kube, a_journal(space), None)
     space.kube.request("DELETE", journal_path(space))
-    with pytest.raises(TidegateError):
-        save_journal(space.kube, a_journal(space, reason="of nobody"), stored)
-    assert load_journal(space.kube, space.namespace, "m") is None
+    save_journal(space.kube, a_journal(space, reason="still ours"), stored)
+    found = load_journal(space.kube, space.namespace, "m")
+    assert found
+    assert found.journal.reason == "still ours"
+
+
+def test_a_journal_that_another_release_has_made_in_its_place_is_not_overwritten(
+    space: Space,
+) -> None:
+    stored = save_journal(space.kube, a_journal(space), None)
+    space.kube.request("DELETE", journal_path(space))
+    save_journal(space.kube, a_journal(space, release_id="another"), None)
+    with pytest.raises(ConflictError):
+        save_journal(space.kube, a_journal(space, reason="late"), stored)
+    found = load_journal(space.kube, space.namespace, "m")
+    assert found
+    assert found.journal.release_id == "another"
 
 
 def test_a_config_map_that_is_no_journal_is_named(space: Space) -> None:
