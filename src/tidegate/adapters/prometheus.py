@@ -171,7 +171,7 @@ def staleness(series: list[Series] | tuple[Series, ...], *, now: float) -> str:
     usual = interval if interval is not None else 60.0
     if now - last <= STALE_AFTER_INTERVALS * usual + 1.0:  # a scrape takes a moment to be stored
         return ""
-    return f"the newest sample is {now - last:.0f} s old, scraped every {usual:g} s"
+    return f"the newest sample is {now - last:.0f} s old, scraped every {round(usual, 1):g} s"
 
 
 def gap(series: list[Series] | tuple[Series, ...], *, since: float) -> str:
@@ -180,4 +180,4 @@ def gap(series: list[Series] | tuple[Series, ...], *, since: float) -> str:
     window = (newest(series) or since) - since
     if longest <= max(STALE_AFTER_INTERVALS * usual + 1.0, MOST_MISSING * window):
         return ""
-    return f"no sample for {longest:.0f} of the last {window:.0f} s, scraped every {usual:g} s"
+    return f"no sample for {longest:.0f} of the last {window:.0f} s, scraped every {round(usual, 1):g} s"
