@@ -1,0 +1,57 @@
+"""The documents that cross a step boundary: what each must say, and whom it is about.
+
+Strict and versioned: an unknown key, "1" for 1, NaN, or another schema version is refused, because a
+document that is nearly right is how a release judges the wrong model. No I/O here; files are read and
+written by `tidegate.adapters.files`.
+"""
+
+from tidegate.documents.base import Document, Finding, Strict, Subject
+from tidegate.documents.deployment import Deployment, Incumbent, Probe
+from tidegate.documents.evidence import Arm, ArmSummary, Block, Generator, LoadReport, Verdict
+from tidegate.documents.model import (
+    Candidate,
+    FetchedModel,
+    ModelRepository,
+    OptimizedModel,
+    OutputParity,
+    Parity,
+    Published,
+    Tensor,
+    TreeFile,
+)
+from tidegate.documents.outcome import AnyDocument, Outcome, Refusal, Report, TrafficStep
+from tidegate.documents.words import SEVERITY, Result, Word, worst
+
+__all__ = [
+    "SEVERITY",
+    "AnyDocument",
+    "Arm",
+    "ArmSummary",
+    "Block",
+    "Candidate",
+    "Deployment",
+    "Document",
+    "FetchedModel",
+    "Finding",
+    "Generator",
+    "Incumbent",
+    "LoadReport",
+    "ModelRepository",
+    "OptimizedModel",
+    "Outcome",
+    "OutputParity",
+    "Parity",
+    "Probe",
+    "Published",
+    "Refusal",
+    "Report",
+    "Result",
+    "Strict",
+    "Subject",
+    "Tensor",
+    "TrafficStep",
+    "TreeFile",
+    "Verdict",
+    "Word",
+    "worst",
+]

@@ -1,0 +1,117 @@
+"""The model on its way from the registry to a repository that Triton reads."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from tidegate.documents.base import Document, Finding, Strict
+from tidegate.documents.words import Word
+
+
+class Candidate(Document):
+    """resolve: one immutable model version."""
+
+    kind: Literal["Candidate"] = "Candidate"
+    uri: str
+    requested_uri: str
+    run_id: str = ""
+    flavors: tuple[str, ...]
+    artifact_uri: str
+    signature: str = ""
+    created_ms: int | None = None
+
+
+class TreeFile(Strict):
+    """One file of a tree: path relative with forward slashes, size in bytes, sha256 hex."""
+
+    path: str
+    size: int = Field(ge=0)
+    sha256: str
+
+
+class FetchedModel(Document):
+    """fetch: the downloaded files of the version and their digest."""
+
+    kind: Literal["FetchedModel"] = "FetchedModel"
+    flavor: str
+    files: tuple[TreeFile, ...]
+    tree_digest: str
+
+
+class Tensor(Strict):
+    """A tensor of the optimised graph. dtype in Triton's words without TYPE_ (FP32, INT64, STRING …);
+    shape with -1 for symbolic axes, the batch axis included."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+
+
+class OutputParity(Strict):
+    """How one output compares with the source model on the golden inputs."""
+
+    output: str
+    word: Word
+    compared: int = Field(ge=0, description="values compared")
+    max_abs_error: float | None = None
+    max_rel_error: float | None = None
+    mismatch_ratio: float | None = None
+    cosine: float | None = None
+    agreement: float | None = Field(default=None, description="share of equal labels")
+    agreement_lower: float | None = Field(default=None, description="95 % lower bound of it")
+    message: str
+
+
+class Parity(Strict):
+    """The parity gate's evidence."""
+
+    word: Word
+    reference: str = Field(description="what the optimised model was compared with")
+    golden: str = Field(description="where the golden inputs came from")
+    golden_digest: str
+    rows: int = Field(ge=0)
+    outputs: tuple[OutputParity, ...]
+
+
+class OptimizedModel(Document):
+    """optimize: the graph to serve, proven equal to its source.
+
+    The tree beside it holds `model.onnx` (and its external data) and `golden.npz`: the golden inputs as
+    `input.<name>` and the source model's answers as `output.<name>`, first axis rows.
+    """
+
+    kind: Literal["OptimizedModel"] = "OptimizedModel"
+    target: str
+    tree_digest: str
+    model_file: str
+    opset: int
+    ir_version: int
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+    labels: tuple[str, ...] = ()
+    parity: Parity
+    tools: dict[str, str] = Field(default_factory=dict, description="name -> version")
+
+
+class ModelRepository(Document):
+    """configure: a Triton model repository. The tree beside it IS the repository root."""
+
+    kind: Literal["ModelRepository"] = "ModelRepository"
+    triton_model: str
+    triton_version: str
+    model_version: str = Field(description="Triton's version directory = the registry version")
+    backend: str
+    max_batch_size: int = Field(ge=0)
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+    digest: str
+    findings: tuple[Finding, ...] = ()
+
+
+class Published(Document):
+    """publish: the immutable place the repository can be read from."""
+
+    kind: Literal["Published"] = "Published"
+    repository: ModelRepository
+    storage_uri: str = Field(pattern=r"/$")
+    uploaded: bool

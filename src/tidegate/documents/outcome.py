@@ -1,0 +1,97 @@
+"""How a release ended, or which step refused it, and all of it in one report."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from tidegate.documents.base import Document, Finding, Strict, Subject
+from tidegate.documents.deployment import Deployment
+from tidegate.documents.evidence import LoadReport, Verdict
+from tidegate.documents.model import (
+    Candidate,
+    FetchedModel,
+    ModelRepository,
+    OptimizedModel,
+    Parity,
+    Published,
+)
+from tidegate.documents.words import Result, Word
+
+
+class Refusal(Strict):
+    """Travels in place of a document once a step has refused; later steps hand it on untouched."""
+
+    schema_version: Literal[1] = 1
+    kind: Literal["Refusal"] = "Refusal"
+    subject: Subject
+    step: str
+    word: Word
+    reason: str
+    findings: tuple[Finding, ...] = ()
+    parity: Parity | None = None
+
+
+class TrafficStep(Strict):
+    """One confirmed change of traffic."""
+
+    at_s: float
+    percent: int = Field(ge=0, le=100)
+    revision: str
+    word: Word
+    message: str = ""
+    requests: int | None = Field(
+        default=None, description="requests the candidate answered meanwhile"
+    )
+    p50_ms: float | None = None
+    p95_ms: float | None = None
+    p99_ms: float | None = None
+
+
+class Outcome(Document):
+    """promote, roll-back, guard: how it ended and how production is served now."""
+
+    kind: Literal["Outcome"] = "Outcome"
+    release_id: str
+    result: Result
+    reason: str
+    traffic: dict[str, int] = Field(description="revision -> percent at the end")
+    traffic_safe: bool | None = Field(
+        default=None,
+        description="All production on what served before, and seen to answer; None: nothing to return",
+    )
+    spec_repaired: bool | None = Field(
+        default=None, description="The spec asks for what serves; None: it was never changed"
+    )
+    steps: tuple[TrafficStep, ...] = ()
+
+
+class Report(Document):
+    """report: everything in one machine-readable file."""
+
+    kind: Literal["Report"] = "Report"
+    release_id: str
+    result: Result
+    reason: str
+    candidate: Candidate
+    parity: Parity | None = None
+    deployment: Deployment | None = None
+    load: LoadReport | None = None
+    verdict: Verdict | Refusal | None = None
+    journal: dict[str, Any] = Field(default_factory=dict)
+    seconds: dict[str, float] = Field(default_factory=dict)
+
+
+AnyDocument = Annotated[
+    Candidate
+    | FetchedModel
+    | OptimizedModel
+    | ModelRepository
+    | Published
+    | Deployment
+    | LoadReport
+    | Verdict
+    | Refusal
+    | Outcome
+    | Report,
+    Field(discriminator="kind"),
+]

@@ -1,0 +1,40 @@
+"""`policy.yaml`: everything a user decides about a release, with a default that works for each field.
+
+What (thresholds, steps, windows) lives here and is reviewed; where (URLs, credentials) lives in the
+environment (`tidegate.config`). Parsing text and fetching the policy are adapters; this is the schema.
+"""
+
+from tidegate.policy.load import Load
+from tidegate.policy.model import Model, Optimize, Parity, Tolerance, Triton
+from tidegate.policy.section import Section
+from tidegate.policy.serving import Serving
+from tidegate.policy.slo import (
+    ErrorSlo,
+    LatencySlo,
+    Objective,
+    PromqlSlo,
+    RelativeLatencySlo,
+    Slo,
+)
+from tidegate.policy.traffic import Traffic
+from tidegate.policy.whole import Policy, ReportTo
+
+__all__ = [
+    "ErrorSlo",
+    "LatencySlo",
+    "Load",
+    "Model",
+    "Objective",
+    "Optimize",
+    "Parity",
+    "Policy",
+    "PromqlSlo",
+    "RelativeLatencySlo",
+    "ReportTo",
+    "Section",
+    "Serving",
+    "Slo",
+    "Tolerance",
+    "Traffic",
+    "Triton",
+]

@@ -1,0 +1,87 @@
+"""Which model is released, how it is converted and judged, and the repository it goes into."""
+
+import re
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from tidegate.policy.section import Section
+
+
+class Model(Section):
+    """Which model is released."""
+
+    uri: str = Field(
+        description="models:/name@alias, models:/name/version or runs:/run_id/path; the pipeline's "
+        "model_uri parameter overrides it",
+    )
+    golden: str = Field(
+        default="golden.npz",
+        description="Path inside the model version of the golden data: arrays input.<name> and, "
+        "optionally, output.<name>; without the file the model's input example is used",
+    )
+    allow_pickle: bool = Field(
+        default=False, description="Load pickled models; a pickle runs code of whoever wrote it"
+    )
+    alias: str = Field(
+        default="champion",
+        description="Registry alias moved to the version once promoted; '' = none",
+    )
+
+    @field_validator("uri")
+    @classmethod
+    def _known_scheme(cls, uri: str) -> str:
+        if not re.match(r"^(models:/[^/@]+(@[^/@]+|/\d+)|runs:/[^/]+/.+)$", uri):
+            raise ValueError("write models:/name@alias, models:/name/version or runs:/run_id/path")
+        return uri
+
+
+class Optimize(Section):
+    """How the model is converted."""
+
+    target: Literal["onnxruntime", "tensorrt", "native"] = "onnxruntime"
+    opset: int = Field(default=18, ge=13, le=22, description="ONNX opset of the converted graph")
+    max_ir_version: int = Field(
+        default=10, ge=7, le=13, description="Newest ONNX IR the server reads"
+    )
+
+
+class Tolerance(Section):
+    """When two outputs count as equal."""
+
+    atol: float = Field(default=1e-4, ge=0)
+    rtol: float = Field(default=1e-3, ge=0)
+    max_mismatch_ratio: float = Field(
+        default=0.0, ge=0, le=1, description="Share of values allowed outside"
+    )
+    min_cosine: float = Field(default=0.999, ge=-1, le=1)
+    min_agreement: float = Field(
+        default=0.995, ge=0, le=1, description="Share of labels that must be equal"
+    )
+
+
+class Parity(Section):
+    """How closely the optimised model must follow its source."""
+
+    default: Tolerance = Field(default_factory=Tolerance)
+    outputs: dict[str, Tolerance] = Field(default_factory=dict, description="By output name")
+    min_rows: int = Field(
+        default=50, ge=1, description="Fewer golden rows than this is INCONCLUSIVE"
+    )
+
+
+class Triton(Section):
+    """The model repository and the server it is for."""
+
+    version: str = Field(default="2.51", pattern=r"^\d+\.\d+$", description="Target Triton version")
+    model_name: str = Field(
+        default="", description="Model name in the URL path; '' = the service's name"
+    )
+    max_batch_size: int = Field(default=32, ge=0)
+    max_queue_delay_us: int = Field(default=0, ge=0)
+    max_queue_size: int = Field(default=256, ge=0)
+    instances: int = Field(default=1, ge=1)
+    instance_kind: Literal["KIND_AUTO", "KIND_CPU", "KIND_GPU"] = "KIND_CPU"
+    threads: int = Field(default=1, ge=1, description="intra_op threads per instance")
+    warmup: bool = True
+    parameters: dict[str, str] = Field(default_factory=dict)

@@ -1,0 +1,68 @@
+"""The whole policy."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from tidegate.policy.load import Load
+from tidegate.policy.model import Model, Optimize, Parity, Triton
+from tidegate.policy.section import Section
+from tidegate.policy.serving import Serving
+from tidegate.policy.slo import Slo
+from tidegate.policy.traffic import Traffic
+
+
+class ReportTo(Section):
+    """Where the report goes besides the run's artifacts."""
+
+    mlflow: bool = Field(
+        default=True, description="Tag the model version and log the page to its run"
+    )
+    webhook_url: str = ""
+
+
+class Policy(Section):
+    """The whole policy."""
+
+    version: Literal[1] = Field(default=1, description="Version of this schema")
+    name: str = Field(
+        max_length=46,
+        pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$",
+        description="The InferenceService",
+    )
+    namespace: str = Field(
+        default="default", pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63
+    )
+    initial: Literal["preview", "allow", "refuse"] = Field(
+        default="preview",
+        description="A first release has no incumbent, and KServe then ignores 0 %. preview: it is judged "
+        "as an InferenceService of its own, <name>-preview, and only then goes live. allow: live at once",
+    )
+    adopt: Literal["refuse", "allow"] = Field(
+        default="refuse",
+        description="Whether an InferenceService that tidegate did not make, or that GitOps or Helm keeps, "
+        "is taken over; what that changes is said first",
+    )
+    busy: Literal["refuse", "wait"] = Field(
+        default="refuse", description="What a release does while another one of the service runs"
+    )
+    busy_timeout_s: float = Field(
+        default=3600, gt=0, description="Longest wait for its turn, for busy: wait"
+    )
+    on_reject: Literal["fail", "succeed"] = Field(
+        default="fail", description="Whether a run that did not promote ends red (exit 7)"
+    )
+    model: Model
+    optimize: Optimize = Field(default_factory=Optimize)
+    parity: Parity = Field(default_factory=Parity)
+    triton: Triton = Field(default_factory=Triton)
+    serving: Serving = Field(default_factory=Serving)
+    load: Load = Field(default_factory=Load)
+    slo: Slo = Field(default_factory=Slo)
+    traffic: Traffic = Field(default_factory=Traffic)
+    report: ReportTo = Field(default_factory=ReportTo)
+
+    @property
+    def triton_model(self) -> str:
+        """Name in the URL path."""
+        return self.triton.model_name or self.name
