@@ -1,0 +1,39 @@
+"""From findings to one word: the worst of the blocking ones, and the sentence that says why."""
+
+from dataclasses import dataclass
+
+from tidegate.documents import Finding, Word, worst
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """The word, one sentence why, and everything behind it."""
+
+    word: Word
+    reason: str
+    findings: tuple[Finding, ...]
+
+
+def conclude(findings: tuple[Finding, ...]) -> Judgement:
+    """The worst word of the blocking findings, and the sentence that says why."""
+    blocking = [finding for finding in findings if finding.blocking]
+    if not blocking:
+        return Judgement(
+            word=Word.INCONCLUSIVE,
+            reason="no blocking objective could be judged",
+            findings=findings,
+        )
+    word = worst(*(finding.word for finding in blocking))
+    decisive = [finding.message for finding in blocking if finding.word == word]
+    more = f" (and {len(decisive) - 2} more)" if len(decisive) > 2 else ""
+    reason = "; ".join(decisive[:2]) + more
+    if word == Word.PASS:
+        reason = f"all {len(blocking)} blocking objectives hold: {reason}"
+    return Judgement(word=word, reason=reason, findings=findings)
+
+
+def sure_word(surely_good: bool, surely_bad: bool) -> Word:
+    """FAIL when surely bad, PASS when surely good, else INCONCLUSIVE."""
+    if surely_bad:
+        return Word.FAIL
+    return Word.PASS if surely_good else Word.INCONCLUSIVE

@@ -1,0 +1,69 @@
+"""Judges one load report against the policy's objectives: numbers in, findings and one word out.
+
+PASS needs every blocking objective to PASS (an intersection-union test, each at alpha_pass); any FAIL at
+alpha_fail is FAIL. Evidence that is broken (the generator was the bottleneck, another revision answered,
+the arms are not comparable) is INVALID before any number is looked at.
+"""
+
+from collections.abc import Iterable
+
+from tidegate.core.slo.conclusion import Judgement, conclude
+from tidegate.core.slo.errors import judge_errors
+from tidegate.core.slo.fitness import broken_evidence
+from tidegate.core.slo.latency import judge_latency
+from tidegate.core.slo.relative import judge_relative
+from tidegate.documents import Finding, LoadReport, Word
+from tidegate.policy import (
+    ErrorSlo,
+    LatencySlo,
+    Load,
+    Objective,
+    PromqlSlo,
+    RelativeLatencySlo,
+    Slo,
+)
+
+
+def judge(
+    report: LoadReport, slo: Slo, *, first_release: bool, readings: Iterable[Finding] = ()
+) -> Judgement:
+    """Judge a load report; `readings` are the findings of the PromQL objectives."""
+    broken = broken_evidence(report)
+    findings = (
+        *broken,
+        *(
+            _judged(objective, report, slo, first_release=first_release, broken=bool(broken))
+            for objective in slo.objectives
+            if not isinstance(objective, PromqlSlo)
+        ),
+        *readings,
+    )
+    return conclude(findings)
+
+
+def per_look(slo: Slo, load: Load) -> Slo:
+    """The alphas of one look at a load test that may be extended: equal shares (Bonferroni)."""
+    looks = load.max_extensions + 1
+    return slo.model_copy(
+        update={"alpha_pass": slo.alpha_pass / looks, "alpha_fail": slo.alpha_fail / looks}
+    )
+
+
+def _judged(
+    objective: Objective, report: LoadReport, slo: Slo, *, first_release: bool, broken: bool
+) -> Finding:
+    finding = _finding(objective, report, slo, first_release=first_release)
+    if broken and finding.word in (Word.PASS, Word.FAIL):
+        message = f"{finding.message}; not judged, the evidence is broken"
+        return finding.model_copy(update={"word": Word.INVALID, "message": message})
+    return finding
+
+
+def _finding(objective: Objective, report: LoadReport, slo: Slo, *, first_release: bool) -> Finding:
+    if isinstance(objective, LatencySlo):
+        return judge_latency(objective, report.candidate, slo)
+    if isinstance(objective, RelativeLatencySlo):
+        return judge_relative(objective, report, slo, first_release=first_release)
+    if isinstance(objective, ErrorSlo):
+        return judge_errors(objective, report.candidate, slo)
+    raise TypeError(f"{objective.kind} is not judged on a load report")
