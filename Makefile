@@ -7,7 +7,7 @@ export PYTHONDONTWRITEBYTECODE :=
 export MLFLOW_DISABLE_TELEMETRY := true
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test chaos faults record-faults record-verbs lint fmt type layers generate check-generated \
+.PHONY: help setup demo test test-long chaos faults record-faults record-verbs lint fmt type layers generate check-generated \
 	requirements bench ci clean
 
 help: ## List the targets
@@ -20,8 +20,11 @@ demo: setup ## Release four versions of a real model on this machine, under prod
 	@$(BIN)/python -W ignore examples/digits/demo.py
 
 test: setup ## Run the tests, real servers included
-	@$(BIN)/pytest -n 4 --dist worksteal -m "not alone"
-	@$(BIN)/pytest -m alone
+	@$(BIN)/pytest -n 4 --dist worksteal -m "not alone and not long"
+	@$(BIN)/pytest -m "alone and not long"
+
+test-long: setup ## Run the stories that take minutes: whole releases on the real servers
+	@$(BIN)/pytest -m long
 
 chaos: setup ## Kill a release at every API write, see production unharmed (CELL= MODE= COURSE= EVERY=n FULL=1)
 	@$(BIN)/python -m tests.chaos $(if $(CELL),--cell $(CELL)) $(if $(MODE),--mode $(MODE)) $(if $(COURSE),--course $(COURSE)) $(if $(EVERY),--every $(EVERY)) $(if $(FULL),--full)
@@ -62,7 +65,7 @@ requirements: setup ## Pin every dependency by hash, newest that resolve togethe
 bench: setup ## Measure the load generator's own lateness and CPU
 	@$(BIN)/python benchmarks/load_generator.py
 
-ci: lint type layers check-generated test ## What CI runs
+ci: lint type layers check-generated test test-long ## What CI runs
 
 clean: ## Remove the virtual environment, caches and local state
 	@rm -rf .venv .tidegate .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -19,7 +19,7 @@ from kubernetes import client, config
 
 from tests.e2e.conftest import Home
 
-pytestmark = [pytest.mark.real, pytest.mark.alone, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.real, pytest.mark.long, pytest.mark.timeout(240)]
 HOST = "tiny-predictor.default.example.com"
 ROW = {"inputs": [{"name": "X", "datatype": "FP32", "shape": [1, 13], "data": [0.5] * 13}]}
 
