@@ -229,3 +229,12 @@ def test_an_extended_load_test_shares_its_alphas() -> None:
 )
 def test_quantiles_have_their_usual_names(quantile: float, name: str) -> None:
     assert quantile_name(quantile) == name
+
+
+@pytest.mark.parametrize("word", [INVALID, INCONCLUSIVE])
+def test_what_the_load_test_says_of_its_own_evidence_is_in_the_verdict(word: Word) -> None:
+    said = Finding(name="warm-up", word=word, message="still getting faster")
+    assert judged(report(), ERRORS)[0] is PASS
+    found, reason = judged(report(findings=(said,)), ERRORS)
+    assert found is word
+    assert reason.startswith("still getting faster")

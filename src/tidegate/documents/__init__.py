@@ -6,6 +6,7 @@ written by `tidegate.adapters.files`.
 """
 
 from tidegate.documents.base import Document, Finding, Strict, Subject
+from tidegate.documents.curve import Capacity, CurvePoint
 from tidegate.documents.deployment import Deployment, Incumbent, Probe
 from tidegate.documents.evidence import Arm, ArmSummary, Block, Generator, LoadReport, Verdict
 from tidegate.documents.model import (
@@ -29,6 +30,8 @@ __all__ = [
     "ArmSummary",
     "Block",
     "Candidate",
+    "Capacity",
+    "CurvePoint",
     "Deployment",
     "Document",
     "FetchedModel",

@@ -6,6 +6,7 @@ from typing import Literal
 from pydantic import Field
 
 from tidegate.documents.base import Document, Finding, Strict
+from tidegate.documents.curve import Capacity, CurvePoint
 from tidegate.documents.words import Word
 
 
@@ -78,6 +79,13 @@ class LoadReport(Document):
     fairness: str = Field(description="how the two arms were made comparable, or why they are not")
     fair: bool
     reduced: str = Field(default="", description="how this is less than the default evidence")
+    findings: tuple[Finding, ...] = Field(
+        default=(), description="what the test itself found to be wrong with its evidence"
+    )
+    curve: tuple[CurvePoint, ...] = Field(
+        default=(), description="throughput and latency by concurrency; candidate only"
+    )
+    capacity: Capacity | None = Field(default=None, description="None: no curve was asked for")
 
 
 class Verdict(Document):

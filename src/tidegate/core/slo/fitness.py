@@ -11,7 +11,7 @@ def broken_evidence(report: LoadReport) -> tuple[Finding, ...]:
     if report.generator.saturated:
         message = f"the load generator was not fit to judge: {report.generator.message}"
         found.append(Finding(name="load generator", word=Word.INVALID, message=message))
-    return tuple(found)
+    return (*found, *(one for one in report.findings if one.word is Word.INVALID))
 
 
 def _strangers(arm: ArmSummary) -> Finding | None:

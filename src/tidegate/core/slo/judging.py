@@ -31,6 +31,7 @@ def judge(
     broken = broken_evidence(report)
     findings = (
         *broken,
+        *(one for one in report.findings if one not in broken),
         *(
             _judged(objective, report, slo, first_release=first_release, broken=bool(broken))
             for objective in slo.objectives
