@@ -2,7 +2,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -220,3 +220,40 @@ def test_one_outlying_pair_cannot_pass_or_fail_alone() -> None:
     assert ratio.rank.upper == 1.0
     assert ratio.upper == ratio.t.upper > 1.1
     assert ratio.lower < 1
+
+
+@settings(max_examples=60)
+@given(
+    values=st.lists(st.integers(1, 60), max_size=120),
+    lost=st.integers(0, 6),
+    inefficiency=st.sampled_from([1.0, 1.7]),
+    limit=st.integers(1, 60),
+)
+def test_the_bounds_of_a_quantile_say_what_the_exceedance_test_says(
+    values: list[int], lost: int, inefficiency: float, limit: int
+) -> None:
+    share, (below, above) = 0.2, _bounds(values, lost, 0.2, inefficiency)
+    over = sum(value > limit for value in values) + lost
+    test = statistics.exceedance(over, len(values) + lost, share=share, inefficiency=inefficiency)
+    assert (above is not None and above <= limit) == (test.p_within <= 0.05)
+    if below is not None:  # else not even the slowest answer is surely too slow
+        assert (below > limit) == (test.p_above <= 0.01)
+
+
+def _bounds(
+    values: list[int], lost: int, share: float, inefficiency: float
+) -> tuple[float | None, float | None]:
+    return statistics.quantile_bounds(
+        [float(value) for value in values],
+        lost,
+        share=share,
+        inefficiency=inefficiency,
+        alpha_pass=0.05,
+        alpha_fail=0.01,
+    )
+
+
+def test_ten_thousand_requests_bound_a_p99_by_the_ranks_of_the_binomial() -> None:
+    below, above = _bounds(list(range(1, 10_001)), 0, 0.01, 1.0)
+    assert below == stats.binom.ppf(0.01, 10_000, 0.99)
+    assert above == stats.binom.ppf(0.95, 10_000, 0.99) + 1

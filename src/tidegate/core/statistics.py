@@ -95,6 +95,44 @@ def exceedance(
     )
 
 
+def quantile_bounds(
+    latencies: Sequence[float],
+    lost: int,
+    *,
+    share: float,
+    inefficiency: float,
+    alpha_pass: float,
+    alpha_fail: float,
+) -> tuple[float | None, float | None]:
+    """Bounds of the quantile 1 - share: the highest limit that would FAIL, the lowest that would PASS.
+
+    The inverse of `exceedance`, so an interval and its verdict cannot disagree (order-statistic bounds;
+    Conover, 3.2). `lost` requests count as slower than any limit. None: too few requests for that bound,
+    or it lies among the lost.
+    """
+    ordered = sorted(value for value in latencies if math.isfinite(value))
+    requests, g = len(latencies) + lost, max(1.0, inefficiency)
+    allowed = _most_allowed(requests, g, share, alpha_pass)
+    condemned = _fewest_condemned(requests, g, share, alpha_fail)
+    below = _at(ordered, requests - condemned)
+    return below, _at(ordered, requests - 1 - allowed) if allowed >= 0 else None
+
+
+def _at(ordered: Sequence[float], rank: int) -> float | None:
+    return ordered[rank] if 0 <= rank < len(ordered) else None
+
+
+def _fewest_condemned(requests: int, g: float, share: float, alpha: float) -> int:
+    """Fewest of the requests over the limit for p_above <= alpha; requests + 1 when not even all do."""
+
+    def p_above(over: int) -> float:
+        down = math.floor(over / g)
+        total = down + math.ceil((requests - over) / g)
+        return float(stats.binom.sf(down - 1, total, share)) if down else 1.0
+
+    return bisect.bisect_left(range(requests + 1), -alpha, key=lambda over: -p_above(over))
+
+
 def _most_allowed(requests: int, g: float, share: float, alpha: float) -> int:
     """Most of the requests that may be over the limit for p_within <= alpha; -1 when not even 0 may."""
 

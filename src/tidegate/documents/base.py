@@ -37,6 +37,12 @@ class Finding(Strict):
     name: str
     word: Word
     observed: float | None = None
+    lower: float | None = Field(
+        default=None, description="Confidence bound below `observed`, one-sided, at the FAIL level"
+    )
+    upper: float | None = Field(
+        default=None, description="Confidence bound above `observed`, one-sided, at the PASS level"
+    )
     limit: float | None = None
     unit: str = ""
     message: str
