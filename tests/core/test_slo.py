@@ -238,3 +238,21 @@ def test_what_the_load_test_says_of_its_own_evidence_is_in_the_verdict(word: Wor
     found, reason = judged(report(findings=(said,)), ERRORS)
     assert found is word
     assert reason.startswith("still getting faster")
+
+
+@pytest.mark.parametrize(
+    ("objective", "shown"),
+    [
+        (LATENCY, (10.0, 10.0)),
+        ({"kind": "latency", "limit_ms": 300, "quantile": 0.9999}, (10.0, None)),
+        (ERRORS, (0.0, 1 - 0.05 ** (1 / 3000))),
+        (RELATIVE, (0.98, 1.02)),
+        ({"kind": "relative_latency", "min_pairs": 2}, (None, None)),
+    ],
+)
+def test_an_observed_number_has_the_bounds_that_its_word_was_judged_by(
+    objective: dict[str, Any], shown: tuple[float | None, float | None]
+) -> None:
+    few = {"blocks": blocks(4, 1.0)} if "min_pairs" in objective else {}
+    (found,) = judge(report(**few), slo(objective), first_release=False).findings
+    assert (found.lower, found.upper) == pytest.approx(shown, abs=0.03)

@@ -24,6 +24,8 @@ def judge_errors(objective: ErrorSlo, arm: ArmSummary, slo: Slo) -> Finding:
         name=objective.name or "errors",
         word=word,
         observed=bad / arm.requests if arm.requests else None,
+        lower=lower if arm.requests else None,
+        upper=upper if arm.requests else None,
         limit=objective.limit,
         message=text,
         blocking=objective.severity == "blocking",

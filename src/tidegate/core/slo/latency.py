@@ -22,13 +22,16 @@ def quantile_name(quantile: float) -> str:
 def judge_latency(objective: LatencySlo, arm: ArmSummary, slo: Slo) -> Finding:
     """Absolute limit: an exceedance test on the effective sample. A failed request counts as over it."""
     over = sum(not value <= objective.limit_ms for value in arm.latencies_ms) + arm.errors
-    total = len(arm.latencies_ms) + arm.errors
-    test = statistics.exceedance(
-        over,
-        total,
-        share=1 - objective.quantile,
-        inefficiency=statistics.inefficiency(arm.latencies_ms, share=1 - objective.quantile),
-        alpha=slo.alpha_pass,
+    total, share = len(arm.latencies_ms) + arm.errors, 1 - objective.quantile
+    alike = statistics.inefficiency(arm.latencies_ms, share=share)
+    test = statistics.exceedance(over, total, share=share, inefficiency=alike, alpha=slo.alpha_pass)
+    lower, upper = statistics.quantile_bounds(
+        arm.latencies_ms,
+        arm.errors,
+        share=share,
+        inefficiency=alike,
+        alpha_pass=slo.alpha_pass,
+        alpha_fail=slo.alpha_fail,
     )
     known = test.inefficiency < ALIKE or test.effective >= LEAST_EFFECTIVE
     word = sure_word(known and test.p_within <= slo.alpha_pass, test.p_above <= slo.alpha_fail)
@@ -40,6 +43,8 @@ def judge_latency(objective: LatencySlo, arm: ArmSummary, slo: Slo) -> Finding:
         name=objective.name or f"{quantile_name(objective.quantile)} latency",
         word=word,
         observed=observed,
+        lower=lower,
+        upper=upper,
         limit=objective.limit_ms,
         unit="ms",
         message=_latency_message(objective, test, observed, word)

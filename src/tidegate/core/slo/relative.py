@@ -1,5 +1,6 @@
 """Latency against the incumbent's: non-inferiority over interleaved block pairs."""
 
+import math
 from collections.abc import Iterable
 from statistics import median
 
@@ -81,6 +82,8 @@ def _compared(
         name=name,
         word=word,
         observed=ratio.t.estimate,
+        lower=ratio.lower if ratio.lower > 0 else None,
+        upper=ratio.upper if math.isfinite(ratio.upper) else None,
         limit=allowed,
         unit="x",
         message=text,
