@@ -6,19 +6,20 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from tidegate.core.bake import next_for_bake, steps_left
-from tidegate.core.decisions import Done, Refuse, Wait
+from tidegate.core.bake import steps_left
+from tidegate.core.decisions import Done, Refuse
 from tidegate.core.journal import Phase
 from tidegate.core.traffic import rules_of
-from tidegate.documents import Deployment, Outcome, Result, Subject, TrafficStep, Verdict, Word
+from tidegate.documents import Deployment, Outcome, Result, Subject, Verdict, Word
 from tidegate.errors import ConflictError, DocumentError, TidegateError
 from tidegate.policy import Policy
+from tidegate.steps.baking import bake, traffic_step
 from tidegate.steps.ending import Ended, give_back, outcome_of, telling_failure
 from tidegate.steps.first_release import discarded, went_live
 from tidegate.steps.progress import say
 from tidegate.steps.registry import InDocument, InPolicy, OutDocument, step
-from tidegate.steps.stopping import finishing_acts, retreating, stop_if_asked
-from tidegate.steps.traffic_driver import GRACE_S, POLL_S, SAY_EVERY_S, Driver
+from tidegate.steps.stopping import finishing_acts, retreating
+from tidegate.steps.traffic_driver import GRACE_S, POLL_S, Driver
 
 if TYPE_CHECKING:
     from tidegate.adapters.kubernetes import Kubernetes
@@ -152,7 +153,7 @@ def _confirmed(driver: Driver, policy: Policy) -> Refuse | None:
         within_s=policy.traffic.step_timeout_s,
     )
     if isinstance(closed, Done):
-        driver.add(_traffic_step(driver, 100, Word.PASS, closed.what))
+        driver.add(traffic_step(driver, 100, Word.PASS, closed.what))
         return None
     return closed if isinstance(closed, Refuse) else _late(closed.what, policy)
 
@@ -170,7 +171,7 @@ def _step(
     if not isinstance(closed, Done):
         return closed if isinstance(closed, Refuse) else _late(closed.what, policy)
     evidence = partial(judged, percent=percent, since_s=time.time())
-    return _bake(driver, policy, percent, evidence, judge_every_s)
+    return bake(driver, policy, percent, evidence, judge_every_s)
 
 
 def _established(driver: Driver, policy: Policy) -> Refuse | None:
@@ -188,60 +189,6 @@ def _established(driver: Driver, policy: Policy) -> Refuse | None:
 def _late(what: str, policy: Policy) -> Refuse:
     reason = f"still waiting for {what} after {policy.traffic.step_timeout_s:g} s"
     return Refuse(word=Word.INVALID, reason=reason)
-
-
-def _bake(
-    driver: Driver,
-    policy: Policy,
-    percent: int,
-    judged: Callable[[], "LiveEvidence"],
-    judge_every_s: float,
-) -> Refuse | None:
-    """Look at the evidence and at the cluster until there is enough of it, or too much of the wrong.
-
-    In this order: what was judged must still be there, or the verdict is about something else.
-    """
-    started, said = time.monotonic(), 0.0
-    while True:
-        stop_if_asked()
-        evidence, baked = judged(), time.monotonic() - started
-        trouble = rules_of(driver.journal).trouble_of(driver.look(), driver.journal)
-        if trouble is not None:
-            driver.add(_traffic_step(driver, percent, trouble.word, trouble.reason))
-            return trouble
-        decision = next_for_bake(evidence, percent=percent, baked_s=baked, traffic=policy.traffic)
-        if not isinstance(decision, Wait):
-            return _baked(driver, percent, evidence, decision)
-        if time.monotonic() - said > SAY_EVERY_S:
-            said = time.monotonic()
-            driver.say(f"baking for {baked:.0f} s: {decision.what}")
-        time.sleep(judge_every_s)
-
-
-def _baked(
-    driver: Driver, percent: int, evidence: "LiveEvidence", decision: Done | Refuse
-) -> Refuse | None:
-    figures = {
-        "requests": evidence.requests,
-        "p50_ms": evidence.p50_ms,
-        "p95_ms": evidence.p95_ms,
-        "p99_ms": evidence.p99_ms,
-    }
-    driver.add(
-        _traffic_step(driver, percent, evidence.word, evidence.reason).model_copy(update=figures)
-    )
-    driver.say(f"{percent} %: {evidence.word}, {evidence.reason}")
-    return decision if isinstance(decision, Refuse) else None
-
-
-def _traffic_step(driver: Driver, percent: int, word: Word, message: str) -> TrafficStep:
-    return TrafficStep(
-        at_s=time.time(),
-        percent=percent,
-        revision=driver.journal.candidate_revision,
-        word=word,
-        message=message,
-    )
 
 
 # -- the end
