@@ -1,10 +1,16 @@
 """A bake: (the evidence so far, the time baked, the policy) -> go on, next step, or turn back. Pure."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from tidegate.core.decisions import Done, Refuse, Wait
-from tidegate.documents import Word
+from tidegate.documents import LiveLook, Word
 from tidegate.policy import Traffic
+
+MOST_LOOKS = (
+    24  # of each step: the journal is one object of the cluster, and a page is read by people
+)
+MOST_CHARACTERS = 240
 
 
 class Evidence(Protocol):
@@ -47,3 +53,23 @@ def next_for_bake(
     if baked_s < traffic.max_bake_s:
         return Wait(what=said)
     return Refuse(word=evidence.word, reason=said)
+
+
+def distilled(looks: Sequence[LiveLook]) -> tuple[LiveLook, ...]:
+    """At most MOST_LOOKS of them: the last, where the word changed, and an even choice of the others.
+
+    A message is kept where it says something new, in MOST_CHARACTERS.
+    """
+    changed = [n for n, look in enumerate(looks) if n == 0 or look.word != looks[n - 1].word]
+    kept = {*_evenly(changed, MOST_LOOKS - 1), *range(len(looks))[-1:]}
+    others = [n for n in range(len(looks)) if n not in kept]
+    kept |= set(_evenly(others, MOST_LOOKS - len(kept)))
+    said = {n: looks[n].message[:MOST_CHARACTERS] for n in changed}
+    return tuple(looks[n].model_copy(update={"message": said.get(n, "")}) for n in sorted(kept))
+
+
+def _evenly(items: Sequence[int], most: int) -> list[int]:
+    """All of them, or as many evenly spaced ones, the first among them."""
+    if len(items) <= most:
+        return list(items)
+    return [items[n * len(items) // most] for n in range(most)]

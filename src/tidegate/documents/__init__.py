@@ -20,7 +20,7 @@ from tidegate.documents.model import (
     Tensor,
     TreeFile,
 )
-from tidegate.documents.outcome import AnyDocument, Outcome, Refusal, Report, TrafficStep
+from tidegate.documents.outcome import AnyDocument, LiveLook, Outcome, Refusal, Report, TrafficStep
 from tidegate.documents.words import SEVERITY, Result, Word, worst
 
 __all__ = [
@@ -38,6 +38,7 @@ __all__ = [
     "Finding",
     "Generator",
     "Incumbent",
+    "LiveLook",
     "LoadReport",
     "ModelRepository",
     "OptimizedModel",

@@ -31,6 +31,16 @@ class Refusal(Strict):
     parity: Parity | None = None
 
 
+class LiveLook(Strict):
+    """One look at live traffic during a bake: counts since the step began."""
+
+    at_s: float
+    word: Word
+    requests: int | None = None
+    p99_ms: float | None = None
+    message: str = Field(default="", description="Said where the word differs from the look before")
+
+
 class TrafficStep(Strict):
     """One confirmed change of traffic."""
 
@@ -45,6 +55,9 @@ class TrafficStep(Strict):
     p50_ms: float | None = None
     p95_ms: float | None = None
     p99_ms: float | None = None
+    looks: tuple[LiveLook, ...] = Field(
+        default=(), description="The first, the last, changes of word, and some evenly between"
+    )
 
 
 class Outcome(Document):

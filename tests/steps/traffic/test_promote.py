@@ -118,6 +118,9 @@ def test_a_step_without_enough_evidence_bakes_to_its_limit_and_is_rolled_back(
     outcome = release(cluster, 2, judge, registry)
     assert (outcome.result, outcome.steps[-1].word) == (Result.ROLLED_BACK, word)
     assert judge.asked.count(50) > 3
+    looks = outcome.steps[-1].looks
+    assert {look.word for look in looks} == {word}
+    assert looks[-1].at_s - looks[0].at_s >= 0.5 * policy().traffic.max_bake_s
     assert 100 not in judge.asked
     assert cluster.serving == {uri(1)}
 
