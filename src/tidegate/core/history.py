@@ -5,6 +5,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from tidegate.core.journal import Journal
+from tidegate.core.standard_state import promoted_of
 from tidegate.documents import ModelRepository, Result, Strict, Subject
 
 KEPT = 10
@@ -17,11 +18,22 @@ class Promoted(Strict):
     release_id: str
     subject: Subject
     storage_uri: str
-    revision: str = Field(description="as which it served; deleted by Knative some day")
+    revision: str = Field(description="as which it served; in Standard mode others did so too")
     mode: str
-    template: dict[str, Any] = Field(description="spec.predictor without its percent")
+    template: dict[str, Any] = Field(description="spec.predictor as it served, without its percent")
     repository: ModelRepository = Field(description="how it is asked")
     promoted_s: float = Field(description="Unix time")
+
+    @property
+    def own_revision(self) -> str:
+        """The revision that was this version's alone; '' in Standard mode, where two names alternate."""
+        return self.revision if self.mode == "Knative" else ""
+
+    @property
+    def named(self) -> str:
+        """For a person."""
+        revision = f" ({self.own_revision})" if self.own_revision else ""
+        return f"{self.subject.version}{revision}"
 
 
 class History(Strict):
@@ -40,7 +52,7 @@ class History(Strict):
 
     def known(self) -> str:
         """What there is to go back to, newest first, for a person."""
-        versions = [f"{one.subject.version} ({one.revision})" for one in reversed(self.promoted)]
+        versions = [one.named for one in reversed(self.promoted)]
         return ", ".join(versions) or "nothing that tidegate has promoted"
 
     def find(self, to: str, serving_uri: str) -> Promoted | None:
@@ -48,10 +60,17 @@ class History(Strict):
         meant = [
             one
             for one in self.promoted
-            if to in {one.subject.version, one.revision}
+            if to in {one.subject.version, one.own_revision}
             or (to == PREVIOUS and one.storage_uri != serving_uri)
         ]
         return meant[-1] if meant else None
+
+
+def _served(journal: Journal) -> dict[str, Any]:
+    """The predictor with which it served; in Standard mode an entry has taken the stable one's place."""
+    if journal.mode == "Standard" and journal.incumbent:
+        return promoted_of(journal, journal.incumbent)
+    return journal.template
 
 
 def _promoted(journal: Journal) -> Promoted:
@@ -62,7 +81,7 @@ def _promoted(journal: Journal) -> Promoted:
         storage_uri=journal.storage_uri,
         revision=journal.candidate_revision,
         mode=journal.mode,
-        template=journal.template,
+        template=_served(journal),
         repository=repository.model_copy(update={"findings": ()}),
         promoted_s=max((step.at_s for step in journal.steps), default=0.0),
     )

@@ -77,6 +77,10 @@ class Journal(Strict):
         default_factory=dict,
         description="spec.predictor without its percent, as the API answered our own write of it",
     )
+    wanted: dict[str, Any] = Field(
+        default_factory=dict,
+        description="spec.predictor to bring back as it was then; empty: what the policy asks for",
+    )
     probe: Probe | None = Field(default=None, description="How the candidate is asked")
     proofs: tuple[str, ...] = Field(
         default=(), description="revision at host: answered rightly since this phase began"

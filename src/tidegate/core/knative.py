@@ -24,6 +24,7 @@ from tidegate.core.knative_return import is_traffic_safe, manual_command, next_f
 from tidegate.core.manifest import (
     TAG_ROUTING,
     Json,
+    difference,
     inference_service,
     restore_patch,
     shift_patch,
@@ -202,7 +203,8 @@ def manifest_of(policy: Policy, storage_uri: str, version: str) -> Json:
 
 
 def patch_of(act: Act, seen: Observation, journal: Journal, wanted: Json) -> Json:
-    """The merge-patch that carries out the act; `wanted` is the candidate's predictor (staging only).
+    """The merge-patch that carries out the act; `wanted` is the candidate's predictor (staging only), or the
+    journal's own: that is the whole of it, so what it lacks goes.
 
     Every patch names the uid, so an object that was deleted and made again is never written. All but a
     return to 0 name the version too: nobody has written in between. That one must not lose a race.
@@ -211,6 +213,7 @@ def patch_of(act: Act, seen: Observation, journal: Journal, wanted: Json) -> Jso
     if act.kind is ActKind.SHIFT:
         patch = shift_patch(act.percent or 0, resource_version=version if act.percent else "")
     elif act.kind is ActKind.STAGE:
+        wanted = difference(seen.template, journal.wanted) if journal.wanted else wanted
         untagged = seen.annotations.get(TAG_ROUTING) != "true"
         patch = stage_patch(wanted, resource_version=version, add_tag_routing=untagged)
     else:

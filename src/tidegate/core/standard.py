@@ -7,7 +7,7 @@ without an available pod gets no backend, so its share falls to the stable predi
 the stable predictor is not ready, no route is written at all.
 """
 
-from tidegate.core.decisions import Act, Decision, Done, Refuse, Wait, foreign
+from tidegate.core.decisions import Act, Decision, Done, Refuse, Wait, foreign, unproved
 from tidegate.core.journal import ActKind, Journal
 from tidegate.core.manifest import Json
 from tidegate.core.observation import Observation
@@ -17,7 +17,6 @@ from tidegate.core.standard_manifest import (
     entries,
     entry,
     inference_service,
-    promoted,
     rename_patch,
     replicas_at,
 )
@@ -38,6 +37,7 @@ from tidegate.core.standard_state import (
     is_promoted,
     others_of,
     ours_of,
+    promoted_of,
     returning_name,
     stable_of,
     unready_of,
@@ -74,7 +74,7 @@ def next_for_step(seen: Observation | None, journal: Journal, percent: int) -> D
     assert seen is not None
     assert journal.incumbent is not None  # a first release has no steps
     if percent == 100 and is_promoted(seen, journal, journal.incumbent):
-        return _finishing(seen, journal)
+        return _finishing(seen, journal, journal.incumbent)
     ours = ours_of(seen, candidate_name(journal.incumbent), journal.storage_uri)
     assert ours is not None  # `trouble_of` refuses a missing entry
     candidate, stable = deployment_name(journal.name, ours.name), stable_of(seen, journal)
@@ -127,7 +127,7 @@ def drift(seen: Observation, journal: Journal) -> str:
     if incumbent is None:
         return others_of(seen, None) or edits_of_stable(seen, journal.template or seen.predictor)
     if is_promoted(seen, journal, incumbent) and journal.template:
-        wanted = promoted(journal.template, journal.policy)
+        wanted = promoted_of(journal, incumbent)
         back = ours_of(seen, returning_name(incumbent), incumbent.storage_uri)
         return others_of(seen, back) or edits_between(wanted, seen.predictor, "spec.predictor")
     if journal.template and ours_of(seen, candidate_name(incumbent), journal.storage_uri):
@@ -144,7 +144,7 @@ def next_for_finish(seen: Observation | None, journal: Journal) -> Decision:
         return gone
     assert seen is not None
     if is_promoted(seen, journal, incumbent):
-        return _finishing(seen, journal)
+        return _finishing(seen, journal, incumbent)
     closed = next_for_step(seen, journal, 100)
     if not isinstance(closed, Done):
         return closed
@@ -152,8 +152,8 @@ def next_for_finish(seen: Observation | None, journal: Journal) -> Decision:
     return Act(kind=ActKind.RENAME, percent=100, why=f"make {name} the stable predictor")
 
 
-def _finishing(seen: Observation, journal: Journal) -> Decision:
-    wanted = promoted(journal.template, journal.policy)
+def _finishing(seen: Observation, journal: Journal, incumbent: Incumbent) -> Decision:
+    wanted = promoted_of(journal, incumbent)
     if edits := others_of(seen, None) or edits_between(wanted, seen.predictor, "spec.predictor"):
         return foreign(edits)
     name = stable_of(seen, journal)
@@ -161,9 +161,12 @@ def _finishing(seen: Observation, journal: Journal) -> Decision:
         return refusal
     if not (seen.is_healthy(name) and is_only(seen, name)):
         return Wait(what=f"the routes to name {name} alone")
-    restarted = seen.revisions[name].rollout != journal.candidate_rollout
-    how = ", but its pods were made anew" if restarted else " without a restart"
-    return Done(what=f"{name} is the stable predictor{how}")
+    rollout = seen.revisions[name].rollout
+    if rollout == journal.candidate_rollout:
+        return Done(what=f"{name} is the stable predictor without a restart")
+    anew = f"{name}, rollout {rollout}"
+    done = Done(what=f"{name} is the stable predictor, but its pods were made anew")
+    return unproved(anew, seen.host, journal.probe, journal) or done
 
 
 # -- writing
@@ -186,7 +189,7 @@ def patch_of(act: Act, seen: Observation, journal: Journal, wanted: Json) -> Jso
 def _renamed(seen: Observation, journal: Journal, incumbent: Incumbent) -> Json:
     if is_promoted(seen, journal, incumbent):
         return {**incumbent.predictor, "name": returning_name(incumbent)}
-    return promoted(journal.template, journal.policy)
+    return promoted_of(journal, incumbent)
 
 
 def _listed(
@@ -194,6 +197,7 @@ def _listed(
 ) -> list[Json]:
     one = replicas_at(seen.predictor, 0)
     if act.kind is ActKind.STAGE:
+        wanted = journal.wanted or wanted
         return [entry(wanted, candidate_name(incumbent), percent=0, replicas=one)]
     if act.kind is ActKind.RESTORE:
         name = returning_name(incumbent)

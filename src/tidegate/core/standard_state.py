@@ -6,8 +6,9 @@ stable predictor is our candidate, and the incumbent may be the entry, coming ba
 
 from tidegate.core.decisions import Refuse, foreign
 from tidegate.core.journal import Journal
+from tidegate.core.manifest import Json
 from tidegate.core.observation import Canary, Observation
-from tidegate.core.standard_manifest import deployment_name, other
+from tidegate.core.standard_manifest import deployment_name, other, promoted
 from tidegate.core.standard_readiness import is_alone
 from tidegate.documents import Incumbent, Word
 
@@ -35,6 +36,14 @@ def is_before(seen: Observation, incumbent: Incumbent) -> bool:
 def is_promoted(seen: Observation, journal: Journal, incumbent: Incumbent) -> bool:
     """The stable predictor is our candidate."""
     return _serves(seen, {candidate_name(incumbent)}, journal.storage_uri)
+
+
+def promoted_of(journal: Journal, incumbent: Incumbent) -> Json:
+    """The stable predictor after the promotion. One that is brought back is as it was then: what the entry
+    inherited from the predictor of today goes again, for which its pods are made anew, one after another."""
+    if journal.wanted:
+        return {**journal.wanted, "name": candidate_name(incumbent)}
+    return promoted(journal.template, journal.policy)
 
 
 def stable_of(seen: Observation, journal: Journal) -> str:

@@ -46,7 +46,7 @@ def rolled_back(
         aborted(kube, stored, who=who, reason=f"for a roll-back to {to}", poll_s=poll_s)
         target = _target(kube, stored, to)
     policy = fast(policy_of(stored.journal), alias)
-    noted = {"template": target.template, "fast_track": True, "hand": f"rolled back by {who}"}
+    noted = {"wanted": target.template, "fast_track": True, "hand": f"rolled back by {who}"}
     deployment = staged(kube, _published(target), policy, _release_id(), poll_s=poll_s, noted=noted)
     if isinstance(deployment, Refusal):
         return _refused(deployment, stored.journal)
@@ -58,7 +58,7 @@ def rolled_back(
 
 
 def _target(kube: "Kubernetes", stored: "StoredJournal", to: str) -> Promoted:
-    """What is meant, of what is remembered; Knative mode only."""
+    """What is meant, of what is remembered. Raises UsageError for what cannot be brought back here."""
     from tidegate.adapters.inference_service import InferenceServices
     from tidegate.adapters.release_history import history_of
 
@@ -73,8 +73,11 @@ def _target(kube: "Kubernetes", stored: "StoredJournal", to: str) -> Promoted:
     target = history.find(to, serving.storage_uri if serving else "")
     if target is None:
         raise UsageError(f"--to {to}: {at} knows no such version; known: {history.known()}")
-    if target.mode != "Knative":
-        raise UsageError(f"--to {to}: is built for Knative mode only; release the version again")
+    if target.mode != seen.mode:
+        raise UsageError(
+            f"--to {to}: version {target.subject.version} served in {target.mode} mode, and {at} runs in "
+            f"{seen.mode or 'an unknown one'}; release the version again"
+        )
     return target
 
 

@@ -111,10 +111,9 @@ def claimed(
         if resumed is not None:
             return resumed
         stored = load_journal(kube, policy.namespace, policy.name)
-    journal = _entitled(kube, published, policy, release_id, stored)
+    journal = _entitled(kube, published, policy, release_id, stored, noted)
     if isinstance(journal, Refuse):
         return journal
-    journal = journal.model_copy(update=dict(noted))
     return _opened(kube, stored, journal, policy, poll_s)
 
 
@@ -124,6 +123,7 @@ def _entitled(
     policy: Policy,
     release_id: str,
     stored: "StoredJournal | None",
+    noted: Mapping[str, object],
 ) -> Journal | Refuse:
     """The journal of a release that may begin, as the cluster stands; or why not. Nothing is written."""
     from tidegate.adapters.inference_service import InferenceServices
@@ -137,6 +137,7 @@ def _entitled(
     if isinstance(start, Refuse):
         return start
     journal = _journal(published, policy, release_id, start).in_mode(mode)
+    journal = journal.model_copy(update=dict(noted))
     return dry_run_refusal(service, seen, journal, policy) or journal
 
 

@@ -21,7 +21,7 @@ from tidegate.core.decisions import (
 )
 from tidegate.core.first_release import manifest_of
 from tidegate.core.journal import ActKind, ActRecord, Journal, Phase
-from tidegate.core.manifest import difference, predictor
+from tidegate.core.manifest import predictor
 from tidegate.core.takeover import taken_over
 from tidegate.core.traffic import rules_of
 from tidegate.documents import Result, TrafficStep, Word
@@ -283,7 +283,7 @@ class Driver:
         if act.kind is ActKind.FREE:
             self._free(act.revision)
             return None
-        wanted = self._wanted(seen) if act.kind is ActKind.STAGE else {}
+        wanted = self._wanted() if act.kind is ActKind.STAGE else {}
         return self.service.patch(rules_of(self.journal).patch_of(act, seen, self.journal, wanted))
 
     def _free(self, revision: str) -> None:
@@ -293,9 +293,9 @@ class Driver:
         except RejectedError as error:
             self.say(f"{revision} was not deleted: {error}")
 
-    def _wanted(self, seen: "Observation") -> dict[str, object]:
-        if self.journal.template:  # known before it is staged: a version that was there before
-            return difference(seen.template, self.journal.template)
+    def _wanted(self) -> dict[str, object]:
+        if self.journal.wanted:
+            return self.journal.wanted
         assert self._policy is not None  # only deploy stages
         version = self.journal.subject.version
         return predictor(self._policy, self.journal.storage_uri, version).as_dict()
