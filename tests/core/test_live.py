@@ -143,3 +143,31 @@ def test_one_more_bad_answer_among_as_many_never_makes_a_look_good(
     after = judge_live(look(served(requests, **worse)), asked).word
     order = [PASS, INCONCLUSIVE, FAIL]
     assert order.index(after) >= order.index(before)
+
+
+@pytest.mark.parametrize(
+    ("mine", "theirs", "word"),
+    [(10, 18, FAIL), (1, 0, PASS), (7, 18, INCONCLUSIVE), (2, 18, PASS), (0, 0, PASS)],
+)
+def test_a_candidate_within_its_limit_may_not_fail_five_times_as_often_as_the_incumbent(
+    mine: int, theirs: int, word: Word
+) -> None:
+    seen = look(
+        served(1000, errors=mine), incumbent=served(9000, errors=theirs), compared=True, percent=10
+    )
+    judged = judge_live(seen, policy(ERRORS | {"limit": 0.02}))
+    assert judged.word is word, judged.reason
+    if word is FAIL:
+        assert "10 of 1000 live requests of the candidate answered 5xx, 18 of 9000" in judged.reason
+
+
+def test_a_surely_higher_error_ratio_that_is_not_twice_the_incumbents_is_the_limits_business() -> (
+    None
+):
+    seen = look(
+        served(100_000, errors=180),
+        incumbent=served(900_000, errors=900),
+        compared=True,
+        percent=10,
+    )
+    assert judge_live(seen, policy(ERRORS)).word is PASS

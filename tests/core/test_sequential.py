@@ -73,3 +73,32 @@ def test_no_request_is_no_evidence() -> None:
 def test_a_share_that_is_off_shows() -> None:
     assert sequential.sample_ratio_p(1200, 10_000, share=0.1) < 1e-9
     assert sequential.sample_ratio_p(1010, 10_000, share=0.1) > 0.1
+
+
+def test_the_bet_against_the_incumbent_is_fair_by_exact_enumeration() -> None:
+    trials = (300, 2700)  # a tenth of the requests; 12 errors fall on either as the requests do
+    e_values = [math.exp(sequential.log_e_over_incumbent(k, 12 - k, *trials)) for k in range(13)]
+    assert sum(stats.binom.pmf(range(13), 12, 0.1) * e_values) == pytest.approx(1.0)
+    assert sum(stats.binom.pmf(range(13), 12, 0.07) * e_values) < 1.0
+    assert sum(stats.binom.pmf(range(13), 12, 0.4) * e_values) > 100
+
+
+@given(
+    mine=st.integers(0, 50),
+    theirs=st.integers(0, 500),
+    requests=st.integers(50, 5000),
+    others=st.integers(500, 5000),
+)
+def test_one_more_error_of_the_candidate_accuses_it_and_one_of_the_incumbent_clears_it(
+    mine: int, theirs: int, requests: int, others: int
+) -> None:
+    now = sequential.log_e_over_incumbent(mine, theirs, requests, others)
+    assert sequential.log_e_over_incumbent(mine + 1, theirs, requests, others) > now
+    assert sequential.log_e_over_incumbent(mine, theirs + 1, requests, others) < now
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3, 4, 7])
+def test_the_steps_of_a_release_spend_one_alpha(steps: int) -> None:
+    spent = [sequential.alpha_of_step(0.01, step=n, steps=steps) for n in range(steps)]
+    assert sum(spent) == pytest.approx(0.01)
+    assert spent == sorted(spent, reverse=True)

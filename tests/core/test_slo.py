@@ -256,3 +256,12 @@ def test_an_observed_number_has_the_bounds_that_its_word_was_judged_by(
     few = {"blocks": blocks(4, 1.0)} if "min_pairs" in objective else {}
     (found,) = judge(report(**few), slo(objective), first_release=False).findings
     assert (found.lower, found.upper) == pytest.approx(shown, abs=0.03)
+
+
+def test_a_failure_that_is_not_sure_enough_among_several_objectives_is_inconclusive() -> None:
+    made = report(candidate=arm(errors=44))  # p = .0075 of a ratio of at most 1 %
+    assert judged(made, ERRORS)[0] is FAIL
+    word, reason = judged(made, ERRORS, RELATIVE)
+    assert word is INCONCLUSIVE
+    assert "not sure enough for one of 2 objectives (p = 0.0" in reason
+    assert judged(made, ERRORS, RELATIVE | {"severity": "warn"})[0] is FAIL

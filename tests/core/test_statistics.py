@@ -1,3 +1,4 @@
+import itertools
 import math
 
 import numpy as np
@@ -257,3 +258,48 @@ def test_ten_thousand_requests_bound_a_p99_by_the_ranks_of_the_binomial() -> Non
     below, above = _bounds(list(range(1, 10_001)), 0, 0.01, 1.0)
     assert below == stats.binom.ppf(0.01, 10_000, 0.99)
     assert above == stats.binom.ppf(0.95, 10_000, 0.99) + 1
+
+
+@given(st.lists(st.floats(0, 1), max_size=8), st.sampled_from([0.01, 0.05, 0.2]))
+def test_holm_is_the_closed_test_with_bonferroni_for_every_subset(
+    p_values: list[float], alpha: float
+) -> None:
+    indices = range(len(p_values))
+    subsets = [s for size in indices for s in itertools.combinations(indices, size + 1)]
+    rejected = {s for s in subsets if min(p_values[n] for n in s) <= alpha / len(s)}
+    closed = tuple(all(s in rejected for s in subsets if n in s) for n in indices)
+    assert statistics.holm(p_values, alpha=alpha) == closed
+
+
+@given(events=st.integers(0, 60), trials=st.integers(60, 3000))
+def test_an_error_ratio_is_above_its_limit_where_clopper_and_pearsons_bound_is(
+    events: int, trials: int
+) -> None:
+    lower, _ = statistics.ratio_bounds(events, trials, alpha=0.01)
+    assert (statistics.ratio_p_above(events, trials, limit=0.01) < 0.01) == (lower > 0.01)
+
+
+@given(
+    logs=st.lists(st.floats(-0.5, 0.5), min_size=2, max_size=25),
+    limit=st.floats(0.7, 1.4),
+    alpha=st.sampled_from([0.01, 0.05]),
+)
+def test_the_p_value_of_a_ratio_is_small_where_its_lower_bound_is_over_the_limit(
+    logs: list[float], limit: float, alpha: float
+) -> None:
+    ratio = statistics.paired_ratio(
+        list(np.exp(logs)), [1.0] * len(logs), alpha_pass=0.05, alpha_fail=alpha, limit=limit
+    )
+    if abs(ratio.p_above - alpha) > 1e-9 and abs(ratio.lower - limit) > 1e-9:
+        assert (ratio.p_above <= alpha) == (ratio.lower > limit)
+
+
+def test_the_p_value_of_a_ratio_is_the_larger_of_scipys_two_tests() -> None:
+    logs = np.random.default_rng(2).normal(0.1, 0.05, 15)
+    ratio = statistics.paired_ratio(
+        list(np.exp(logs)), [1.0] * 15, alpha_pass=0.05, alpha_fail=0.01, limit=1.05
+    )
+    against = logs - math.log(1.05)
+    t = stats.ttest_1samp(against, 0, alternative="greater").pvalue
+    rank = stats.wilcoxon(against, alternative="greater", method="exact").pvalue
+    assert ratio.p_above == pytest.approx(max(t, rank))

@@ -1,8 +1,9 @@
 """Judges one look at live traffic: what candidate and incumbent served since the traffic step began.
 
 Called again every second, so every test against the candidate is anytime-valid, and one alpha is shared
-among them and the traffic steps. FAIL stops at once; PASS waits for the whole bake, and is not said while
-the evidence leans towards a harm; anything else goes on waiting.
+among them and the traffic steps: e-values at alpha/m hold however the tests depend on each other. FAIL
+stops at once; PASS waits for the whole bake, and is not said while the evidence leans towards a harm;
+anything else goes on waiting.
 """
 
 import math
@@ -16,6 +17,8 @@ from tidegate.policy import ErrorSlo, LatencySlo, Policy, Slo
 
 MISMATCH_P = 1e-3
 LIVE_ERRORS = "live errors"
+TIMES_THE_ERRORS = 2.0  # fewer than this is no harm, however sure: the limit judges it
+LEANING = math.log(10)  # odds of 10 : 1 are "strong" (Jeffreys, Theory of Probability, appendix B)
 FULL_SHARE = 0.99  # at 100 % a request in flight may still reach the incumbent
 
 
@@ -36,12 +39,13 @@ def judge_live(look: Look, policy: Policy) -> Judgement:
     served = look.candidate
     if served is None:
         return conclude((_unseen(look), *look.readings))
-    alpha = policy.slo.alpha_fail / max(1, _tests(policy.slo) * len(policy.traffic.steps))
+    alpha = _alpha(look, policy)
     return conclude(
         (
             _bake(look, served, policy),
             *_share(look, served),
             *(_errors(o, served, alpha) for o in policy.slo.objectives if isinstance(o, ErrorSlo)),
+            *_more_errors(look, served, policy.slo, alpha),
             *(
                 _latency(o, served, alpha)
                 for o in policy.slo.objectives
@@ -70,8 +74,15 @@ def _unseen(look: Look) -> Finding:
     return Finding(name="live traffic", word=word, message=message)
 
 
-def _tests(slo: Slo) -> int:
-    return sum(isinstance(objective, ErrorSlo | LatencySlo) for objective in slo.objectives)
+def _alpha(look: Look, policy: Policy) -> float:
+    """What one test of this step may spend of alpha_fail."""
+    steps = policy.traffic.steps
+    step = steps.index(look.percent) if look.percent in steps else len(steps) - 1
+    kinds = [type(objective) for objective in policy.slo.objectives]
+    tests = kinds.count(ErrorSlo) + kinds.count(LatencySlo) + (look.compared and ErrorSlo in kinds)
+    return sequential.alpha_of_step(
+        policy.slo.alpha_fail / max(1, tests), step=step, steps=len(steps)
+    )
 
 
 def _bake(look: Look, served: Served, policy: Policy) -> Finding:
@@ -139,6 +150,36 @@ def _errors(objective: ErrorSlo, served: Served, alpha: float) -> Finding:
         message=message + (f" {_odds(log_e)}" if fired else ""),
         blocking=objective.severity == "blocking",
         samples=served.requests,
+    )
+
+
+def _more_errors(look: Look, served: Served, slo: Slo, alpha: float) -> tuple[Finding, ...]:
+    """Against the incumbent in the same window: a candidate within its limit may still fail far more."""
+    objectives = [one for one in slo.objectives if isinstance(one, ErrorSlo)]
+    other = look.incumbent
+    if not objectives or other is None or not other.requests or not served.requests:
+        return ()
+    log_e = sequential.log_e_over_incumbent(
+        served.errors, other.errors, served.requests, other.requests
+    )
+    mine, theirs = served.errors / served.requests, other.errors / other.requests
+    harmful = served.errors > 0 and mine >= TIMES_THE_ERRORS * theirs
+    fired = harmful and sequential.fires(log_e, alpha)
+    quiet = Word.INCONCLUSIVE if harmful and log_e >= LEANING else Word.PASS
+    message = (
+        f"{served.errors} of {served.requests} live requests of the candidate answered 5xx, "
+        f"{other.errors} of {other.requests} of the incumbent"
+    )
+    return (
+        Finding(
+            name=f"{LIVE_ERRORS} vs incumbent",
+            word=Word.FAIL if fired else quiet,
+            observed=mine,
+            limit=TIMES_THE_ERRORS * theirs,
+            message=message + (f" {_odds(log_e)}" if fired else ""),
+            blocking=any(one.severity == "blocking" for one in objectives),
+            samples=served.requests,
+        ),
     )
 
 

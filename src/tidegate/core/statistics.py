@@ -157,6 +157,26 @@ def ratio_bounds(events: int, trials: int, *, alpha: float) -> tuple[float, floa
     return lower, upper
 
 
+def ratio_p_above(events: int, trials: int, *, limit: float) -> float:
+    """p-value of "the ratio is at most `limit`": exact binomial, the test that Clopper-Pearson inverts."""
+    return float(stats.binom.sf(events - 1, trials, limit)) if events else 1.0
+
+
+def holm(p_values: Sequence[float], *, alpha: float) -> tuple[bool, ...]:
+    """Which of several hypotheses fall, so that any true one falls with probability at most `alpha`.
+
+    Holm, Scandinavian Journal of Statistics 6 (1979): in order of p, the i-th of m falls while
+    p <= alpha / (m - i + 1). Holds however the tests depend on each other.
+    """
+    order = sorted(range(len(p_values)), key=p_values.__getitem__)
+    fallen = [False] * len(p_values)
+    for rank, which in enumerate(order):
+        if p_values[which] > alpha / (len(order) - rank):
+            break
+        fallen[which] = True
+    return tuple(fallen)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bounds:
     """An estimate with one-sided bounds: `upper` at the PASS level, `lower` at the FAIL level."""
@@ -173,6 +193,7 @@ class PairedRatio:
     pairs: int
     t: Bounds
     rank: Bounds
+    p_above: float  # small: the ratio is surely above the limit; the larger of the two tests'
 
     @property
     def upper(self) -> float:
@@ -186,17 +207,23 @@ class PairedRatio:
 
 
 def paired_ratio(
-    candidate: Sequence[float], baseline: Sequence[float], *, alpha_pass: float, alpha_fail: float
+    candidate: Sequence[float],
+    baseline: Sequence[float],
+    *,
+    alpha_pass: float,
+    alpha_fail: float,
+    limit: float = 1.0,
 ) -> PairedRatio:
     """Ratio of paired block quantiles: d_i = ln(candidate_i / baseline_i), blocks as observations.
 
-    Needs positive, finite values and at least two pairs.
+    Needs positive, finite values and at least two pairs. `limit` is the ratio of p_above alone.
     """
     logs = np.log(np.asarray(candidate, dtype=float) / np.asarray(baseline, dtype=float))
     return PairedRatio(
         pairs=len(logs),
         t=_exp(_t_bounds(logs, alpha_pass, alpha_fail)),
         rank=_exp(_rank_bounds(logs, alpha_pass, alpha_fail)),
+        p_above=max(_t_p_above(logs, math.log(limit)), _rank_p_above(logs, math.log(limit))),
     )
 
 
@@ -219,6 +246,21 @@ def _t_bounds(logs: Floats, alpha_pass: float, alpha_fail: float) -> Bounds:
     )
 
 
+def _t_p_above(logs: Floats, limit: float) -> float:
+    """One-sided Student's t of "the mean is at most `limit`"; the test that _t_bounds inverts."""
+    mean, error = float(logs.mean()), float(logs.std(ddof=1)) / math.sqrt(len(logs))
+    if error == 0:
+        return 0.0 if mean > limit else 1.0
+    return float(stats.t.sf((mean - limit) / error, len(logs) - 1))
+
+
+def _rank_p_above(logs: Floats, limit: float) -> float:
+    """Exact one-sided signed-rank test of the same: W- is the number of Walsh averages at or below."""
+    i, j = np.triu_indices(len(logs))
+    below = int(((logs[i] + logs[j]) / 2 <= limit).sum())
+    return float(_signed_rank_cdf(len(logs))[below])
+
+
 def _rank_bounds(logs: Floats, alpha_pass: float, alpha_fail: float) -> Bounds:
     """Hodges-Lehmann estimate and exact signed-rank bounds (Hollander & Wolfe, section 3.2-3.3).
 
@@ -236,7 +278,12 @@ def _rank_bounds(logs: Floats, alpha_pass: float, alpha_fail: float) -> Bounds:
 
 
 def signed_rank_cut(pairs: int, alpha: float) -> int:
-    """Largest c with P(W+ <= c) <= alpha under no difference, -1 when there is none.
+    """Largest c with P(W+ <= c) <= alpha under no difference, -1 when there is none."""
+    return int(np.searchsorted(_signed_rank_cdf(pairs), alpha, side="right")) - 1
+
+
+def _signed_rank_cdf(pairs: int) -> Floats:
+    """P(W+ <= c) for c = 0, 1, ...
 
     Exact: W+ is a sum of independent coin-tossed ranks 1..n, so its distribution is a convolution.
     """
@@ -246,4 +293,4 @@ def signed_rank_cut(pairs: int, alpha: float) -> int:
         wider[: len(weights)] += weights / 2
         wider[rank:] += weights / 2
         weights = wider
-    return int(np.searchsorted(np.cumsum(weights), alpha, side="right")) - 1
+    return np.cumsum(weights)

@@ -48,4 +48,7 @@ class Finding(Strict):
     message: str
     blocking: bool = True
     samples: int | None = None
+    p_worse: float | None = Field(
+        default=None, description="p-value of being within the limit; small: it is surely not"
+    )
     query: str = ""

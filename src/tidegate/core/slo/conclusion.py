@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from tidegate.core import statistics
 from tidegate.documents import Finding, Word, worst
 
 
@@ -30,6 +31,28 @@ def conclude(findings: tuple[Finding, ...]) -> Judgement:
     if word == Word.PASS:
         reason = f"all {len(blocking)} blocking objectives hold: {reason}"
     return Judgement(word=word, reason=reason, findings=findings)
+
+
+def surely_failed(findings: tuple[Finding, ...], *, alpha: float) -> tuple[Finding, ...]:
+    """Any FAIL rolls back, so all blocking tests together may err with `alpha`: Holm over their p-values.
+
+    A FAIL that does not survive it is INCONCLUSIVE.
+    """
+    family = [n for n, one in enumerate(findings) if one.blocking and one.p_worse is not None]
+    fallen = statistics.holm([findings[n].p_worse or 0.0 for n in family], alpha=alpha)
+    doubted = {n for n, falls in zip(family, fallen, strict=True) if not falls}
+    return tuple(
+        _doubted(one, len(family)) if n in doubted and one.word is Word.FAIL else one
+        for n, one in enumerate(findings)
+    )
+
+
+def _doubted(finding: Finding, tests: int) -> Finding:
+    message = (
+        f"{finding.message}; not sure enough for one of {tests} objectives "
+        f"(p = {finding.p_worse:.2g})"
+    )
+    return finding.model_copy(update={"word": Word.INCONCLUSIVE, "message": message})
 
 
 def sure_word(surely_good: bool, surely_bad: bool) -> Word:

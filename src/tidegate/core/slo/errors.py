@@ -30,4 +30,5 @@ def judge_errors(objective: ErrorSlo, arm: ArmSummary, slo: Slo) -> Finding:
         message=text,
         blocking=objective.severity == "blocking",
         samples=arm.requests,
+        p_worse=statistics.ratio_p_above(bad, arm.requests, limit=objective.limit),
     )

@@ -1,13 +1,13 @@
 """Judges one load report against the policy's objectives: numbers in, findings and one word out.
 
-PASS needs every blocking objective to PASS (an intersection-union test, each at alpha_pass); any FAIL at
-alpha_fail is FAIL. Evidence that is broken (the generator was the bottleneck, another revision answered,
-the arms are not comparable) is INVALID before any number is looked at.
+PASS needs every blocking objective to PASS (an intersection-union test, each at alpha_pass); any FAIL is
+FAIL, and all of them together err with alpha_fail. Evidence that is broken (the generator was the
+bottleneck, another revision answered, the arms are not comparable) is INVALID before any number is looked at.
 """
 
 from collections.abc import Iterable
 
-from tidegate.core.slo.conclusion import Judgement, conclude
+from tidegate.core.slo.conclusion import Judgement, conclude, surely_failed
 from tidegate.core.slo.errors import judge_errors
 from tidegate.core.slo.fitness import broken_evidence
 from tidegate.core.slo.latency import judge_latency
@@ -29,14 +29,15 @@ def judge(
 ) -> Judgement:
     """Judge a load report; `readings` are the findings of the PromQL objectives."""
     broken = broken_evidence(report)
+    judged = tuple(
+        _judged(objective, report, slo, first_release=first_release, broken=bool(broken))
+        for objective in slo.objectives
+        if not isinstance(objective, PromqlSlo)
+    )
     findings = (
         *broken,
         *(one for one in report.findings if one not in broken),
-        *(
-            _judged(objective, report, slo, first_release=first_release, broken=bool(broken))
-            for objective in slo.objectives
-            if not isinstance(objective, PromqlSlo)
-        ),
+        *surely_failed(judged, alpha=slo.alpha_fail),
         *readings,
     )
     return conclude(findings)

@@ -51,6 +51,7 @@ def judge_latency(objective: LatencySlo, arm: ArmSummary, slo: Slo) -> Finding:
         + (f"; {arm.errors} of them failed" if arm.errors else ""),
         blocking=objective.severity == "blocking",
         samples=total,
+        p_worse=test.p_above,
     )
 
 

@@ -67,11 +67,15 @@ def _compared(
     baseline: tuple[float, ...],
     slo: Slo,
 ) -> Finding:
-    ratio = statistics.paired_ratio(
-        candidate, baseline, alpha_pass=slo.alpha_pass, alpha_fail=slo.alpha_fail
-    )
     usual = median(baseline)
     allowed = max(1 + objective.margin, 1 + objective.floor_ms / usual)
+    ratio = statistics.paired_ratio(
+        candidate,
+        baseline,
+        alpha_pass=slo.alpha_pass,
+        alpha_fail=slo.alpha_fail,
+        limit=allowed,
+    )
     word = sure_word(ratio.upper <= allowed, ratio.lower > allowed)
     text = (
         f"{objective.quantile} is {ratio.t.estimate:.2f}x the incumbent's {usual:.1f} ms over "
@@ -89,4 +93,5 @@ def _compared(
         message=text,
         blocking=objective.severity == "blocking",
         samples=ratio.pairs,
+        p_worse=ratio.p_above,
     )
