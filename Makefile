@@ -8,7 +8,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-long chaos faults record-faults record-verbs lint fmt type layers generate check-generated \
-	requirements bench ci clean
+	requirements images images-smoke bench ci clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -20,7 +20,7 @@ demo: setup ## Release four versions of a real model on this machine, under prod
 	@$(BIN)/python -W ignore examples/digits/demo.py
 
 test: setup ## Run the tests, real servers included
-	@$(BIN)/pytest -n 4 --dist worksteal -m "not alone and not long"
+	@$(BIN)/pytest -n 4 --dist worksteal -m "not alone and not long and not containers"
 	@$(BIN)/pytest -m "alone and not long"
 
 test-long: setup ## Run the stories that take minutes: whole releases on the real servers
@@ -40,6 +40,12 @@ record-faults: setup ## Add rows for new calls to the table of API faults, as ob
 
 record-verbs: setup ## Write deploy/rbac/verbs.yaml, as recorded
 	@TIDEGATE_RECORD_VERBS=1 $(BIN)/pytest tests/rbac -k recorded_and_for_no_more
+
+images: setup ## Build the images (BASE=<name>@sha256:... TRITON_BASE= IMAGE= TOOL=docker|podman|buildah REGISTRY=)
+	@$(BIN)/python scripts/images.py --base "$(BASE)" --triton-base "$(TRITON_BASE)" --image "$(IMAGE)" --tool "$(TOOL)" $(if $(REGISTRY),--registry $(REGISTRY))
+
+images-smoke: setup ## Build the CPU images from a local base and run them; needs buildah, debootstrap and root
+	@$(BIN)/pytest -m containers tests/images
 
 lint: setup ## Check style
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
