@@ -39,10 +39,19 @@ def api_faults() -> str:
     return table.page(table.load())
 
 
+def deployment() -> dict[str, Callable[[], str]]:
+    """The objects and overlays below deploy/."""
+    sys.path.insert(0, str(ROOT))
+    from deploy.objects import written
+
+    return written.texts()
+
+
 GENERATED: dict[str, Callable[[], str]] = {
     "pipelines/release.yaml": lambda: pipeline("release"),
     "docs/schemas/policy.json": policy_schema,
     "docs/api-faults.md": api_faults,
+    **deployment(),
 }
 
 

@@ -1,0 +1,1 @@
+"""What a cluster needs beside the workflows: accounts, a runtime, policies, the sweep."""

@@ -1,0 +1,51 @@
+"""Path -> text of every generated file below deploy/."""
+
+from collections.abc import Callable, Iterable
+
+import yaml
+
+from deploy.objects import kustomizations, network, rbac, serving, sweeping
+from deploy.objects.metadata import Json
+
+HEAD = "# Written by `make generate` from deploy/objects/; change those.\n"
+
+
+class _Dumper(yaml.SafeDumper):
+    """Text of several lines is written as such, to be read by people."""
+
+
+def _string(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
+    style = "|" if "\n" in text else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _string)
+
+
+def _text(documents: Iterable[Json]) -> str:
+    return HEAD + yaml.dump_all(
+        documents, Dumper=_Dumper, sort_keys=False, width=110, explicit_start=True
+    )
+
+
+BASE: dict[str, Callable[[], Iterable[Json]]] = {
+    "service-accounts.yaml": rbac.service_accounts,
+    "roles.yaml": rbac.roles,
+    "cluster-roles.yaml": rbac.cluster_roles,
+    "serving-runtime.yaml": lambda: [serving.serving_runtime()],
+    "network-policies.yaml": network.policies,
+    "sweep.yaml": lambda: [sweeping.sweep()],
+}
+FILES: dict[str, Callable[[], Iterable[Json]]] = {
+    **{f"deploy/base/{name}": made for name, made in BASE.items()},
+    "deploy/base/kustomization.yaml": lambda: [kustomizations.base(list(BASE))],
+    "deploy/overlays/kubeflow/kustomization.yaml": lambda: [kustomizations.kubeflow()],
+    "deploy/overlays/kubeflow/run-account.yaml": kustomizations.run_account,
+    "deploy/overlays/argo/kustomization.yaml": lambda: [kustomizations.argo()],
+    "deploy/overlays/argo/executor.yaml": kustomizations.executor,
+}
+
+
+def texts() -> dict[str, Callable[[], str]]:
+    """For `make generate`."""
+    return {path: lambda made=made: _text(made()) for path, made in FILES.items()}  # type: ignore[misc]
