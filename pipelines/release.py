@@ -1,35 +1,77 @@
-"""The release as a Kubeflow pipeline: one line of steps, one branch on the gate's word, one exit handler.
+"""The release as a Kubeflow pipeline: one line of steps, one branch on the word, one exit handler.
 
 Compile with `make generate`; the committed release.yaml is what the Kubeflow UI gets and what
 `tidegate release` runs on one machine.
 """
 
-from pathlib import Path
+from kfp import dsl
 
-from kfp import compiler, dsl, kubernetes
+from tidegate.orchestrators.surroundings import GPU_COUNT, GPU_RESOURCE, images
+from tidegate.orchestrators.tasks import Run, task
 
-from tidegate.config import VARIABLES
-from tidegate.orchestrators.components import components
-from tidegate.steps.registry import steps
-
-STEP = components()
-CACHEABLE = {name for name, step in steps().items() if step.cacheable}
-# Read by the steps, never decided by them; a ConfigMap `tidegate` in the pipeline's namespace.
-ENVIRONMENT = {
-    VARIABLES[field]: VARIABLES[field]
-    for field in ("mlflow_tracking_uri", "prometheus_url", "ingress_url", "storage_uri")
-}
+RUN = dsl.PIPELINE_JOB_ID_PLACEHOLDER
 
 
-def task(name: str, **arguments: object) -> dsl.PipelineTask:
-    """One step of the release, with its caching, its name in the UI and its environment."""
-    created = STEP[name](**arguments)
-    created.set_caching_options(name in CACHEABLE)
-    created.set_display_name(name.replace("_", "-"))
-    kubernetes.use_config_map_as_env(
-        created, config_map_name="tidegate", config_map_key_to_env=ENVIRONMENT
+def draw(run: Run, policy: object, model_uri: object, namespace: object) -> None:
+    """Resolve to conclude; one branch, on the word after the approval."""
+    resolved = task(
+        run, "resolve", policy=policy, release_id=RUN, model_uri=model_uri, namespace=namespace
     )
-    return created
+    settled = {"policy_document": resolved.outputs["policy_document"]}
+    deployed, optimized, loaded, gated = _judged(run, resolved, settled)
+    deployment = deployed.outputs["deployment"]
+    owned = settled | {"release_id": RUN}
+    approved = task(
+        run, "await_approval", verdict_document=gated.outputs["verdict_document"], **owned
+    )
+    judged = owned | {"verdict_document": approved.outputs["approved_document"]}
+    with dsl.If(approved.outputs["verdict"] == "PASS", name="passed"):
+        promoted = task(run, "promote", deployment=deployment, **judged)
+    with dsl.Else(name="otherwise"):
+        returned = task(run, "roll_back", **judged)
+    ended = {
+        name: dsl.OneOf(promoted.outputs[name], returned.outputs[name])
+        for name in ("outcome", "reason")
+    }
+    reported = task(
+        run,
+        "report",
+        candidate=resolved.outputs["candidate"],
+        optimized=optimized.outputs["optimized"],
+        deployment=deployment,
+        load_report=loaded.outputs["load_report"],
+        **judged,
+        **ended,
+    )
+    task(run, "conclude", **settled, **ended).after(reported)
+
+
+def _judged(
+    run: Run, resolved: dsl.PipelineTask, settled: dict[str, object]
+) -> tuple[dsl.PipelineTask, dsl.PipelineTask, dsl.PipelineTask, dsl.PipelineTask]:
+    """From the model in the registry to the gate's word: deployed, optimized, loaded, gated."""
+    owned = settled | {"release_id": RUN}
+    fetched = task(run, "fetch", candidate=resolved.outputs["candidate"], **settled).outputs
+    optimized = task(
+        run, "optimize", fetched=fetched["fetched"], model_tree=fetched["model_tree"], **settled
+    )
+    model = optimized.outputs["optimized_model"]
+    configured = task(
+        run, "configure", optimized=optimized.outputs["optimized"], optimized_model=model, **settled
+    ).outputs
+    published = task(
+        run,
+        "publish",
+        repository_document=configured["repository_document"],
+        repository=configured["repository"],
+        **settled,
+    )
+    deployed = task(run, "deploy", published=published.outputs["published"], **owned)
+    deployment = deployed.outputs["deployment"]
+    loaded = task(run, "load_test", deployment=deployment, optimized_model=model, **owned)
+    report = loaded.outputs["load_report"]
+    gated = task(run, "gate", load_report=report, deployment=deployment, **owned)
+    return deployed, optimized, loaded, gated
 
 
 @dsl.pipeline(
@@ -37,73 +79,28 @@ def task(name: str, **arguments: object) -> dsl.PipelineTask:
     display_name="tidegate release",
     description="Releases one MLflow model version to KServe and Triton behind evidence.",
 )
-def release(policy: str, model_uri: str = "", namespace: str = ""):
+def release(
+    policy: str,
+    model_uri: str = "",
+    namespace: str = "",
+    steps_image: str = images()["steps"],
+    loadtest_image: str = images()["loadtest"],
+    gpu_resource: str = GPU_RESOURCE,
+    gpu_count: str = GPU_COUNT,
+):
     """Release a model.
 
     Args:
         policy: The policy, by reference: configmap:<namespace>/<name>[/<key>], model:<artifact path>
             or base64:<text>.
-        model_uri: Overrides the policy's model.uri.
+        model_uri: Overrides the policy's model.uri; models:/name@alias, models:/name/version or runs:/…
         namespace: Overrides the policy's namespace.
+        steps_image: What the steps run in; name it by its digest, so that caching is safe.
+        loadtest_image: What the load test runs in.
+        gpu_resource: The kind of GPU for the steps that use one: nvidia.com/gpu, a MIG slice such as
+            nvidia.com/mig-1g.10gb, or a shared one such as nvidia.com/gpu.shared.
+        gpu_count: How many of them; 0 for a CPU target.
     """
-    run = dsl.PIPELINE_JOB_ID_PLACEHOLDER
-    with dsl.ExitHandler(task("guard", release_id=run, namespace=namespace), name="release"):
-        resolved = task(
-            "resolve", policy=policy, release_id=run, model_uri=model_uri, namespace=namespace
-        )
-        settled = {"policy_document": resolved.outputs["policy_document"]}
-        owned = settled | {"release_id": run}
-        fetched = task("fetch", candidate=resolved.outputs["candidate"], **settled)
-        optimized = task(
-            "optimize",
-            fetched=fetched.outputs["fetched"],
-            model_tree=fetched.outputs["model_tree"],
-            **settled,
-        )
-        configured = task(
-            "configure",
-            optimized=optimized.outputs["optimized"],
-            optimized_model=optimized.outputs["optimized_model"],
-            **settled,
-        )
-        published = task(
-            "publish",
-            repository_document=configured.outputs["repository_document"],
-            repository=configured.outputs["repository"],
-            **settled,
-        )
-        deployed = task("deploy", published=published.outputs["published"], **owned)
-        loaded = task(
-            "load_test",
-            deployment=deployed.outputs["deployment"],
-            optimized_model=optimized.outputs["optimized_model"],
-            **owned,
-        )
-        gated = task(
-            "gate",
-            load_report=loaded.outputs["load_report"],
-            deployment=deployed.outputs["deployment"],
-            **owned,
-        )
-        judged = owned | {"verdict_document": gated.outputs["verdict_document"]}
-        with dsl.If(gated.outputs["verdict"] == "PASS", name="passed"):
-            promoted = task("promote", deployment=deployed.outputs["deployment"], **judged)
-        with dsl.Else(name="otherwise"):
-            returned = task("roll_back", **judged)
-        outcome = dsl.OneOf(promoted.outputs["outcome"], returned.outputs["outcome"])
-        reason = dsl.OneOf(promoted.outputs["reason"], returned.outputs["reason"])
-        reported = task(
-            "report",
-            candidate=resolved.outputs["candidate"],
-            optimized=optimized.outputs["optimized"],
-            deployment=deployed.outputs["deployment"],
-            load_report=loaded.outputs["load_report"],
-            outcome=outcome,
-            reason=reason,
-            **judged,
-        )
-        task("conclude", outcome=outcome, reason=reason, **settled).after(reported)
-
-
-if __name__ == "__main__":
-    compiler.Compiler().compile(release, str(Path(__file__).with_suffix(".yaml")))
+    run = Run({"steps": steps_image, "loadtest": loadtest_image}, gpu_resource, gpu_count)
+    with dsl.ExitHandler(task(run, "guard", release_id=RUN, namespace=namespace), name="release"):
+        draw(run, policy, model_uri, namespace)

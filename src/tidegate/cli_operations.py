@@ -4,7 +4,7 @@ stdout carries what was asked for; progress and errors go to stderr.
 """
 
 import json
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -99,6 +99,41 @@ def abort(
     with connect(say=_say) as kube, finishing_acts():
         ended = aborted(kube, found(kube, name, namespace), who=operator(), reason=reason)
     _tell(ended)
+
+
+@operations_app.command(rich_help_panel=PANEL)
+def approve(
+    name: Release,
+    namespace: Everywhere = "",
+    reason: Annotated[str, typer.Option(help="Why, for the journal and the report.")] = "",
+) -> None:
+    """Let a release that waits for approval go on, if its gate says PASS.
+
+    Only with traffic.approval: manual in its policy, and while it is STAGED; otherwise exit 4.
+    """
+    _decide("approve", name, namespace, reason)
+
+
+@operations_app.command(rich_help_panel=PANEL)
+def reject_approval(
+    name: Release,
+    namespace: Everywhere = "",
+    reason: Annotated[str, typer.Option(help="Why, for the journal and the report.")] = "",
+) -> None:
+    """Stop a release that waits for approval: it is rolled back and ends as not promoted."""
+    _decide("reject", name, namespace, reason)
+
+
+def _decide(decision: Literal["approve", "reject"], name: str, namespace: str, reason: str) -> None:
+    from tidegate.adapters.kubernetes import connect
+    from tidegate.operations.approval import decided
+    from tidegate.operations.finding import found, operator
+
+    with connect(say=_say) as kube:
+        stored = found(kube, name, namespace)
+        journal = decided(kube, stored, decision, who=operator(), reason=reason)
+    typer.echo(f"release {journal.release_id} of {journal.subject}: {decision}", err=True)
+    typer.echo(decision)
 
 
 @operations_app.command(rich_help_panel=PANEL)

@@ -17,7 +17,7 @@ from typing import Any
 
 from tests.faults.table import UNKNOWN, Row, cells, completed, load, save
 
-STEPS = ("deploy", "promote", "roll-back", "guard", "sweep")
+STEPS = ("deploy", "await-approval", "promote", "roll-back", "guard", "sweep")
 PARTS = 4
 RECORD = "TIDEGATE_RECORD"  # the folder that the tests write what they observe to
 FAULTS = "TIDEGATE_FAULTS"  # which cells are run: all, unknown, and of those a part such as 1/4

@@ -25,10 +25,12 @@ from tidegate.adapters.kubernetes import Kubernetes, connect
 from tidegate.adapters.release_lock import list_journals
 from tidegate.documents import Deployment, Word
 from tidegate.errors import UnavailableError
+from tidegate.operations.approval import decided
 from tidegate.sandbox.api.kinds import REVISIONS
 from tidegate.sandbox.api.kubeconfig import write_kubeconfig
 from tidegate.sandbox.api.store import Change
 from tidegate.sandbox.interfaces import RevisionStatus
+from tidegate.steps.await_approval import awaited
 from tidegate.steps.deploy import staged
 from tidegate.steps.guard import guarded
 from tidegate.steps.promote import promoted
@@ -79,9 +81,15 @@ class Stage:
     deployment: Deployment | None = None
     dies_at: int = 0  # the share at which the candidate crashes
     initial: str = "allow"
+    approval: str = "none"
 
     def policy(self) -> Any:
-        traffic = {"bake_s": 0.01, "max_bake_s": 0.05, "step_timeout_s": self.patience_s}
+        traffic: dict[str, Any] = {
+            "bake_s": 0.01,
+            "max_bake_s": 0.05,
+            "step_timeout_s": self.patience_s,
+        }
+        traffic["approval"] = self.approval
         serving = {"ready_timeout_s": self.patience_s}
         chosen = {"traffic": {"steps": STEPS, **traffic}, "serving": serving}
         return policy(**chosen, initial=self.initial)
@@ -119,6 +127,10 @@ class Stage:
         journal = guarded(self.kube, self.release_id, "", poll_s=POLL_S)
         return str(journal.outcome) if journal else "nothing found"
 
+    def await_approval(self) -> str:
+        found = awaited(self.kube, self.policy(), self.release_id, look_every_s=POLL_S)
+        return found.decision if found else "nobody said anything"
+
     def sweep(self) -> str:
         late = time.time() + 1e6
         return f"returned {swept(self.kube, '', now_s=late, poll_s=POLL_S).returned}"
@@ -136,6 +148,12 @@ class Stage:
         list_journals(self.kube)
         self.live()
         self.deploy(2)
+
+    def approved(self) -> None:
+        """Version 1 serves, version 2 is staged, asks for approval and has it."""
+        self.approval = "manual"
+        self.dark()
+        decided(self.kube, list_journals(self.kube, release_id="r2")[0], "approve", who="ann")
 
     def half_way(self) -> None:
         """Version 2 has its first share when its process dies."""
@@ -238,6 +256,10 @@ ROLL_BACK = Scene(
 GUARD = Scene(
     name="guard", step="guard", before=Stage.half_way, run=Stage.guard, ends="DIED", share=10
 )
+AWAIT_APPROVAL = Scene(
+    name="await-approval", step="await-approval", before=Stage.approved, run=Stage.await_approval,
+    ends="approve",
+)  # fmt: skip
 SWEEP = Scene(
     name="sweep", step="sweep", before=Stage.half_way, run=Stage.sweep, ends="returned 1", share=10
 )
@@ -263,6 +285,7 @@ KNATIVE = (
     replace(
         PROMOTE, name="promote one that crashes", before=Stage.doomed, ends="ROLLED_BACK", share=10
     ),
+    AWAIT_APPROVAL,
     ROLL_BACK,
     replace(ROLL_BACK, name="roll-back of the first", before=first, share=100),
     GUARD,

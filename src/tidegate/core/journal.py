@@ -39,6 +39,15 @@ class ActKind(StrEnum):
     DISCARD = "DISCARD"  # removes the preview
 
 
+class Approval(Strict):
+    """A person's word on a release that asked for one, before its promotion."""
+
+    decision: Literal["approve", "reject"]
+    who: str
+    reason: str = ""
+    at_s: float
+
+
 class ActRecord(Strict):
     """One act: when it was meant, and when the cluster showed it (None: never seen)."""
 
@@ -103,6 +112,7 @@ class Journal(Strict):
     hand: str = Field(
         default="", description="Who took the release from its run, and why: abort or resume"
     )
+    approval: Approval | None = Field(default=None, description="None: nobody has said anything")
     ends_as: Result | None = Field(
         default=None, description="What a return that was decided ends as, whoever finishes it"
     )

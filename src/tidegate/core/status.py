@@ -9,6 +9,7 @@ from typing import Literal
 from pydantic import Field
 
 from tidegate.core import standard
+from tidegate.core.approval import unapprovable
 from tidegate.core.drift import drift_of, edits_of
 from tidegate.core.journal import ActRecord, Journal, Phase
 from tidegate.core.observation import Observation
@@ -221,6 +222,8 @@ def next_command(journal: Journal, seen: Observation | None, *, past: bool) -> s
         return f"tidegate sweep --namespace {journal.namespace}"
     if journal.is_over:
         return ""
+    if not unapprovable(journal):
+        return f"tidegate approve {at}  # or reject-approval; counts once its gate says PASS"
     if journal.phase in {Phase.STAGING, Phase.STAGED}:
         return f"tidegate abort {at}  # or let its run go on"
     return f"tidegate resume {at}  # if its run has died"

@@ -6,15 +6,9 @@ from typing import Any
 
 from kfp import dsl
 
-from tidegate import __version__
+from tidegate.orchestrators.surroundings import images
 from tidegate.steps.registry import Parameter, Step, steps
 
-REGISTRY = "ghcr.io/tidegate"
-IMAGES: Mapping[str, str] = {
-    "steps": f"{REGISTRY}/steps:{__version__}",
-    "tensorrt": f"{REGISTRY}/tensorrt:{__version__}",
-    "loadtest": f"{REGISTRY}/loadtest:{__version__}",
-}
 ARTIFACTS: Mapping[str, type] = {
     "document": dsl.Artifact,
     "policy": dsl.Artifact,
@@ -29,7 +23,7 @@ def component(step: Step) -> Callable[..., Any]:
 
     def body(*_: Any, **__: Any) -> dsl.ContainerSpec:
         return dsl.ContainerSpec(
-            image=IMAGES[step.image],
+            image=images()[step.image],
             command=["python3", "-m", "tidegate.orchestrators.executor", step.name],
             args=[
                 "--protocol",
@@ -57,13 +51,9 @@ def _interface(step: Step) -> list[inspect.Parameter]:
     KFP has one namespace for both: an output that only repeats an input is left out.
     """
     given = [_parameter(p) for p in step.parameters]
-    results = [_output(name) for name, _ in step.outputs if name not in _names(step)]
+    results = [_output(name, kind) for name, kind in step.outputs if name in step.results]
     required = [p for p in given if p.default is inspect.Parameter.empty]
     return [*required, *results, *(p for p in given if p.default is not inspect.Parameter.empty)]
-
-
-def _names(step: Step) -> list[str]:
-    return [p.name for p in step.parameters]
 
 
 def _parameter(parameter: Parameter) -> inspect.Parameter:
@@ -83,7 +73,7 @@ def _annotation(parameter: Parameter) -> Any:
     return dsl.Input[artifact] if parameter.port.direction == "in" else dsl.Output[artifact]
 
 
-def _output(name: str) -> inspect.Parameter:
+def _output(name: str, kind: type) -> inspect.Parameter:
     return inspect.Parameter(
-        name, inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=dsl.OutputPath(str)
+        name, inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=dsl.OutputPath(kind)
     )

@@ -1,5 +1,7 @@
 """How production moves to the candidate."""
 
+from typing import Literal
+
 from pydantic import Field, field_validator, model_validator
 
 from tidegate.policy.section import Section
@@ -18,6 +20,14 @@ class Traffic(Section):
     )
     step_timeout_s: float = Field(
         default=120, gt=0, description="For the cluster to apply one step"
+    )
+
+    approval: Literal["none", "manual"] = Field(
+        default="none",
+        description="manual: what passed the gate waits at 0 % for `tidegate approve`",
+    )
+    approval_timeout_s: float = Field(
+        default=86400, gt=0, le=604800, description="Nobody answered within this: not promoted"
     )
 
     keep_warm_s: int = Field(

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from tidegate.adapters.release_lock import StoredJournal
     from tidegate.core.observation import Observation
 
-HAND_OVER_S = 3600.0  # between two steps: images are pulled, a person approves
+HAND_OVER_S = 3600.0  # between two steps: nodes are added, images are pulled
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Deployed:
     revision: str
 
 
-@step()
+@step(touches="writes the InferenceService, the Lease and the journal")
 def deploy(
     published: InDocument, policy_document: InPolicy, release_id: str, deployment: OutDocument
 ) -> Deployed:
@@ -87,8 +87,14 @@ def staged(
         reason = give_back(driver, result.reason)
         return _refusal(published, result.word, reason)
     noted = result.model_dump(mode="json")
-    driver.enter(Phase.STAGED, policy.load.max_duration_s + HAND_OVER_S, deployment=noted)
+    driver.enter(Phase.STAGED, _judging_s(policy), deployment=noted)
     return result
+
+
+def _judging_s(policy: Policy) -> float:
+    """How long a staged candidate may wait for its verdict, and for the person who approves."""
+    asked = policy.traffic.approval == "manual"
+    return policy.load.max_duration_s + HAND_OVER_S + policy.traffic.approval_timeout_s * asked
 
 
 def claimed(

@@ -21,7 +21,7 @@ class Fetched:
     tree_digest: str
 
 
-@step(cacheable=True)
+@step(cacheable=True, touches="reads MLflow")
 def fetch(
     candidate: InDocument,
     policy_document: InPolicy,

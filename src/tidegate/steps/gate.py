@@ -18,7 +18,7 @@ class Gated:
     reason: str
 
 
-@step()
+@step(touches="reads Prometheus")
 def gate(
     load_report: InDocument,
     deployment: InDocument,

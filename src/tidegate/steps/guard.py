@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tidegate.core.journal import Journal
 
 
-@step(takes_refusal=True)
+@step(takes_refusal=True, touches="writes the InferenceService, the Lease and the journal")
 def guard(release_id: str, page: OutPage, namespace: str = "") -> Ended:
     """Return the traffic of a release that died, and write its page from the journal."""
     from tidegate.adapters.files import write_text

@@ -14,7 +14,7 @@ class LoadTested:
     verdict: str
 
 
-@step(image="loadtest")
+@step(image="loadtest", touches="sends requests to both models; reads Prometheus")
 def load_test(
     deployment: InDocument,
     optimized_model: InTree,

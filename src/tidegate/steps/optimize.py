@@ -26,7 +26,7 @@ class Optimized:
     reason: str
 
 
-@step(cacheable=True)
+@step(cacheable=True, gpu=True)
 def optimize(
     fetched: InDocument,
     model_tree: InTree,

@@ -38,7 +38,7 @@ class Aliases:
     move: Callable[[str, str, str, str], None]
 
 
-@step()
+@step(touches="writes the InferenceService, the Lease and the journal; moves the MLflow alias")
 def promote(
     verdict_document: InDocument,
     deployment: InDocument,

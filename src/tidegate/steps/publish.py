@@ -16,7 +16,7 @@ class PublishedAt:
     storage_uri: str
 
 
-@step()
+@step(touches="writes to the storage")
 def publish(
     repository_document: InDocument,
     repository: InTree,

@@ -37,6 +37,7 @@ OutPage = Annotated[Path, Port("out", "page")]
 OutMetrics = Annotated[Path, Port("out", "metrics")]
 
 Scalar = str | int | float | bool
+Image = Literal["steps", "tensorrt", "loadtest", "trainer"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,10 +57,11 @@ class Step:
 
     name: str
     function: Callable[..., Any]
-    image: Literal["steps", "tensorrt", "loadtest"]
+    image: Image
     gpu: bool
     cacheable: bool
     takes_refusal: bool
+    touches: str
     parameters: tuple[Parameter, ...]
     outputs: tuple[tuple[str, type], ...]
 
@@ -78,6 +80,12 @@ class Step:
         return tuple(p for p in self.parameters if p.port and p.port.direction == direction)
 
     @property
+    def results(self) -> tuple[str, ...]:
+        """The outputs, without those that only repeat an input: KFP has one namespace for both."""
+        given = {parameter.name for parameter in self.parameters}
+        return tuple(name for name, _ in self.outputs if name not in given)
+
+    @property
     def scalars(self) -> tuple[Parameter, ...]:
         """The parameters that are no artifacts."""
         return tuple(p for p in self.parameters if p.port is None)
@@ -88,12 +96,16 @@ REGISTRY: dict[str, Step] = {}
 
 def step(
     *,
-    image: Literal["steps", "tensorrt", "loadtest"] = "steps",
+    image: Image = "steps",
     gpu: bool = False,
     cacheable: bool = False,
     takes_refusal: bool = False,
+    touches: str = "nothing outside its own files",
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Register a function as a step; cacheable only where a result depends on nothing but its inputs."""
+    """Register a function as a step; cacheable only where a result depends on nothing but its inputs.
+
+    `gpu`: it runs on one where the run asks for one. `touches`: its side effects, for the README of the step.
+    """
 
     def register(function: Callable[..., Any]) -> Callable[..., Any]:
         REGISTRY[function.__name__] = Step(
@@ -103,6 +115,7 @@ def step(
             gpu=gpu,
             cacheable=cacheable,
             takes_refusal=takes_refusal,
+            touches=touches,
             parameters=_parameters(function),
             outputs=_outputs(function),
         )
@@ -138,7 +151,7 @@ def _outputs(function: Callable[..., Any]) -> tuple[tuple[str, type], ...]:
 
 
 ORDER = (
-    "resolve", "fetch", "optimize", "configure", "publish", "deploy", "load_test", "gate",
+    "resolve", "fetch", "optimize", "configure", "publish", "deploy", "load_test", "gate", "await_approval",
     "promote", "roll_back", "report", "conclude", "guard", "sweep",
 )  # fmt: skip
 

@@ -58,7 +58,7 @@ class Documents:
     verdict: Verdict | Refusal
 
 
-@step(takes_refusal=True)
+@step(takes_refusal=True, touches="reads the journal; writes to MLflow and to a webhook")
 def report(
     candidate: InDocument,
     optimized: InDocument,

@@ -1,5 +1,6 @@
 """resolve: pins what was asked for to one immutable, READY model version and one policy."""
 
+import math
 from dataclasses import dataclass
 from functools import partial
 
@@ -22,9 +23,11 @@ class Resolved:
     version: str
     name: str
     namespace: str
+    approval: str
+    approval_timeout_s: int
 
 
-@step()
+@step(touches="reads MLflow, and the ConfigMap that a policy is in")
 def resolve(
     policy: str,
     release_id: str,
@@ -56,6 +59,8 @@ def resolve(
         version=found.subject.version,
         name=effective.name,
         namespace=effective.namespace,
+        approval=effective.traffic.approval,
+        approval_timeout_s=math.ceil(effective.traffic.approval_timeout_s),
     )
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 BEFORE_THE_CLUSTER = {"resolve", "fetch", "optimize", "configure", "publish"}
 
 
-@step(takes_refusal=True)
+@step(takes_refusal=True, touches="writes the InferenceService, the Lease and the journal")
 def roll_back(
     verdict_document: InDocument,
     policy_document: InPolicy,

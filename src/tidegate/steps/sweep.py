@@ -26,7 +26,9 @@ class Swept:
     repaired: int
 
 
-@step(takes_refusal=True)
+@step(
+    takes_refusal=True, touches="writes the InferenceServices, Leases and journals of dead releases"
+)
 def sweep(namespace: str = "") -> Swept:
     """End every release that is past its deadline, and repair what a roll-back had no room for.
 

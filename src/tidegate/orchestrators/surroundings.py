@@ -1,0 +1,38 @@
+"""What both drawings give every step: the images, the GPU, and where its endpoints and secrets come from."""
+
+from collections.abc import Mapping
+
+from tidegate import __version__
+from tidegate.config import VARIABLES
+from tidegate.steps.registry import Step, steps
+
+REGISTRY = "ghcr.io/tidegate"
+# A ConfigMap and a Secret of this name, in the namespace of the run; the Secret may be missing.
+NAME = "tidegate"
+IN_CONFIG_MAP = tuple(
+    VARIABLES[field]
+    for field in ("mlflow_tracking_uri", "prometheus_url", "ingress_url", "storage_uri")
+)
+IN_SECRET = (
+    *(
+        VARIABLES[field]
+        for field in (
+            "mlflow_tracking_token", "mlflow_tracking_username", "mlflow_tracking_password",
+        )
+    ),
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+)  # fmt: skip
+# What the GPU steps ask for; 0 of it is a release for a CPU target.
+GPU_RESOURCE, GPU_COUNT = "nvidia.com/gpu", "0"
+
+
+def images(registry: str = REGISTRY, tag: str = __version__) -> Mapping[str, str]:
+    """The image of each kind of step, without the trainer's, which is the user's own."""
+    kinds = dict.fromkeys(step.image for step in steps().values() if step.image != "trainer")
+    return {kind: f"{registry}/{kind}:{tag}" for kind in kinds}
+
+
+def image_parameter(step: Step) -> str:
+    """The parameter of a run that names the step's image."""
+    return f"{step.image}_image"
