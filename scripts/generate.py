@@ -5,6 +5,7 @@ import runpy
 import sys
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import yaml
@@ -23,6 +24,13 @@ def pipeline(name: str) -> str:
         compiler.Compiler().compile(function, str(target))
         text = target.read_text(encoding="utf-8")
     assert list(yaml.safe_load_all(text))
+    return text
+
+
+def workflow(module: str, document: str) -> str:
+    """A workflow as Hera writes it."""
+    documents = runpy.run_path(str(ROOT / "workflows" / f"{module}.py"))["documents"]()
+    text: str = documents[document].to_yaml()
     return text
 
 
@@ -49,6 +57,10 @@ def deployment() -> dict[str, Callable[[], str]]:
 
 GENERATED: dict[str, Callable[[], str]] = {
     "pipelines/release.yaml": lambda: pipeline("release"),
+    **{
+        f"workflows/{name}": partial(workflow, "release", name)
+        for name in ("release.yaml", "release-cluster.yaml", "release-on-claim.yaml", "submit.yaml")
+    },
     "docs/schemas/policy.json": policy_schema,
     "docs/api-faults.md": api_faults,
     **deployment(),
