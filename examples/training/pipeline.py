@@ -15,7 +15,7 @@ TRAINER = "registry.example.com/ml/trainer:1"  # an image of your own: your code
 @dsl.component(base_image=TRAINER, install_kfp_package=False)
 def train(model: str, rows: int) -> NamedTuple(
     "Trained", [("model_uri", str), ("accuracy", float)]
-):  # type: ignore[valid-type]
+):
     """Fit, evaluate and register a model; the image has trainer.py on its PYTHONPATH."""
     from collections import namedtuple
 

@@ -14,6 +14,7 @@ import typer
 
 from tidegate import __version__
 from tidegate.cli_operations import operations_app
+from tidegate.cli_schedule import schedule_app, submit_app
 from tidegate.errors import TidegateError, UsageError
 from tidegate.sandbox.commands import DEFAULT_STATE, sandbox_app
 from tidegate.steps.execution import execute
@@ -30,6 +31,8 @@ app = typer.Typer(
 )
 app.add_typer(sandbox_app, name="sandbox")
 app.add_typer(operations_app)
+app.add_typer(submit_app)
+app.add_typer(schedule_app)
 
 STEPS_PANEL = "Steps"
 

@@ -19,6 +19,8 @@ class Settings:
     ingress_url: str = ""  # send here with the service's Host; '' = the service's own URL resolves
     storage_uri: str = ""  # parent of published repositories, e.g. s3://models/tidegate
     kubeconfig: str = ""
+    kfp_url: str = ""
+    kfp_token: str = field(default="", repr=False)
     progress_file: str = ""  # JSON lines that a local runner shows while steps run
 
     def need(self, field: str) -> str:
@@ -38,6 +40,8 @@ VARIABLES: Mapping[str, str] = {
     "ingress_url": "TIDEGATE_INGRESS_URL",
     "storage_uri": "TIDEGATE_STORAGE_URI",
     "kubeconfig": "KUBECONFIG",
+    "kfp_url": "TIDEGATE_KFP_URL",
+    "kfp_token": "TIDEGATE_KFP_TOKEN",
     "progress_file": "TIDEGATE_PROGRESS_FILE",
 }
 EXAMPLES: Mapping[str, str] = {
@@ -49,6 +53,8 @@ EXAMPLES: Mapping[str, str] = {
     "ingress_url": "the ingress gateway, e.g. http://istio-ingressgateway.istio-system",
     "storage_uri": "the folder for published repositories, e.g. s3://models/tidegate",
     "kubeconfig": "a kubeconfig file",
+    "kfp_url": "Kubeflow Pipelines' API, e.g. http://ml-pipeline.kubeflow:8888",
+    "kfp_token": "a bearer token of Kubeflow",
     "progress_file": "a file",
 }
 

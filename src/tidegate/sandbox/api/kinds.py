@@ -49,6 +49,7 @@ class Kind:
             "serving.kserve.io",
             "serving.knative.dev",
             "gateway.networking.k8s.io",
+            "argoproj.io",
         }
 
 
@@ -183,10 +184,36 @@ ROUTES = Kind(
     columns=(URL, READY, REASON),
 )  # fmt: skip
 
+# No controller of ours runs these; they are kept as somebody wrote them.
+WORKFLOWS = Kind(
+    group="argoproj.io", version="v1alpha1",
+    plural="workflows", kind="Workflow", short_names=("wf",), has_status=False,
+    columns=(Column("Status", "status.phase"),),
+)  # fmt: skip
+WORKFLOWTEMPLATES = Kind(
+    group="argoproj.io", version="v1alpha1",
+    plural="workflowtemplates", kind="WorkflowTemplate", short_names=("wftmpl",),
+    has_status=False,
+)  # fmt: skip
+CLUSTERWORKFLOWTEMPLATES = Kind(
+    group="argoproj.io", version="v1alpha1",
+    plural="clusterworkflowtemplates", kind="ClusterWorkflowTemplate",
+    short_names=("cwft",), namespaced=False, has_status=False,
+)  # fmt: skip
+CRONWORKFLOWS = Kind(
+    group="argoproj.io",
+    version="v1alpha1",
+    plural="cronworkflows",
+    kind="CronWorkflow",
+    short_names=("cwf",),
+    has_status=False,
+)
+
 ALL: tuple[Kind, ...] = (
     NAMESPACES, NODES, PODS, EVENTS, CONFIGMAPS, SECRETS, SERVICEACCOUNTS, SERVICES, DEPLOYMENTS,
     REPLICASETS, INGRESSES, HTTPROUTES, LEASES, CRDS, INFERENCESERVICES, SERVINGRUNTIMES,
-    CLUSTERSERVINGRUNTIMES, KSERVICES, CONFIGURATIONS, REVISIONS, ROUTES,
+    CLUSTERSERVINGRUNTIMES, KSERVICES, CONFIGURATIONS, REVISIONS, ROUTES, WORKFLOWS,
+    WORKFLOWTEMPLATES, CLUSTERWORKFLOWTEMPLATES, CRONWORKFLOWS,
 )  # fmt: skip
 
 
