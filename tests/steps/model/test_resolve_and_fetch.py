@@ -21,6 +21,7 @@ def test_a_registered_model_becomes_a_published_repository(release: Any) -> None
     resolved = release.resolve()
     assert resolved == {
         "verdict": "PASS", "model": "digits", "version": "1", "name": "digits", "namespace": "default",
+        "approval": "none", "approval_timeout_s": 86400,
     }  # fmt: skip
     words = [release.run(s)["verdict"] for s in ("fetch", "optimize", "configure", "publish")]
     assert words == ["PASS"] * 4
