@@ -47,6 +47,14 @@ def api_faults() -> str:
     return table.page(table.load())
 
 
+def lint_rules() -> str:
+    """The rules of the linter, with what the server itself does and whether a trial has shown it."""
+    sys.path.insert(0, str(ROOT))
+    from tests.sandbox.lint_page import page
+
+    return page()
+
+
 def deployment() -> dict[str, Callable[[], str]]:
     """The objects and overlays below deploy/."""
     sys.path.insert(0, str(ROOT))
@@ -63,6 +71,7 @@ GENERATED: dict[str, Callable[[], str]] = {
     },
     "docs/schemas/policy.json": policy_schema,
     "docs/api-faults.md": api_faults,
+    "docs/lint.md": lint_rules,
     **deployment(),
 }
 

@@ -1,15 +1,17 @@
-"""ModelConfig as protobuf and config.pbtxt, and back; Triton's own message definition is the judge."""
+"""ModelConfig as protobuf and config.pbtxt, and back; Triton's own message definition is the judge.
 
+The classes of `tidegate.core.model_config` name their fields as the message does, so one walk serves all of
+them: absent (None, or proto3's zero) is not written, and what the message has is read by its own descriptor.
+"""
+
+import dataclasses
+import types
+import typing
+from collections.abc import Mapping, MutableMapping, MutableSequence
+from functools import cache
 from typing import Any
 
-from tidegate.core.model_config import (
-    DynamicBatching,
-    InstanceGroup,
-    ModelConfig,
-    ModelTensor,
-    Warmup,
-    WarmupInput,
-)
+from tidegate.core.model_config import ModelConfig
 from tidegate.errors import DocumentError, UsageError
 
 
@@ -22,115 +24,140 @@ def _pb() -> Any:
 
 
 def to_message(config: ModelConfig) -> Any:
-    """The `inference.ModelConfig` message."""
-    pb = _pb()
-    message = pb.ModelConfig(
-        name=config.name,
-        backend=config.backend,
-        max_batch_size=config.max_batch_size,
-        default_model_filename=config.default_model_filename,
-    )
-    for tensor in config.inputs:
-        _add_tensor(pb, message.input, tensor)
-    for tensor in config.outputs:
-        _add_tensor(pb, message.output, tensor)
-    for group in config.instance_groups:
-        kind = pb.ModelInstanceGroup.Kind.Value(group.kind)
-        message.instance_group.add(kind=kind, count=group.count)
-    _set_batching(message, config.dynamic_batching)
-    for key, value in config.parameters.items():
-        message.parameters[key].string_value = value
-    for request in config.warmup:
-        _add_warmup(pb, message, request)
-    if config.versions:
-        message.version_policy.specific.versions.extend(config.versions)
+    """The `inference.ModelConfig` message. Raises UsageError for a field that tritonclient is too old for."""
+    message = _pb().ModelConfig()
+    _fill(message, config)
     return message
 
 
-def _add_tensor(pb: Any, field: Any, tensor: ModelTensor) -> None:
-    added = field.add(
-        name=tensor.name, data_type=pb.DataType.Value(f"TYPE_{tensor.data_type}"), dims=tensor.dims
-    )
-    if tensor.reshape is not None:
-        added.reshape.SetInParent()  # an empty shape is a value here, not an absence
-        added.reshape.shape.extend(tensor.reshape)
+def _fill(message: Any, value: Any) -> None:
+    for field in dataclasses.fields(value):
+        held, name = getattr(value, field.name), field.name.rstrip("_")
+        if held is None:
+            continue
+        descriptor = message.DESCRIPTOR.fields_by_name.get(name)
+        if descriptor is not None:
+            _set(message, descriptor, held)
+        elif held != _zero(field):
+            raise UsageError(
+                f"config.pbtxt: {message.DESCRIPTOR.name}.{name} is not known to the tritonclient "
+                "installed here; install a newer one, or leave the field out"
+            )
 
 
-def _set_batching(message: Any, batching: DynamicBatching | None) -> None:
-    if batching is None:
-        return
-    message.dynamic_batching.SetInParent()
-    message.dynamic_batching.max_queue_delay_microseconds = batching.max_queue_delay_us
-    message.dynamic_batching.preferred_batch_size.extend(batching.preferred_batch_size)
-    if batching.max_queue_size:
-        message.dynamic_batching.default_queue_policy.max_queue_size = batching.max_queue_size
+def _zero(field: "dataclasses.Field[Any]") -> Any:
+    factory = field.default_factory
+    return field.default if factory is dataclasses.MISSING else factory()
 
 
-def _add_warmup(pb: Any, message: Any, request: Warmup) -> None:
-    added = message.model_warmup.add(name=request.name, batch_size=request.batch_size)
-    for name, wanted in request.inputs.items():
-        entry = added.inputs[name]
-        entry.data_type = pb.DataType.Value(f"TYPE_{wanted.data_type}")
-        entry.dims.extend(wanted.dims)
-        if wanted.source == "file":
-            entry.input_data_file = wanted.file
-        else:
-            setattr(entry, f"{wanted.source}_data", True)
+def _set(message: Any, descriptor: Any, held: Any) -> None:
+    name = descriptor.name
+    if isinstance(held, Mapping):
+        for key, one in held.items():
+            _put_entry(getattr(message, name), key, one)
+    elif isinstance(held, tuple):
+        for one in held:
+            _append(getattr(message, name), descriptor, one)
+    elif dataclasses.is_dataclass(held):
+        getattr(message, name).SetInParent()  # an empty one is a value here, not an absence
+        _fill(getattr(message, name), held)
+    elif held or descriptor.has_presence:
+        setattr(message, name, _number(descriptor, held))
+
+
+def _put_entry(entries: Any, key: Any, one: Any) -> None:
+    if dataclasses.is_dataclass(one):
+        entries[key].SetInParent()
+        _fill(entries[key], one)
+    else:
+        entries[key] = one
+
+
+def _append(items: Any, descriptor: Any, one: Any) -> None:
+    if dataclasses.is_dataclass(one):
+        _fill(items.add(), one)
+    else:
+        items.append(_number(descriptor, one))
+
+
+def _number(descriptor: Any, held: Any) -> Any:
+    """The number of an enum's name; anything else as it is."""
+    if descriptor.enum_type is None:
+        return held
+    known = descriptor.enum_type.values_by_name
+    if held not in known:
+        raise DocumentError(
+            f"config.pbtxt: {descriptor.name} is {held!r}; use one of {', '.join(known)}"
+        )
+    return known[held].number
 
 
 def from_message(message: Any) -> ModelConfig:
-    """The values of a message; fields that we never write are left out."""
-    pb = _pb()
-    batching = message.dynamic_batching if message.HasField("dynamic_batching") else None
-    return ModelConfig(
-        name=message.name,
-        backend=message.backend,
-        max_batch_size=message.max_batch_size,
-        inputs=tuple(_tensor(pb, t) for t in message.input),
-        outputs=tuple(_tensor(pb, t) for t in message.output),
-        instance_groups=tuple(
-            InstanceGroup(kind=pb.ModelInstanceGroup.Kind.Name(g.kind), count=g.count)
-            for g in message.instance_group
-        ),
-        dynamic_batching=None if batching is None else _batching(batching),
-        parameters={key: value.string_value for key, value in sorted(message.parameters.items())},
-        warmup=tuple(_warmup(pb, w) for w in message.model_warmup),
-        versions=tuple(message.version_policy.specific.versions),
-        default_model_filename=message.default_model_filename,
+    """The values of a message. Raises DocumentError for a field that is newer than our classes."""
+    read: ModelConfig = _read(message, ModelConfig)
+    return read
+
+
+def _read(message: Any, kind: type) -> Any:
+    types_of = _types(kind)
+    strangers = [field.name for field, _ in message.ListFields() if field.name not in types_of]
+    if strangers:
+        raise DocumentError(
+            f"config.pbtxt: {message.DESCRIPTOR.name}.{strangers[0]} is not known to tidegate; "
+            "leave the field out"
+        )
+    descriptors = message.DESCRIPTOR.fields_by_name
+    return kind(
+        **{
+            known.attribute: _get(message, descriptors[name], known.element)
+            for name, known in types_of.items()
+            if name in descriptors
+        }
     )
 
 
-def _tensor(pb: Any, tensor: Any) -> ModelTensor:
-    reshape = tuple(tensor.reshape.shape) if tensor.HasField("reshape") else None
-    return ModelTensor(
-        name=tensor.name,
-        data_type=pb.DataType.Name(tensor.data_type).removeprefix("TYPE_"),
-        dims=tuple(tensor.dims),
-        reshape=reshape,
-    )
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Known:
+    attribute: str
+    element: type | None  # the class of a message, of each of several, or of a map's values
 
 
-def _batching(message: Any) -> DynamicBatching:
-    return DynamicBatching(
-        max_queue_delay_us=message.max_queue_delay_microseconds,
-        max_queue_size=message.default_queue_policy.max_queue_size,
-        preferred_batch_size=tuple(message.preferred_batch_size),
-    )
+@cache
+def _types(kind: type) -> Mapping[str, _Known]:
+    """Field of the message -> our attribute and the class of its values."""
+    hints = typing.get_type_hints(kind)
+    return {
+        field.name.rstrip("_"): _Known(field.name, _element(hints[field.name]))
+        for field in dataclasses.fields(kind)
+    }
 
 
-def _warmup(pb: Any, message: Any) -> Warmup:
-    inputs = {name: _warmup_input(pb, entry) for name, entry in sorted(message.inputs.items())}
-    return Warmup(name=message.name, batch_size=message.batch_size, inputs=inputs)
+def _element(hint: Any) -> type | None:
+    if dataclasses.is_dataclass(hint):
+        return typing.cast("type", hint)
+    inner = typing.get_args(hint)
+    if typing.get_origin(hint) is Mapping or isinstance(hint, types.GenericAlias):
+        inner = inner[-1:] if typing.get_origin(hint) is not tuple else inner[:1]
+    return next((found for one in inner if (found := _element(one))), None)
 
 
-def _warmup_input(pb: Any, entry: Any) -> WarmupInput:
-    kind = entry.WhichOneof("input_data_type")
-    return WarmupInput(
-        data_type=pb.DataType.Name(entry.data_type).removeprefix("TYPE_"),
-        dims=tuple(entry.dims),
-        source={"random_data": "random", "input_data_file": "file"}.get(kind, "zero"),  # type: ignore[arg-type]
-        file=entry.input_data_file,
-    )
+def _get(message: Any, descriptor: Any, element: type | None) -> Any:
+    held = getattr(message, descriptor.name)
+    if isinstance(held, MutableMapping):
+        return {key: _value(descriptor, held[key], element) for key in sorted(held)}
+    if isinstance(held, MutableSequence):
+        return tuple(_value(descriptor, one, element) for one in held)
+    if descriptor.has_presence and not message.HasField(descriptor.name):
+        return None
+    return _value(descriptor, held, element)
+
+
+def _value(descriptor: Any, held: Any, element: type | None) -> Any:
+    if element is not None:
+        return _read(held, element)
+    if descriptor.enum_type is None:
+        return held
+    return descriptor.enum_type.values_by_number[held].name
 
 
 def to_text(config: ModelConfig) -> str:

@@ -85,3 +85,8 @@ class Triton(Section):
     threads: int = Field(default=1, ge=1, description="intra_op threads per instance")
     warmup: bool = True
     parameters: dict[str, str] = Field(default_factory=dict)
+    config: str = Field(
+        default="",
+        description="Fields of config.pbtxt as text, merged into what is generated: they win over the "
+        "defaults here, and what contradicts the graph or a field that is set here is an error",
+    )

@@ -58,8 +58,9 @@ def _config(
     model: OptimizedModel, policy: Policy, tree: Path
 ) -> tuple[ModelConfig, tuple[Finding, ...]]:
     """The config for the graph as it lies there, and what the rules say of it."""
-    from tidegate.adapters import golden_data, onnx_runtime
+    from tidegate.adapters import golden_data, model_config_text, onnx_runtime
 
+    by_hand = policy.triton.config
     graph = onnx_runtime.load(tree / model.model_file, what=str(model.subject))
     golden = golden_data.read(tree / "golden.npz", what="golden.npz")
     config = model_config.build(
@@ -69,17 +70,22 @@ def _config(
         outputs=graph.outputs,
         wanted=policy.triton,
         shapes={name: array.shape[1:] for name, array in golden.inputs.items()},
+        written=model_config_text.from_text(by_hand, what="triton.config") if by_hand else None,
     )
     checked = lint.Repository(
         config=config,
         folder=policy.triton_model,
         versions=(int(model.subject.version),) if model.subject.version.isdecimal() else (),
-        triton=lint.triton_version(policy.triton.version),
-        inputs=graph.inputs,
-        outputs=graph.outputs,
-        opset=model.opset,
-        ir_version=model.ir_version,
-        batch_symbols=graph.batch_symbols,
+        server=lint.Server(
+            version=lint.triton_version(policy.triton.version), arguments=policy.serving.args
+        ),
+        graph=lint.Graph(
+            inputs=graph.inputs,
+            outputs=graph.outputs,
+            opset=model.opset,
+            ir_version=model.ir_version,
+            batch_symbols=graph.batch_symbols,
+        ),
     )
     return config, (*lint.lint(checked), *_notes(config, policy))
 
@@ -89,7 +95,7 @@ def _notes(config: ModelConfig, policy: Policy) -> tuple[Finding, ...]:
     notes = []
     if policy.triton.max_batch_size and not config.max_batch_size:
         notes.append("the graph has no free batch axis: served without batching")
-    if policy.triton.warmup and not config.warmup:
+    if policy.triton.warmup and not config.model_warmup:
         notes.append("an input has free dims of unknown size: no warm-up")
     return tuple(
         Finding(name="configure", word=Word.INCONCLUSIVE, message=note, blocking=False)
@@ -150,7 +156,7 @@ def _refuse(
 
 def _reason(config: ModelConfig, policy: Policy) -> str:
     batch = f"batches up to {config.max_batch_size}" if config.max_batch_size else "no batching"
-    group = config.instance_groups[0]
+    group = config.instance_group[0]
     return (
         f"{config.name} for Triton {policy.triton.version}: {config.backend}, {batch}, "
         f"{group.count} instance(s) {group.kind}"

@@ -87,7 +87,7 @@ def test_external_data_get_the_folder_that_the_backend_wants(release: Any, tmp_p
     tree.mkdir()
     for name in ("model.onnx", "model.onnx.data", "golden.npz"):
         (tree / name).write_bytes(b"x")
-    config = ModelConfig(name="m", backend="onnxruntime", max_batch_size=0, inputs=(), outputs=())
+    config = ModelConfig(name="m", backend="onnxruntime")
     model_repository.write(tmp_path / "root", config, "text", version="7", model_tree=tree)
     found = sorted(p.name for p in (tmp_path / "root" / "m" / "7" / "model.onnx").iterdir())
     assert found == ["model.onnx", "model.onnx.data"]
@@ -164,3 +164,16 @@ def request(rows: Any) -> dict[str, Any]:
         "data": rows.ravel().tolist(),
     }
     return {"inputs": [tensor]}
+
+
+def test_fields_written_by_hand_are_in_the_config_and_bad_ones_are_one_line(release: Any) -> None:
+    release.policy["triton"] = {"config": 'metric_tags { key: "team" value: "vision" }\n'}
+    assert configured(release, identity())["verdict"] == "PASS"
+    text = (release.path("repository") / "digits" / "config.pbtxt").read_text()
+    assert 'metric_tags {\n  key: "team"' in text
+    release.policy["triton"] = {"config": 'backend: "python"'}
+    with pytest.raises(DocumentError, match=r"triton.config: backend is 'python', and the model"):
+        release.run("configure")
+    release.policy["triton"] = {"config": "bogus: 1"}
+    with pytest.raises(DocumentError, match=r"triton.config: .*no field named"):
+        release.run("configure")

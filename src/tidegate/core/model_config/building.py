@@ -1,0 +1,127 @@
+"""How a graph's tensors and a policy become a ModelConfig."""
+
+from collections.abc import Mapping
+
+from tidegate.core.model_config.instances import ModelInstanceGroup
+from tidegate.core.model_config.merging import merged, settled
+from tidegate.core.model_config.scheduling import ModelDynamicBatching, ModelQueuePolicy
+from tidegate.core.model_config.tensors import ModelInput, ModelOutput, ModelTensorReshape
+from tidegate.core.model_config.whole import (
+    ModelConfig,
+    ModelParameter,
+    ModelWarmup,
+    WarmupInput,
+)
+from tidegate.documents import Tensor
+from tidegate.policy import Triton
+
+
+def is_batchable(inputs: tuple[Tensor, ...], outputs: tuple[Tensor, ...]) -> bool:
+    """Triton batches along axis 0, so it must be free in every input and every output."""
+    return bool(inputs) and all(t.shape and t.shape[0] == -1 for t in (*inputs, *outputs))
+
+
+def _dims(tensor: Tensor, *, batching: bool) -> tuple[tuple[int, ...], ModelTensorReshape | None]:
+    """Triton knows no empty dims, so a scalar per row is `[1]` reshaped to nothing.
+
+    ONNX Runtime takes [1] for a rank-0 tensor without batches; the empty reshape would be refused there.
+    """
+    if not batching:
+        return tensor.shape or (1,), None
+    if len(tensor.shape) == 1:
+        return (1,), ModelTensorReshape()
+    return tensor.shape[1:], None
+
+
+def model_input(tensor: Tensor, *, batching: bool) -> ModelInput:
+    """The input of a graph's tensor."""
+    dims, reshape = _dims(tensor, batching=batching)
+    data_type = f"TYPE_{tensor.dtype}"
+    return ModelInput(name=tensor.name, data_type=data_type, dims=dims, reshape=reshape)
+
+
+def model_output(tensor: Tensor, *, batching: bool) -> ModelOutput:
+    """The output of a graph's tensor."""
+    dims, reshape = _dims(tensor, batching=batching)
+    data_type = f"TYPE_{tensor.dtype}"
+    return ModelOutput(name=tensor.name, data_type=data_type, dims=dims, reshape=reshape)
+
+
+def warmup_requests(
+    tensors: tuple[ModelInput, ...], shapes: Mapping[str, tuple[int, ...]], max_batch_size: int
+) -> tuple[ModelWarmup, ...]:
+    """A single and a full batch of zeros: valid for every graph, where random bytes may be NaN or
+    an index out of range, and a warm-up that fails is a model that does not load.
+
+    `shapes` are one row's concrete dims by input, for free axes; without them there is no warm-up.
+    """
+    dims = {t.name: _concrete(t, shapes.get(t.name)) for t in tensors}
+    if any(-1 in known for known in dims.values()):
+        return ()
+    inputs = {
+        t.name: WarmupInput(data_type=t.data_type, dims=dims[t.name], zero_data=True)
+        for t in tensors
+    }
+    sizes = sorted({1, max_batch_size} - {0}) if max_batch_size else [1]
+    return tuple(
+        ModelWarmup(name=f"zeros_{size}", batch_size=size, inputs=inputs) for size in sizes
+    )
+
+
+def _concrete(tensor: ModelInput, shape: tuple[int, ...] | None) -> tuple[int, ...]:
+    if shape is not None and len(shape) == len(tensor.dims):
+        return shape
+    return tensor.dims
+
+
+def build(
+    *,
+    name: str,
+    backend: str,
+    inputs: tuple[Tensor, ...],
+    outputs: tuple[Tensor, ...],
+    wanted: Triton,
+    shapes: Mapping[str, tuple[int, ...]],
+    written: ModelConfig | None = None,
+) -> ModelConfig:
+    """The config for a graph under a policy, with what was written by hand merged into it.
+
+    A graph without a free batch axis is served unbatched. Raises DocumentError for a contradiction.
+    """
+    if written is not None and written.max_batch_size and "max_batch_size" not in settled(wanted):
+        wanted = wanted.model_copy(update={"max_batch_size": written.max_batch_size})
+    generated = _generated(name, backend, inputs, outputs, wanted, shapes)
+    return generated if written is None else merged(generated, written, wanted)
+
+
+def _generated(
+    name: str,
+    backend: str,
+    inputs: tuple[Tensor, ...],
+    outputs: tuple[Tensor, ...],
+    wanted: Triton,
+    shapes: Mapping[str, tuple[int, ...]],
+) -> ModelConfig:
+    size = wanted.max_batch_size if is_batchable(inputs, outputs) else 0
+    declared = tuple(model_input(t, batching=size > 0) for t in inputs)
+    parameters = {"intra_op_thread_count": str(wanted.threads), **wanted.parameters}
+    return ModelConfig(
+        name=name,
+        backend=backend,
+        max_batch_size=size,
+        input=declared,
+        output=tuple(model_output(t, batching=size > 0) for t in outputs),
+        # Always said: the ONNX Runtime backend's own default is two instances on the CPU.
+        instance_group=(ModelInstanceGroup(kind=wanted.instance_kind, count=wanted.instances),),
+        dynamic_batching=_batching(wanted) if size else None,
+        parameters={key: ModelParameter(string_value=value) for key, value in parameters.items()},
+        model_warmup=warmup_requests(declared, shapes, size) if wanted.warmup else (),
+    )
+
+
+def _batching(wanted: Triton) -> ModelDynamicBatching:
+    queue = ModelQueuePolicy(max_queue_size=wanted.max_queue_size)
+    return ModelDynamicBatching(
+        max_queue_delay_microseconds=wanted.max_queue_delay_us,
+        default_queue_policy=queue if wanted.max_queue_size else None,
+    )
