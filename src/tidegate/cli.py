@@ -14,6 +14,7 @@ import typer
 
 from tidegate import __version__
 from tidegate.cli_operations import operations_app
+from tidegate.cli_replay import replayable
 from tidegate.cli_schedule import schedule_app, submit_app
 from tidegate.errors import TidegateError, UsageError
 from tidegate.sandbox.commands import DEFAULT_STATE, sandbox_app
@@ -167,7 +168,8 @@ def _write_results(folder: Path, outputs: dict[str, Any]) -> None:
 
 
 for _step in steps().values():
-    app.command(name=_step.command, rich_help_panel=STEPS_PANEL)(_command(_step))
+    _run = replayable(_command(_step)) if _step.name == "gate" else _command(_step)
+    app.command(name=_step.command, rich_help_panel=STEPS_PANEL)(_run)
 
 
 if __name__ == "__main__":

@@ -55,6 +55,7 @@ def gate(folder: Path, given: Document | Refusal, *objectives: dict[str, Any]) -
             "policy_document": folder / "policy.json",
             "release_id": "r-1",
             "verdict_document": folder / "out" / "verdict.json",
+            "evidence": folder / "out" / "evidence.json",
             "metrics": folder / "out" / "metrics.json",
         },
     )

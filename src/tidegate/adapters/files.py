@@ -57,7 +57,8 @@ def write(path: Path, document: BaseModel) -> None:
     write_text(path, document.model_dump_json(indent=2) + "\n")
 
 
-def _read_text(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """A file's text. Raises DocumentError."""
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -67,7 +68,7 @@ def _read_text(path: Path) -> str:
 def read_any(path: Path) -> AnyDocument:
     """Read whichever document lies there."""
     try:
-        return _ANY.validate_json(_read_text(path))
+        return _ANY.validate_json(read_text(path))
     except ValidationError as error:
         raise first_error(error, what=str(path)) from error
 
@@ -78,7 +79,7 @@ def read(path: Path, kind: type[D], *, about: Subject | None = None) -> D:
     Raises DocumentError.
     """
     try:
-        document = kind.model_validate_json(_read_text(path))
+        document = kind.model_validate_json(read_text(path))
     except ValidationError as error:
         raise first_error(error, what=f"{path} is not a {kind.__name__}") from error
     if about is not None and isinstance(document, Document | Refusal):
@@ -111,4 +112,4 @@ def parse_policy(text: str, *, what: str) -> Policy:
 
 def read_policy(path: Path) -> Policy:
     """Read a policy file. Raises DocumentError."""
-    return parse_policy(_read_text(path), what=str(path))
+    return parse_policy(read_text(path), what=str(path))

@@ -21,6 +21,7 @@ from tidegate.documents.model import (
     TreeFile,
 )
 from tidegate.documents.outcome import AnyDocument, LiveLook, Outcome, Refusal, Report, TrafficStep
+from tidegate.documents.replayable import Evidence, Judged
 from tidegate.documents.words import SEVERITY, Result, Word, worst
 
 __all__ = [
@@ -34,10 +35,12 @@ __all__ = [
     "CurvePoint",
     "Deployment",
     "Document",
+    "Evidence",
     "FetchedModel",
     "Finding",
     "Generator",
     "Incumbent",
+    "Judged",
     "LiveLook",
     "LoadReport",
     "ModelRepository",

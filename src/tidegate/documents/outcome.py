@@ -15,6 +15,7 @@ from tidegate.documents.model import (
     Parity,
     Published,
 )
+from tidegate.documents.replayable import Evidence
 from tidegate.documents.words import Result, Word
 
 
@@ -57,6 +58,9 @@ class TrafficStep(Strict):
     p99_ms: float | None = None
     looks: tuple[LiveLook, ...] = Field(
         default=(), description="The first, the last, changes of word, and some evenly between"
+    )
+    evidence: dict[str, Any] | None = Field(
+        default=None, description="The counts that decided, as `gate --replay` judges them again"
     )
 
 
@@ -103,6 +107,7 @@ AnyDocument = Annotated[
     | Deployment
     | LoadReport
     | Verdict
+    | Evidence
     | Refusal
     | Outcome
     | Report,

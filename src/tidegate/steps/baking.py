@@ -69,6 +69,7 @@ def _baked(
         "p95_ms": evidence.p95_ms,
         "p99_ms": evidence.p99_ms,
         "looks": looks,
+        "evidence": evidence.record,
     }
     driver.add(
         traffic_step(driver, percent, evidence.word, evidence.reason).model_copy(update=figures)

@@ -25,10 +25,13 @@ def gate(
     policy_document: InPolicy,
     release_id: str,
     verdict_document: OutDocument,
+    evidence: OutDocument,
     metrics: OutMetrics,
 ) -> Gated:
     """Judge the candidate by its load report and by PromQL; only PASS promotes."""
+    from tidegate.adapters.evidence_file import versions, write_evidence
     from tidegate.adapters.files import read, read_policy, write, write_text
+    from tidegate.core import replay
     from tidegate.core.slo import judge, per_look
 
     deployed, policy = read(deployment, Deployment), read_policy(policy_document)
@@ -38,14 +41,15 @@ def gate(
             f"{load_report}: is about revision {report.candidate.revision}, deployed is "
             f"{deployed.candidate_revision}; run load-test again"
         )
+    readings = ask_all(policy, revision=deployed.candidate_revision, namespace=deployed.namespace)
+    first = deployed.incumbent is None
     judged = judge(
-        report,
-        per_look(policy.slo, policy.load),
-        first_release=deployed.incumbent is None,
-        readings=ask_all(
-            policy, revision=deployed.candidate_revision, namespace=deployed.namespace
-        ),
+        report, per_look(policy.slo, policy.load), first_release=first, readings=readings
     )
+    kept = replay.of_load_test(
+        report, policy, judged, first_release=first, readings=readings, versions=versions()
+    )
+    write_evidence(evidence, kept)
     verdict = Verdict(
         subject=deployed.subject,
         release_id=release_id,

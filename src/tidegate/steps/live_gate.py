@@ -5,7 +5,7 @@ Not a step of its own; promote asks about every second.
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tidegate.documents import Deployment, Finding, Word
 from tidegate.errors import RejectedError, UnavailableError
@@ -31,6 +31,7 @@ class LiveEvidence:
     p95_ms: float | None = None
     p99_ms: float | None = None
     is_urgent: bool = False
+    record: dict[str, Any] | None = None  # what was counted, to be judged again
 
 
 def judge_step(
@@ -73,6 +74,7 @@ def _judged(
     incumbent: "Served | None",
 ) -> LiveEvidence:
     from tidegate.core.live import Look, has_errors, judge_live
+    from tidegate.core.replay import look_record
 
     revision, namespace = deployment.candidate_revision, deployment.namespace
     look = Look(
@@ -94,6 +96,7 @@ def _judged(
         p95_ms=latency.shown(0.95) if latency else None,
         p99_ms=latency.shown(0.99) if latency else None,
         is_urgent=has_errors(judged.findings, policy),
+        record=look_record(look),
     )
 
 

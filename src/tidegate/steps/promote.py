@@ -45,10 +45,13 @@ def promote(
     policy_document: InPolicy,
     release_id: str,
     outcome_document: OutDocument,
+    live_evidence: OutDocument,
 ) -> Ended:
     """Move production to the candidate step by step, judging each; ends promoted or rolled back."""
+    from tidegate.adapters.evidence_file import versions, write_evidence
     from tidegate.adapters.files import read, read_policy, write
     from tidegate.adapters.kubernetes import connect
+    from tidegate.core import replay
     from tidegate.steps.live_gate import judge_step
 
     verdict = read(verdict_document, Verdict)
@@ -59,6 +62,9 @@ def promote(
     with told, connect(say=partial(say, "promote")) as kube, finishing_acts():
         outcome = promoted(kube, staged, policy, judge=judge_step, aliases=mlflow_aliases())
     write(outcome_document, outcome)
+    looks = [one.evidence for one in outcome.steps if one.evidence is not None]
+    kept = replay.of_looks(outcome.subject, release_id, policy, looks, versions=versions())
+    write_evidence(live_evidence, kept)
     return Ended(outcome=outcome.result.value, reason=outcome.reason)
 
 

@@ -36,6 +36,7 @@ class Evidence:
     p95_ms: float | None = 2.0
     p99_ms: float | None = 3.0
     is_urgent: bool = False
+    record: None = None
 
 
 class Judge:
