@@ -199,3 +199,45 @@ def _tell(ended: Journal) -> None:
     """The outcome word on stdout, the rest for people."""
     typer.echo(f"release {ended.release_id} of {ended.subject}: {ended.reason}", err=True)
     typer.echo(ended.outcome or ended.phase)
+
+
+@operations_app.command(rich_help_panel=PANEL)
+def doctor(
+    policy: Annotated[
+        str, typer.Argument(help="A policy file: its namespace, mode, runtime and accelerators.")
+    ] = "",
+    namespace: Annotated[str, typer.Option(help="Of the InferenceService.")] = "",
+    gpu: Annotated[
+        str, typer.Option(help="A kind of accelerator to look for, e.g. nvidia.com/mig-1g.10gb.")
+    ] = "",
+    step: Annotated[str, typer.Option(help="Permissions of this step alone.")] = "",
+    accounts: Annotated[
+        bool,
+        typer.Option("--accounts", help="Permissions of each step's ServiceAccount, not mine."),
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Check what a release relies on: the cluster, its settings, permissions, Prometheus, storage, MLflow.
+
+    Each finding says what to do. Exit 5 when something is not as it must be, 75 when something could not
+    be asked, 0 otherwise.
+    """
+    from tidegate.adapters.kubernetes import connect
+    from tidegate.core.checkup import exit_code
+    from tidegate.operations.doctor import Wanted, examined, lines, wanted_by
+
+    kinds = {gpu: 1} if gpu else {}
+    flags = {"namespace": namespace, "accelerators": kinds, "step": step, "accounts": accounts}
+    if policy:
+        from tidegate.adapters.policy_source import load
+
+        wanted = wanted_by(load(policy, artifact=lambda *_: ""), **flags)
+    else:
+        wanted = Wanted(**{key: value for key, value in flags.items() if value})  # type: ignore[arg-type]
+    with connect(retry_s=3, say=_say) as kube:
+        checks = examined(kube, wanted)
+    if as_json:
+        typer.echo(json.dumps([check.model_dump(mode="json") for check in checks], indent=2))
+    else:
+        typer.echo("\n".join(lines(checks)))
+    raise typer.Exit(exit_code(checks))

@@ -92,7 +92,11 @@ def image(
 
 def test_the_command_line_answers_read_only_and_as_nobody(image: tuple[str, Running]) -> None:
     _, inside = image
-    done = inside.run("id -u; tidegate --version; tidegate --help; touch /etc/x || echo read-only")
+    verbs = "from tidegate.adapters.checkup import recorded_verbs; assert recorded_verbs()"
+    done = inside.run(
+        f'id -u && tidegate --version && tidegate --help && python3 -c "{verbs}" || exit 1; '
+        "touch /etc/x || echo read-only"
+    )
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[:2] == ["65532", __version__]
     assert "Release a registered MLflow model" in done.stdout

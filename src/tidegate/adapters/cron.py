@@ -21,9 +21,8 @@ SHORT = {
     "@yearly": "0 0 1 1 *",
     "@annually": "0 0 1 1 *",
 }
-UNREAD = re.compile(
-    r"L|W|#|(?:^|[,-])7"
-)  # in a day field: cronsim reads these, robfig/cron does not
+# In a day field: cronsim reads these, robfig/cron does not.
+UNREAD = re.compile(r"L|W|#|(?:^|[,-])7")
 
 
 def checked(expression: str) -> str:

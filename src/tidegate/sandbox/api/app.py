@@ -22,7 +22,7 @@ from tidegate.sandbox.api.watches import Watch, stream
 PodLogs = Callable[[str, str, str], str]  # (namespace, pod, container) -> its log; "" the server's
 _METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
 _WATCH_S = 1800.0
-_ACCESS_REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+_REVIEWS = "/apis/authorization.k8s.io/v1"
 
 
 class Api:
@@ -66,6 +66,21 @@ class Api:
             token = request.headers.get("authorization", "").removeprefix("Bearer ")
             asked = rbac.asked_for(request.method, at, watch=query.flag("watch"))
             rbac.check(self._rules, token, asked, at)
+
+    async def access_review(self, request: Request) -> Response:
+        """`kubectl auth can-i`, for oneself or for `spec.user`; without rules everybody may do everything."""
+        said = (
+            {} if "protobuf" in _media(request) else await _body(request)
+        )  # kubectl, where all may do all
+        review: Json = {"kind": "SelfSubjectAccessReview", "apiVersion": "authorization.k8s.io/v1"}
+        review |= said if isinstance(said, dict) else {}
+        spec = review.get("spec") or {}
+        token = request.headers.get("authorization", "").removeprefix("Bearer ")
+        user = str(spec.get("user") or token)
+        rules = self._rules if user else None
+        allowed = rules is None or rbac.allowed(rules, user, spec.get("resourceAttributes") or {})
+        status = {"allowed": allowed, "reason": "no RBAC here" if rules is None else ""}
+        return JSONResponse({"metadata": {}, "spec": {}} | review | {"status": status}, 201)
 
     def _answer(self, code: int, at: Address, query: Query, item: Json) -> Response:
         warnings = self._verbs.warnings(at, query, item)
@@ -195,15 +210,6 @@ async def _openapi_v3(request: Request) -> Response:
     return JSONResponse(found)
 
 
-async def _access_review(request: Request) -> Response:
-    """`kubectl auth can-i`: there is no RBAC here, everybody may do everything."""
-    said = {} if "protobuf" in _media(request) else await _body(request)  # the answer is the same
-    review: Json = {"kind": "SelfSubjectAccessReview", "apiVersion": "authorization.k8s.io/v1"}
-    review |= said if isinstance(said, dict) else {}
-    status = {"allowed": True, "reason": "no RBAC here"}
-    return JSONResponse({"metadata": {}, "spec": {}} | review | {"status": status}, 201)
-
-
 def _constant(value: Json | str) -> Callable[[Request], Awaitable[Response]]:
     async def handler(_request: Request) -> Response:
         return PlainTextResponse(value) if isinstance(value, str) else JSONResponse(value)
@@ -242,7 +248,8 @@ def create_app(
         Route("/api/v1", _resources),
         Route("/apis/{group}", _group),
         Route("/apis/{group}/{version}", _resources),
-        Route(_ACCESS_REVIEWS, _access_review, methods=["POST"]),
+        Route(f"{_REVIEWS}/selfsubjectaccessreviews", api.access_review, methods=["POST"]),
+        Route(f"{_REVIEWS}/subjectaccessreviews", api.access_review, methods=["POST"]),
         Route("/api/v1/{path:path}", api.resource, methods=_METHODS),
         Route("/apis/{path:path}", api.resource, methods=_METHODS),
         Route("/{path:path}", _unknown, methods=_METHODS),

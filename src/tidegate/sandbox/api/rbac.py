@@ -53,6 +53,19 @@ def check(rules: Rules, token: str, asked: Rule, at: Address) -> None:
         raise _forbidden(token, asked, at)
 
 
+def allowed(rules: Rules, user: str, attributes: Mapping[str, str]) -> bool:
+    """What an access review answers: `attributes` are its `resourceAttributes`, absent = all of them."""
+    below = attributes.get("subresource", "")
+    asked = Rule(
+        verb=attributes.get("verb", ""),
+        group=attributes.get("group", ""),
+        resource=attributes.get("resource", "") + (f"/{below}" if below else ""),
+        namespace=attributes.get("namespace", ""),
+        name=attributes.get("name", ""),
+    )
+    return any(rule.allows(asked) for rule in rules.get(user, ()))
+
+
 def _forbidden(user: str, asked: Rule, at: Address) -> ApiError:
     named = f' "{at.name}"' if at.name else ""
     where = f'in the namespace "{at.namespace}"' if at.namespace else "at the cluster scope"

@@ -1,0 +1,140 @@
+"""doctor on a cluster that is as it must be, and on one in which each thing in turn is not."""
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from tests.operations.sick_cluster import BROKEN, MIG, NAMESPACE, World, visited
+from tests.rbac.verbs import load
+from tidegate.adapters.kubernetes import connect
+from tidegate.cli import app
+from tidegate.core.checkup import Check, State, exit_code
+from tidegate.errors import UsageError
+from tidegate.operations.doctor import Wanted, examined, lines, wanted_by
+from tidegate.policy import Policy
+from tidegate.sandbox.api.kubeconfig import write_kubeconfig
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+WANTED = Wanted(namespace=NAMESPACE, runtime="tidegate-triton", accelerators={MIG: 1}, step="sweep")
+
+
+def looked(world: World, monkeypatch: pytest.MonkeyPatch, wanted: Wanted = WANTED) -> list[Check]:
+    with visited(world, monkeypatch), connect(retry_s=0.5) as kube:
+        return examined(kube, wanted)
+
+
+def test_a_cluster_that_is_as_it_must_be_has_nothing_to_do(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checks = looked(world, monkeypatch)
+    assert {check.name: check.state for check in checks if check.state is not State.OK} == {}
+    assert len(checks) == 18
+    assert exit_code(checks) == 0
+    assert not [*(world.folder / "store").iterdir()], "the probe is gone"
+
+
+def test_every_step_is_asked_for(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    every = Wanted(namespace=NAMESPACE, runtime="tidegate-triton")
+    checks = looked(world, monkeypatch, every)
+    asked = {c.name.removeprefix("permissions of ") for c in checks if "permissions" in c.name}
+    assert asked == set(load())
+    assert exit_code(checks) == 0
+
+
+@pytest.mark.parametrize(
+    ("breaking", "name", "state", "found", "remedy"),
+    [case[1:] for case in BROKEN],
+    ids=[case[0] for case in BROKEN],
+)
+def test_one_thing_that_is_not_as_it_must_be_is_found_alone_with_its_remedy(
+    world: World, monkeypatch: pytest.MonkeyPatch, breaking: Callable[[World], None], name: str,
+    state: State, found: str, remedy: str,
+) -> None:  # fmt: skip
+    breaking(world)
+    checks = looked(world, monkeypatch)
+    (bad,) = [check for check in checks if check.state is not State.OK]
+    assert (bad.name, bad.state) == (name, state), bad
+
+    assert re.search(found, bad.found), bad.found
+    assert re.search(remedy, bad.remedy), bad.remedy
+    assert exit_code(checks) == {State.FAIL: 5, State.UNKNOWN: 75, State.WARN: 0}[state]
+
+
+def test_standard_mode_is_asked_for_what_a_canary_needs_there(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checks = looked(world, monkeypatch, replace(WANTED, mode="Standard"))
+    found = {check.name: check for check in checks}
+    assert found["canaries in Standard mode"].state is State.FAIL
+    assert found["KServe writes HTTPRoutes"].remedy.endswith("set ingress.enableGatewayApi to true")
+    assert found["Gateway API"].state is State.OK
+    assert "CRD services.serving.knative.dev" not in found
+
+
+def test_without_an_api_the_rest_is_still_told(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with visited(world, monkeypatch):
+        away = write_kubeconfig(world.folder / "away", "http://127.0.0.1:9")
+        monkeypatch.setenv("KUBECONFIG", str(away))
+        with connect(retry_s=0.2) as kube:
+            checks = examined(kube, WANTED)
+    assert checks[0].state is State.UNKNOWN
+    assert {"storage", "MLflow"} <= {check.name for check in checks if check.state is State.OK}
+    assert exit_code(checks) == 75
+
+
+def test_a_steps_own_account_is_asked_for_instead_of_ours(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = Wanted(namespace=NAMESPACE, runtime="tidegate-triton", accounts=True)
+    found = {check.name: check for check in looked(world, monkeypatch, own)}
+    assert found["permissions of sweep"].state is State.OK
+    assert "tidegate-sweep may do all" in found["permissions of sweep"].found
+    other = found["permissions of guard"]  # an account that nothing was given to
+    assert other.state is State.FAIL
+    assert "tidegate-guard may not" in other.found
+
+
+def test_an_unknown_step_is_refused(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UsageError, match="no step 'swep' asks the API"):
+        looked(world, monkeypatch, Wanted(namespace=NAMESPACE, step="swep"))
+
+
+def test_a_policy_says_what_to_look_for() -> None:
+    serving = {"runtime": "r", "min_replicas": 2, "resources": {"limits": {MIG: "1", "cpu": "4"}}}
+    policy = Policy.model_validate(
+        {"name": "a", "namespace": "n", "model": {"uri": "models:/a/1"}, "serving": serving}
+    )
+    wanted = wanted_by(policy, step="sweep", namespace="")
+    assert (wanted.namespace, wanted.runtime, wanted.step) == ("n", "r", "sweep")
+    assert wanted.accelerators == {MIG: 2}
+
+
+def test_the_command_prints_a_line_and_a_remedy_or_json_and_exits_by_the_worst(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.series.clear()
+    policy = world.folder / "policy.yaml"
+    policy.write_text(
+        f"name: digits\nnamespace: {NAMESPACE}\nmodel: {{uri: models:/digits/1}}\n"
+        "serving: {runtime: tidegate-triton}\n"
+    )
+    with visited(world, monkeypatch):
+        told = CliRunner().invoke(app, ["doctor", str(policy), "--step", "sweep"])
+        data = CliRunner().invoke(app, ["doctor", str(policy), "--step", "sweep", "--json"])
+    assert told.exit_code == data.exit_code == 5
+    assert "FAIL     scraping: no kn_serving" in told.stdout
+    assert "         -> apply a PodMonitor" in told.stdout
+    checks = [Check.model_validate_json(json.dumps(one)) for one in json.loads(data.stdout)]
+    assert told.stdout.splitlines() == list(lines(checks))
