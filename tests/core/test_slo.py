@@ -221,7 +221,7 @@ def test_latencies_that_are_no_number_count_as_over_the_limit(at: set[int]) -> N
 def test_an_extended_load_test_shares_its_alphas() -> None:
     shared = per_look(slo(ERRORS), Load(max_extensions=4))
     assert (shared.alpha_pass, shared.alpha_fail) == pytest.approx((0.01, 0.002))
-    assert per_look(slo(ERRORS), Load()) == slo(ERRORS)
+    assert per_look(slo(ERRORS), Load(max_extensions=0)) == slo(ERRORS)
 
 
 @pytest.mark.parametrize(
@@ -265,3 +265,14 @@ def test_a_failure_that_is_not_sure_enough_among_several_objectives_is_inconclus
     assert word is INCONCLUSIVE
     assert "not sure enough for one of 2 objectives (p = 0.0" in reason
     assert judged(made, ERRORS, RELATIVE | {"severity": "warn"})[0] is FAIL
+
+
+def test_a_burst_of_errors_is_one_event_and_the_same_errors_all_along_are_many() -> None:
+    made = blocks(20, 1.0)
+    burst = (made[0].model_copy(update={"errors": 40}), *made[1:])
+    spread_out = tuple(block.model_copy(update={"errors": 2}) for block in made)
+    candidate = arm(requests=20_000, errors=40)
+    objective = ERRORS | {"limit": 0.001}
+    word, reason = judged(report(candidate=candidate, blocks=burst), objective)
+    assert (word, "in bursts: they count as 1" in reason) == (INCONCLUSIVE, True)
+    assert judged(report(candidate=candidate, blocks=spread_out), objective)[0] is FAIL

@@ -271,12 +271,39 @@ def test_holm_is_the_closed_test_with_bonferroni_for_every_subset(
     assert statistics.holm(p_values, alpha=alpha) == closed
 
 
-@given(events=st.integers(0, 60), trials=st.integers(60, 3000))
-def test_an_error_ratio_is_above_its_limit_where_clopper_and_pearsons_bound_is(
-    events: int, trials: int
+@given(
+    events=st.integers(0, 60),
+    trials=st.integers(60, 3000),
+    g=st.sampled_from([1.0, 1.6, 7.0]),
+)
+def test_the_bounds_of_an_effective_ratio_exclude_what_its_test_rejects(
+    events: int, trials: int, g: float
 ) -> None:
-    lower, _ = statistics.ratio_bounds(events, trials, alpha=0.01)
-    assert (statistics.ratio_p_above(events, trials, limit=0.01) < 0.01) == (lower > 0.01)
+    test = statistics.exceedance(events, trials, share=0.01, inefficiency=g)
+    lower, upper = statistics.effective_bounds(test, alpha_pass=0.05, alpha_fail=0.01)
+    if min(abs(test.p_above - 0.01), abs(test.p_within - 0.05)) > 1e-9:
+        assert (test.p_above < 0.01) == (lower > 0.01)
+        assert (test.p_within < 0.05) == (upper < 0.01)
+
+
+def test_independent_errors_scatter_as_the_binomial_says_and_a_burst_does_not() -> None:
+    rng = np.random.default_rng(3)
+    sizes = [1000] * 20
+    found = [
+        statistics.block_inefficiency(list(rng.binomial(1000, 0.01, 20)), sizes) for _ in range(300)
+    ]
+    assert np.median(found) < 1.3
+    assert np.mean(np.array(found) > 3) < 0.02
+    assert statistics.block_inefficiency([40] + [0] * 19, sizes) == pytest.approx(40, rel=0.05)
+    assert statistics.block_inefficiency([5, 10], [1000, 1000]) == 1.0
+    assert statistics.block_inefficiency([0] * 20, sizes) == 1.0
+
+
+def test_a_drift_from_block_to_block_makes_a_sample_smaller() -> None:
+    slow = [round(10 + 8 * math.sin(n / 3)) for n in range(20)]
+    shuffled = list(np.random.default_rng(1).permutation(slow))
+    drifting = statistics.block_inefficiency(slow, [1000] * 20)
+    assert drifting > 2 * statistics.block_inefficiency(shuffled, [1000] * 20) > 2
 
 
 @given(

@@ -20,6 +20,8 @@ Floats = NDArray[np.float64]
 
 WIDEST_TAIL = 0.02  # a wider one is the body, whose drift says nothing about a limit beyond it
 FEWEST_SLOW = 20  # requests that must be "slow" for their clustering to be seen
+FEWEST_BLOCKS = 10
+MOST_CORRELATED = 0.9
 
 
 def inefficiency(latencies: Sequence[float], *, share: float = 0.01) -> float:
@@ -56,6 +58,29 @@ def _autocorrelation(centred: Floats) -> Floats:
     spectrum = np.fft.rfft(centred, size)
     covariance = np.fft.irfft(spectrum * spectrum.conjugate(), size)[: len(centred)]
     return np.asarray(covariance / covariance[0], dtype=float)
+
+
+def block_inefficiency(events: Sequence[int], trials: Sequence[int]) -> float:
+    """The same factor from the counts of whole blocks: what a drift from block to block, or a burst, adds.
+
+    Dispersion of the counts against the binomial (McCullagh & Nelder, Generalized Linear Models, 4.5.1)
+    times (1 + r)/(1 - r) for their lag-one correlation r, the first-order form of the sum over all lags.
+    It is known to a quarter from FEWEST_BLOCKS, and 1 below.
+    """
+    counts, sizes = np.asarray(events, dtype=float), np.asarray(trials, dtype=float)
+    kept = sizes > 0
+    counts, sizes = counts[kept], sizes[kept]
+    if len(counts) < FEWEST_BLOCKS or not 0 < counts.sum() < sizes.sum():
+        return 1.0
+    share = counts.sum() / sizes.sum()
+    scores = (counts - share * sizes) / np.sqrt(sizes * share * (1 - share))
+    total = float((scores**2).sum())
+    if total == 0:
+        return 1.0
+    dispersion = total / (len(scores) - 1)
+    correlation = float((scores[1:] * scores[:-1]).sum()) / total
+    correlation = min(max(0.0, correlation), MOST_CORRELATED)
+    return max(1.0, dispersion * (1 + correlation) / (1 - correlation))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,9 +182,16 @@ def ratio_bounds(events: int, trials: int, *, alpha: float) -> tuple[float, floa
     return lower, upper
 
 
-def ratio_p_above(events: int, trials: int, *, limit: float) -> float:
-    """p-value of "the ratio is at most `limit`": exact binomial, the test that Clopper-Pearson inverts."""
-    return float(stats.binom.sf(events - 1, trials, limit)) if events else 1.0
+def effective_bounds(
+    test: Exceedance, *, alpha_pass: float, alpha_fail: float
+) -> tuple[float, float]:
+    """ratio_bounds of the share over the limit on the effective sample: below at alpha_fail, above at
+    alpha_pass, each rounded as the test rounds. What they exclude is what the test rejects."""
+    within, g = test.requests - test.over, test.inefficiency
+    down, up = math.floor(test.over / g), math.ceil(test.over / g)
+    lower, _ = ratio_bounds(down, down + math.ceil(within / g), alpha=alpha_fail)
+    _, upper = ratio_bounds(up, up + math.floor(within / g), alpha=alpha_pass)
+    return lower, upper
 
 
 def holm(p_values: Sequence[float], *, alpha: float) -> tuple[bool, ...]:

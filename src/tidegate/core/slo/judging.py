@@ -12,7 +12,7 @@ from tidegate.core.slo.errors import judge_errors
 from tidegate.core.slo.fitness import broken_evidence
 from tidegate.core.slo.latency import judge_latency
 from tidegate.core.slo.relative import judge_relative
-from tidegate.documents import Finding, LoadReport, Word
+from tidegate.documents import Arm, Block, Finding, LoadReport, Word
 from tidegate.policy import (
     ErrorSlo,
     LatencySlo,
@@ -63,9 +63,14 @@ def _judged(
 
 def _finding(objective: Objective, report: LoadReport, slo: Slo, *, first_release: bool) -> Finding:
     if isinstance(objective, LatencySlo):
-        return judge_latency(objective, report.candidate, slo)
+        return judge_latency(objective, report.candidate, slo, blocks=_blocks(report))
     if isinstance(objective, RelativeLatencySlo):
         return judge_relative(objective, report, slo, first_release=first_release)
     if isinstance(objective, ErrorSlo):
-        return judge_errors(objective, report.candidate, slo)
+        return judge_errors(objective, report.candidate, slo, blocks=_blocks(report))
     raise TypeError(f"{objective.kind} is not judged on a load report")
+
+
+def _blocks(report: LoadReport) -> tuple[Block, ...]:
+    """The candidate's, in order."""
+    return tuple(block for block in report.blocks if block.arm is Arm.CANDIDATE)

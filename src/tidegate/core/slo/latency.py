@@ -1,11 +1,13 @@
 """Absolute latency: an exceedance test on the effective sample."""
 
+import itertools
 import math
+from collections.abc import Sequence
 
 from tidegate.core import statistics
 from tidegate.core.measured import quantile
 from tidegate.core.slo.conclusion import sure_word
-from tidegate.documents import ArmSummary, Finding, Word
+from tidegate.documents import ArmSummary, Block, Finding, Word
 from tidegate.policy import LatencySlo, Slo
 
 ALIKE = 1.5  # neighbouring requests are alike from this inefficiency on
@@ -19,11 +21,19 @@ def quantile_name(quantile: float) -> str:
     return f"p{quantile * 100:.10g}"
 
 
-def judge_latency(objective: LatencySlo, arm: ArmSummary, slo: Slo) -> Finding:
-    """Absolute limit: an exceedance test on the effective sample. A failed request counts as over it."""
+def judge_latency(
+    objective: LatencySlo, arm: ArmSummary, slo: Slo, *, blocks: Sequence[Block] = ()
+) -> Finding:
+    """Absolute limit: an exceedance test on the effective sample. A failed request counts as over it.
+
+    `blocks` are the arm's, in order: what varies from one to the next makes the sample smaller still.
+    """
     over = sum(not value <= objective.limit_ms for value in arm.latencies_ms) + arm.errors
     total, share = len(arm.latencies_ms) + arm.errors, 1 - objective.quantile
-    alike = statistics.inefficiency(arm.latencies_ms, share=share)
+    alike = max(
+        statistics.inefficiency(arm.latencies_ms, share=share),
+        statistics.block_inefficiency(*_counts(objective, arm, blocks)),
+    )
     test = statistics.exceedance(over, total, share=share, inefficiency=alike, alpha=slo.alpha_pass)
     lower, upper = statistics.quantile_bounds(
         arm.latencies_ms,
@@ -52,6 +62,24 @@ def judge_latency(objective: LatencySlo, arm: ArmSummary, slo: Slo) -> Finding:
         blocking=objective.severity == "blocking",
         samples=total,
         p_worse=test.p_above,
+    )
+
+
+def _counts(
+    objective: LatencySlo, arm: ArmSummary, blocks: Sequence[Block]
+) -> tuple[list[int], list[int]]:
+    """Requests over the limit, and all, of each block; none when the blocks are not the arm's."""
+    answered = [block.offered - block.errors for block in blocks]
+    if sum(answered) != len(arm.latencies_ms):
+        return [], []
+    ends = list(itertools.accumulate(answered, initial=0))
+    over = [
+        sum(not value <= objective.limit_ms for value in arm.latencies_ms[start:end])
+        for start, end in itertools.pairwise(ends)
+    ]
+    return (
+        [slow + block.errors for slow, block in zip(over, blocks, strict=True)],
+        [block.offered for block in blocks],
     )
 
 
