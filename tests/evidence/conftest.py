@@ -62,6 +62,7 @@ def policy(**sections: Any) -> Policy:
         "rate_rps": 200.0,
         "pairs": 2,
         "block_requests": 100,
+        "max_extensions": 0,
         "warmup_s": 0.1,
         "max_lag_ms": 250.0,
     } | sections.pop("load", {})

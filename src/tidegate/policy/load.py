@@ -23,11 +23,12 @@ class Load(Section):
     )
     block_requests: int = Field(default=1000, ge=1, description="Candidate requests per block")
     max_extensions: int = Field(
-        default=0,
+        default=3,
         ge=0,
         le=9,
         description="How often an INCONCLUSIVE load test sends its blocks again and adds them; every look "
-        "then gets its equal share of the alphas",
+        "then gets its equal share of the alphas. With none, 20 pairs pass 72 % of equal versions whose "
+        "service times scatter as widely as their mean, at half of what the server can take",
     )
     warmup_s: float = Field(default=10, ge=0)
     timeout_s: float = Field(default=5, gt=0)
