@@ -71,6 +71,12 @@ requirements: setup ## Pin every dependency by hash, newest that resolve togethe
 bench: setup ## Measure the load generator's own lateness and CPU
 	@$(BIN)/python benchmarks/load_generator.py
 
+bench-gate: setup ## Simulate releases whose truth is known: how often the gate errs, and what others would say (RUNS= WRITE=1)
+	@$(BIN)/python -m benchmarks.gate
+
+bench-releases: setup ## Release for real, 20 equal versions and 20 slower ones; goes on where it ended (SECONDS= RUNS= WRITE= DOWN= FRESH=)
+	@$(BIN)/python -W ignore -m benchmarks.releases
+
 ci: lint type layers check-generated test test-long ## What CI runs
 
 clean: ## Remove the virtual environment, caches and local state

@@ -74,7 +74,12 @@ def quantile(values: Sequence[float], share: float) -> float | None:
     """The smallest value with at least this share at or below it: an observed one, not interpolated."""
     if not values:
         return None
-    return sorted(values)[max(0, math.ceil(share * len(values) - 1e-9) - 1)]
+    return sorted(values)[quantile_index(share, len(values))]
+
+
+def quantile_index(share: float, values: int) -> int:
+    """Where that value stands among so many in order, from 0."""
+    return max(0, math.ceil(share * values - 1e-9) - 1)
 
 
 def block(planned: PlannedBlock, measured: Measured) -> Block:

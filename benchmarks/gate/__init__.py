@@ -1,0 +1,1 @@
+"""How often the gate errs on releases whose truth is known, beside what others would have said."""
