@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from tidegate import __version__
+from tidegate.cli_calibrate import calibrate_app
 from tidegate.cli_operations import operations_app
 from tidegate.cli_replay import replayable
 from tidegate.cli_schedule import schedule_app, submit_app
@@ -32,6 +33,7 @@ app = typer.Typer(
 )
 app.add_typer(sandbox_app, name="sandbox")
 app.add_typer(operations_app)
+app.add_typer(calibrate_app)
 app.add_typer(submit_app)
 app.add_typer(schedule_app)
 
