@@ -44,7 +44,7 @@ def kubeflow() -> Json:
         KUSTOMIZATION
         | moved(KUBEFLOW_NAMESPACE)
         | {
-            "resources": ["../../base", "run-account.yaml"],
+            "resources": ["../../base", "network-policy.yaml", "run-account.yaml"],
             "patches": [
                 {
                     "target": {"kind": "CronJob", "name": "tidegate-sweep"},
@@ -74,7 +74,7 @@ def argo() -> Json:
         KUSTOMIZATION
         | moved(ARGO_NAMESPACE)
         | {
-            "resources": ["../../base", "executor.yaml"],
+            "resources": ["../../base", "executor.yaml", "network-policy.yaml"],
         }
     )
 

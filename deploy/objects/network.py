@@ -8,7 +8,7 @@ MONITORING = ("monitoring", "prometheus", "knative-monitoring")
 
 
 def policies() -> list[Json]:
-    """For the pods of the steps, and for the predictors beside them."""
+    """For the pods of our own, and for the predictors beside them."""
     return [_steps(), _predictors()]
 
 
@@ -21,8 +21,18 @@ def _policy(name: str, spec: Json) -> Json:
     }
 
 
+def runs(label: str) -> Json:
+    """The pods of an orchestrator's runs, by the label that it puts on all of them: nobody calls one.
+
+    Out they may as before: runs that are not ours carry the label, too.
+    """
+    exists = {"matchExpressions": [{"key": label, "operator": "Exists"}]}
+    spec = {"podSelector": exists, "policyTypes": ["Ingress"], "ingress": []}
+    return _policy("tidegate-runs", spec)
+
+
 def _steps() -> Json:
-    """They serve nothing. Out: names, everything in the cluster, and HTTPS for the API and for storage."""
+    """Pods of our own label, the sweep's. Out: names, all of the cluster, and HTTPS to wherever."""
     return _policy(
         "tidegate-steps",
         {

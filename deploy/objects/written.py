@@ -42,7 +42,11 @@ FILES: dict[str, Callable[[], Iterable[Json]]] = {
     "deploy/overlays/kubeflow/kustomization.yaml": lambda: [kustomizations.kubeflow()],
     "deploy/overlays/kubeflow/run-account.yaml": kustomizations.run_account,
     "deploy/overlays/argo/kustomization.yaml": lambda: [kustomizations.argo()],
+    "deploy/overlays/kubeflow/network-policy.yaml": lambda: [network.runs("pipeline/runid")],
     "deploy/overlays/argo/executor.yaml": kustomizations.executor,
+    "deploy/overlays/argo/network-policy.yaml": lambda: [
+        network.runs("workflows.argoproj.io/workflow")
+    ],
 }
 
 

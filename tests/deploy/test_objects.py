@@ -182,6 +182,15 @@ def test_every_account_of_an_argo_pod_may_report_its_result() -> None:
         assert rule in granted(step.command, items)
 
 
+def test_every_account_that_an_argo_workflow_names_is_there() -> None:
+    accounts = named(built("argo"), "ServiceAccount")
+    documents = objects(*sorted((ROOT / "workflows").glob("release*.yaml")))
+    templates = [one for document in documents for one in document["spec"].get("templates", ())]
+    asked = {one["serviceAccountName"] for one in templates if "serviceAccountName" in one}
+    assert "tidegate-deploy" in asked
+    assert asked <= set(accounts)
+
+
 # -- what runs
 
 

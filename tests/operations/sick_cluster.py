@@ -254,6 +254,8 @@ BROKEN: list[tuple[str, Callable[[World], None], str, State, str, str]] = [
      "Prometheus", State.UNKNOWN, "cannot be asked", "can be reached from here"),
     ("Prometheus is not named", lambda w: w.environment.update(TIDEGATE_PROMETHEUS_URL=""),
      "Prometheus", State.FAIL, "TIDEGATE_PROMETHEUS_URL is not set", "set it to Prometheus"),
+    ("Prometheus refuses", lambda w: setattr(w, "prometheus", 404),
+     "Prometheus", State.FAIL, "404", "TIDEGATE_PROMETHEUS_URL|correct"),
     ("nothing is scraped", lambda w: w.series.clear(),
      "scraping", State.FAIL, "no kn_serving_invocation_duration_seconds_count", "PodMonitor"),
     ("series lack the revision", lambda w: w.series.append({"pod": "p"}),

@@ -118,7 +118,7 @@ class Argo:
         found = self._kube.find(f"{where}/{self._template}")
         if found is None:
             raise RejectedError(
-                f"{self._named} does not exist; apply it first: kubectl apply -f workflows/"
+                f"{self._named} does not exist; apply it first: kubectl apply -f workflows/release.yaml"
             )
         declared = (found["spec"].get("arguments") or {}).get("parameters") or ()
         return {one["name"]: "value" in one or "valueFrom" in one for one in declared}

@@ -3,7 +3,7 @@
 import os
 import socket
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -19,6 +19,7 @@ from tidegate.errors import RejectedError, TidegateError, UnavailableError, Usag
 
 if TYPE_CHECKING:
     from tidegate.adapters.kubernetes import Kubernetes
+    from tidegate.adapters.prometheus import Prometheus
     from tidegate.policy import Policy
 
 PROBE = ".tidegate-doctor"
@@ -59,7 +60,10 @@ def examined(kube: "Kubernetes", wanted: Wanted) -> list[Check]:
     first = _made("Kubernetes API", lambda: judged.ok("Kubernetes API", cluster.version()))
     checks = list(first)
     if checks[0].state is judged.State.OK:
-        checks += _of_cluster(kube, cluster, wanted)
+        config = _read(lambda: cluster.config("kserve", "inferenceservice-config"))
+        check, mode = judged.deployment_mode(config, wanted.mode)
+        wanted = replace(wanted, mode=mode)
+        checks += [check, *_of_cluster(kube, cluster, wanted)]
     return [*checks, *_of_endpoints(cluster, wanted)]
 
 
@@ -86,10 +90,7 @@ def _of_cluster(kube: "Kubernetes", cluster: reading.Cluster, wanted: Wanted) ->
         f"CRD {isvc}", lambda: judged.crd(isvc, cluster.crd(isvc), "v1beta1", owner="KServe")
     )
     yield from _made("KServe's version", lambda: judged.kserve(standard.support(kube).kserve))
-    config = _read(lambda: cluster.config("kserve", "inferenceservice-config"))
-    check, mode = judged.deployment_mode(config, wanted.mode)
-    yield check
-    if mode == "Standard":
+    if wanted.mode == "Standard":
         yield from _made("Standard mode", lambda: judged.standard(standard.support(kube)))
     else:
         yield from _of_knative(cluster, wanted)
@@ -178,21 +179,29 @@ def _unset(name: str, key: str) -> Check:
 
 def _prometheus(cluster: reading.Cluster, wanted: Wanted) -> Iterator[Check]:
     """Reachable; and the series that gates read carry the revision."""
-    from tidegate.adapters.prometheus import Prometheus, staleness
+    from tidegate.adapters.prometheus import Prometheus
 
     if not settings().prometheus_url:
         yield _unset("Prometheus", "prometheus_url")
         return
     asked = Prometheus(url=settings().prometheus_url, timeout_s=3, budget_s=3)
-    now = asked.now()
-    yield judged.ok("Prometheus", "answers")
-    services = _served(cluster)
+    try:
+        yield judged.ok("Prometheus", f"answers; its clock says {asked.now():.0f}")
+        yield _scraping(asked, cluster, wanted)
+    except RejectedError as error:
+        said, _, remedy = str(error).partition("; ")
+        yield judged.fail("Prometheus", said, remedy or "correct TIDEGATE_PROMETHEUS_URL")
+
+
+def _scraping(asked: "Prometheus", cluster: reading.Cluster, wanted: Wanted) -> Check:
+    from tidegate.adapters.prometheus import staleness
+
     source = SOURCES["Standard" if wanted.mode == "Standard" else "Knative"]
     selector = f'{source.metric}_count{{{source.namespace}="{wanted.namespace}"}}'
     found = asked.series(selector, window_s=600)
-    stale = staleness(found, now=now) if found else ""
+    stale = staleness(found, now=asked.now()) if found else ""
     pinned = [one for one in found if one.labels.get(source.revision)]
-    yield _scraped(selector, len(found), len(pinned), stale, source.revision, services)
+    return _scraped(selector, len(found), len(pinned), stale, source.revision, _served(cluster))
 
 
 def _served(cluster: reading.Cluster) -> int:
