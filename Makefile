@@ -41,8 +41,8 @@ record-faults: setup ## Add rows for new calls to the table of API faults, as ob
 record-verbs: setup ## Write deploy/rbac/verbs.yaml, as recorded
 	@TIDEGATE_RECORD_VERBS=1 $(BIN)/pytest tests/rbac -k recorded_and_for_no_more
 
-images: setup ## Build the images (BASE=<name>@sha256:... TRITON_BASE= IMAGE= TOOL=docker|podman|buildah REGISTRY=)
-	@$(BIN)/python scripts/images.py --base "$(BASE)" --triton-base "$(TRITON_BASE)" --image "$(IMAGE)" --tool "$(TOOL)" $(if $(REGISTRY),--registry $(REGISTRY))
+images: setup ## Build the images (BASE=<name>@sha256:... TRITON_BASE= IMAGE= TOOL= PYTHON= REGISTRY=)
+	@$(BIN)/python scripts/images.py --base "$(BASE)" --triton-base "$(TRITON_BASE)" --image "$(IMAGE)" --tool "$(TOOL)" --python "$(PYTHON)" $(if $(REGISTRY),--registry $(REGISTRY))
 
 images-smoke: setup ## Build the CPU images from a local base and run them; needs buildah, debootstrap and root
 	@$(BIN)/pytest -m containers tests/images

@@ -95,8 +95,8 @@ def tool(named: str) -> str:
     )
 
 
-def context(image: Image) -> Path:
-    """The build context: the Containerfile, its pinned requirements and their wheels."""
+def context(image: Image, python: str = "") -> Path:
+    """The build context: Containerfile, pinned requirements, and their wheels for the base's Python."""
     folder = ROOT / "build" / "images" / image.name
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -105,7 +105,7 @@ def context(image: Image) -> Path:
     shutil.copy(ROOT / "images" / "build-site", folder / "build-site")
     shutil.copy(ROOT / "requirements" / f"{image.name}.txt", folder / "requirements.txt")
     shutil.copy(ROOT / "requirements" / "image-tools.txt", folder / "tools.txt")
-    python = PYTHONS[image.name]
+    python = python or PYTHONS[image.name]
     download(folder / "requirements.txt", folder / "wheels" / "packages", python)
     download(folder / "tools.txt", folder / "wheels" / "tools", python)
     own = ["-m", "hatchling", "build", "-t", "wheel", "-d", str(folder / "wheels" / "own")]
@@ -168,14 +168,14 @@ def build(options: argparse.Namespace) -> Iterator[str]:
     name = tool(options.tool)
     for image in images:
         tag = f"{options.registry}/{image.name}:{__version__}"
-        run(command(name, image, context(image), tag))
+        run(command(name, image, context(image, options.python), tag))
         yield tag
 
 
 def main(argv: list[str] | None = None) -> int:
     """Print the tag of each image that was built."""
     parser = argparse.ArgumentParser(prog="make images")
-    for option in ("base", "triton-base", "image", "tool"):
+    for option in ("base", "triton-base", "image", "tool", "python"):
         parser.add_argument(f"--{option}", default="")
     parser.add_argument("--registry", default="ghcr.io/tidegate")
     try:

@@ -215,6 +215,9 @@ def doctor(
         bool,
         typer.Option("--accounts", help="Permissions of each step's ServiceAccount, not mine."),
     ] = False,
+    runs_in: Annotated[
+        str, typer.Option(help="Namespace of those accounts; '' = the service's own.")
+    ] = "",
     as_json: AsJson = False,
 ) -> None:
     """Check what a release relies on: the cluster, its settings, permissions, Prometheus, storage, MLflow.
@@ -227,7 +230,10 @@ def doctor(
     from tidegate.operations.doctor import Wanted, examined, lines, wanted_by
 
     kinds = {gpu: 1} if gpu else {}
-    flags = {"namespace": namespace, "accelerators": kinds, "step": step, "accounts": accounts}
+    flags = {
+        "namespace": namespace, "accelerators": kinds, "step": step, "accounts": accounts,
+        "runs_in": runs_in,
+    }  # fmt: skip
     if policy:
         from tidegate.adapters.policy_source import load
 

@@ -15,12 +15,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 
 from tidegate import __version__
 
 pytestmark = [pytest.mark.containers, pytest.mark.timeout(1500)]
 
 ROOT = Path(__file__).parents[2]
+RELEASE = yaml.safe_load((ROOT / "deploy" / "triton.yaml").read_text())["release"]
 BASE = "localhost/tidegate-base:local"
 STORE = {"STORAGE_DRIVER": "vfs", "BUILDAH_ISOLATION": "chroot"}  # needs no other privilege
 INSIDE = (
@@ -140,6 +142,37 @@ def test_the_load_test_says_what_it_lacks_in_the_loadtest_image(image: tuple[str
     done = inside.run(f"tidegate load-test --release-id r {options}")
     assert done.returncode == 3
     assert "Traceback" not in done.stderr
+
+
+def triton_base(base: str, folder: Path, number: int) -> str:
+    """A stand-in of NGC's: this base, with a libnvinfer that says its version."""
+    source = folder / "nvinfer.c"
+    source.write_text(f"int getInferLibVersion(void) {{ return {number}; }}\n")
+    said("cc", "-shared", "-fPIC", "-o", str(folder / "libnvinfer.so.10"), str(source))
+    name = f"localhost/tritonserver:{RELEASE}-{number}"
+    container = said("buildah", "from", base)
+    said(
+        "buildah", "copy", container, str(folder / "libnvinfer.so.10"), "/usr/lib/x86_64-linux-gnu/"
+    )
+    said("buildah", "config", "--env", f"NVIDIA_TRITON_SERVER_VERSION={RELEASE}", container)
+    said("buildah", "commit", "-q", "--rm", container, name)
+    return f"{name}@{said('buildah', 'images', '--digests', '--format', '{{.Digest}}', name)}"
+
+
+@pytest.mark.parametrize(
+    ("number", "ends"), [(100700, "ghcr.io/tidegate/tensorrt"), (100500, "libnvinfer is 10.5.0")]
+)
+def test_the_tensorrt_image_is_built_of_one_tensorrt_only(
+    base: str, tmp_path: Path, number: int, ends: str
+) -> None:
+    script = str(ROOT / "scripts" / "images.py")
+    options = ("--tool", "buildah", "--image", "tensorrt", "--python", "3.11")
+    done = subprocess.run(
+        [sys.executable, script, *options, "--triton-base", triton_base(base, tmp_path, number)],
+        capture_output=True, text=True, env=os.environ | STORE,
+    )  # fmt: skip
+    assert ends in done.stdout + done.stderr, done.stderr[-2000:]
+    assert (done.returncode == 0) == (number == 100700)
 
 
 def a_release(folder: Path) -> None:

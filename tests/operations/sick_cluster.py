@@ -148,7 +148,7 @@ class World:
 @contextmanager
 def api_of(world: World) -> Iterator[str]:
     """The world's objects behind the embedded API; a kubeconfig of a user with the world's rules."""
-    accounts = {f"system:serviceaccount:{NAMESPACE}:tidegate-sweep": world.rules}
+    accounts = {"system:serviceaccount:argo:tidegate-sweep": world.rules}
     server = ApiServer(rules={"me": world.rules, **accounts})
     by_kind = {
         one.kind: one for one in reversed(kinds.ALL)

@@ -97,7 +97,7 @@ def test_without_an_api_the_rest_is_still_told(
 def test_a_steps_own_account_is_asked_for_instead_of_ours(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    own = Wanted(namespace=NAMESPACE, runtime="tidegate-triton", accounts=True)
+    own = Wanted(namespace=NAMESPACE, runtime="tidegate-triton", accounts=True, runs_in="argo")
     found = {check.name: check for check in looked(world, monkeypatch, own)}
     assert found["permissions of sweep"].state is State.OK
     assert "tidegate-sweep may do all" in found["permissions of sweep"].found

@@ -16,10 +16,11 @@ REVIEWS = "/apis/authorization.k8s.io/v1"
 
 
 class Cluster:
-    """One cluster, and the namespace of the service."""
+    """One cluster, the namespace of the service, and that of the runs' accounts ('' = the same)."""
 
-    def __init__(self, kube: Kubernetes, namespace: str) -> None:
+    def __init__(self, kube: Kubernetes, namespace: str, *, runs_in: str = "") -> None:
         self._kube, self._namespace = kube, namespace
+        self._accounts = f"system:serviceaccount:{runs_in or namespace}"
 
     def version(self) -> str:
         """Of Kubernetes."""
@@ -54,9 +55,9 @@ class Cluster:
         return list(self._kube.request("GET", "/api/v1/nodes")["items"])
 
     def allows(self, need: Need, account: str) -> bool:
-        """Whether we may do this, or a ServiceAccount of the namespace if one is named."""
+        """Whether we may do this, or a ServiceAccount of the runs if one is named."""
         kind = "SubjectAccessReview" if account else "SelfSubjectAccessReview"
-        user = {"user": f"system:serviceaccount:{self._namespace}:{account}"} if account else {}
+        user = {"user": f"{self._accounts}:{account}"} if account else {}
         body = {
             "apiVersion": "authorization.k8s.io/v1",
             "kind": kind,

@@ -38,6 +38,7 @@ class Wanted:
     accelerators: dict[str, int] = field(default_factory=dict)  # kind -> of one version
     step: str = ""  # '' = all of them
     accounts: bool = False  # ask for each step's own ServiceAccount, not for us
+    runs_in: str = ""  # where those accounts are; '' = in the service's namespace
 
 
 def wanted_by(policy: "Policy", **flags: object) -> Wanted:
@@ -56,7 +57,7 @@ def wanted_by(policy: "Policy", **flags: object) -> Wanted:
 
 def examined(kube: "Kubernetes", wanted: Wanted) -> list[Check]:
     """Every check, each on its own: one that cannot be made stops no other."""
-    cluster = reading.Cluster(kube, wanted.namespace)
+    cluster = reading.Cluster(kube, wanted.namespace, runs_in=wanted.runs_in)
     first = _made("Kubernetes API", lambda: judged.ok("Kubernetes API", cluster.version()))
     checks = list(first)
     if checks[0].state is judged.State.OK:
