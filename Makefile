@@ -7,7 +7,7 @@ export PYTHONDONTWRITEBYTECODE :=
 export MLFLOW_DISABLE_TELEMETRY := true
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long chaos faults record-faults record-verbs lint fmt type layers generate check-generated \
+.PHONY: help setup demo test test-components test-flows test-long chaos faults record-faults record-verbs lint fmt type layers generate check-generated \
 	requirements images images-smoke bench ci clean
 
 help: ## List the targets
@@ -25,6 +25,12 @@ test: setup ## Run the tests, real servers included
 
 test-long: setup ## Run the stories that take minutes: whole releases on the real servers
 	@$(BIN)/pytest -m long
+
+test-components: setup ## Run every component alone, each in a one-task pipeline, on the embedded cluster
+	@$(BIN)/pytest -m long tests/e2e/test_components_alone.py
+
+test-flows: setup ## Run both drawings of the release end to end: promote, reject, approval, a killed step
+	@$(BIN)/pytest -m long tests/e2e/test_flows.py
 
 chaos: setup ## Kill a release at every API write, see production unharmed (CELL= MODE= COURSE= EVERY=n FULL=1)
 	@$(BIN)/python -m tests.chaos $(if $(CELL),--cell $(CELL)) $(if $(MODE),--mode $(MODE)) $(if $(COURSE),--course $(COURSE)) $(if $(EVERY),--every $(EVERY)) $(if $(FULL),--full)

@@ -1,24 +1,34 @@
 """Writes every generated file, or with --check says which committed one is not what it should be."""
 
 import json
+import re
 import runpy
 import sys
 import tempfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import yaml
 from kfp import compiler
 
+from tidegate.orchestrators.component_pages import readme
+from tidegate.orchestrators.components import component
 from tidegate.policy import Policy
+from tidegate.steps.registry import Step, steps
 
 ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
 
 
 def pipeline(name: str) -> str:
-    """A compiled pipeline. Deterministic; the SDK's version is part of it on purpose."""
-    function = runpy.run_path(str(ROOT / "pipelines" / f"{name}.py"))[name]
+    """A compiled pipeline."""
+    return compiled(runpy.run_path(str(ROOT / "pipelines" / f"{name}.py"))[name])
+
+
+def compiled(function: Any) -> str:
+    """A pipeline or a component. Deterministic; the SDK's version is part of it on purpose."""
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / "compiled.yaml"
         compiler.Compiler().compile(function, str(target))
@@ -34,6 +44,25 @@ def workflow(module: str, document: str) -> str:
     return text
 
 
+def component_file(step: Step) -> str:
+    """A component is cached where nothing else is said, so one with side effects says it."""
+    text = compiled(component(step))
+    if step.cacheable:
+        return text
+    return re.sub(r"cachingOptions:\n +enableCache: true", "cachingOptions: {}", text)
+
+
+def component_files() -> dict[str, Callable[[], str]]:
+    """A folder for each step: the component, to be loaded into anybody's pipeline, and its page."""
+    rights = yaml.safe_load((ROOT / "deploy" / "rbac" / "verbs.yaml").read_text(encoding="utf-8"))
+    files: dict[str, Callable[[], str]] = {}
+    for step in steps().values():
+        folder, rules = f"components/{step.command}", rights.get(step.command, [])
+        files[f"{folder}/component.yaml"] = partial(component_file, step)
+        files[f"{folder}/README.md"] = partial(readme, step, rules)
+    return files
+
+
 def policy_schema() -> str:
     """The policy's JSON Schema."""
     return json.dumps(Policy.model_json_schema(), indent=2) + "\n"
@@ -41,7 +70,6 @@ def policy_schema() -> str:
 
 def api_faults() -> str:
     """The table of API faults, from the data that its tests read."""
-    sys.path.insert(0, str(ROOT))
     from tests.faults import table
 
     return table.page(table.load())
@@ -57,18 +85,24 @@ def lint_rules() -> str:
 
 def deployment() -> dict[str, Callable[[], str]]:
     """The objects and overlays below deploy/."""
-    sys.path.insert(0, str(ROOT))
     from deploy.objects import written
 
     return written.texts()
 
 
+WORKFLOWS = {
+    "release": ("release.yaml", "release-cluster.yaml", "release-on-claim.yaml", "submit.yaml"),
+    "scheduled_release": ("scheduled-release.yaml", "cron.yaml"),
+}
 GENERATED: dict[str, Callable[[], str]] = {
     "pipelines/release.yaml": lambda: pipeline("release"),
+    "pipelines/scheduled_release.yaml": lambda: pipeline("scheduled_release"),
     **{
-        f"workflows/{name}": partial(workflow, "release", name)
-        for name in ("release.yaml", "release-cluster.yaml", "release-on-claim.yaml", "submit.yaml")
+        f"workflows/{name}": partial(workflow, module, name)
+        for module, names in WORKFLOWS.items()
+        for name in names
     },
+    **component_files(),
     "docs/schemas/policy.json": policy_schema,
     "docs/api-faults.md": api_faults,
     "docs/lint.md": lint_rules,

@@ -147,8 +147,11 @@ def test_secrets_come_by_secret_and_never_by_parameter(release: Json) -> None:
 
 @every_release
 def test_a_step_has_its_own_account_and_no_more_rights_than_it_needs(release: Json) -> None:
+    accounts = (FOLDER.parent / "deploy/base/service-accounts.yaml").read_text()
+    known = {one["metadata"]["name"] for one in yaml.safe_load_all(accounts)}
     for template in containers(release):
         assert template["serviceAccountName"] == f"tidegate-{template['name']}"
+        assert template["serviceAccountName"] in known
         security = template["container"]["securityContext"]
         assert security["runAsNonRoot"] is security["readOnlyRootFilesystem"] is True
         assert security["capabilities"] == {"drop": ["ALL"]}
@@ -196,6 +199,14 @@ def test_files_go_through_the_bucket_or_through_the_claim() -> None:
     for template in containers(claim):
         (mount,) = [m for m in template["container"]["volumeMounts"] if m["name"] == "work"]
         assert mount["subPath"] == "{{workflow.uid}}"
+
+
+def test_a_schedule_joins_no_run_that_still_goes_on() -> None:
+    cron = DOCUMENTS["cron.yaml"]["spec"]
+    assert cron["concurrencyPolicy"] == "Forbid"
+    assert cron["schedules"] == ["0 3 * * 0"]
+    assert cron["startingDeadlineSeconds"] > 0
+    assert cron["workflowSpec"]["workflowTemplateRef"] == {"name": "tidegate-scheduled-release"}
 
 
 def test_the_cluster_template_is_the_same_release() -> None:

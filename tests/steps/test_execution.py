@@ -94,6 +94,7 @@ def test_a_refusal_is_handed_on_untouched_and_the_body_does_not_run(
 
 def test_every_step_of_the_release_is_registered() -> None:
     assert list(steps()) == [
+        "train", "trigger",
         "resolve", "fetch", "optimize", "configure", "publish", "deploy", "load_test", "gate",
         "await_approval", "promote", "roll_back", "report", "conclude", "guard", "sweep",
     ]  # fmt: skip

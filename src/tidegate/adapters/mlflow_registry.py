@@ -89,6 +89,11 @@ class MlflowRegistry:
         body = {"name": model, "version": version, "key": key, "value": value}
         self.http.post("mlflow/model-versions/set-tag", body)
 
+    def tags_of(self, model: str, version: str) -> dict[str, str]:
+        """The tags of a model version."""
+        found = self._numbered(model, version)
+        return {str(tag["key"]): str(tag["value"]) for tag in found.get("tags", [])}
+
     def log_report(self, run_id: str, path: Path) -> None:
         """Store a file with a run, in its artifact folder `tidegate`."""
         run = self.http.get("mlflow/runs/get", run_id=run_id)["run"]

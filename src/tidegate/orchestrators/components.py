@@ -6,7 +6,7 @@ from typing import Any
 
 from kfp import dsl
 
-from tidegate.orchestrators.surroundings import images
+from tidegate.orchestrators.surroundings import image_of
 from tidegate.steps.registry import Parameter, Step, steps
 
 ARTIFACTS: Mapping[str, type] = {
@@ -23,7 +23,7 @@ def component(step: Step) -> Callable[..., Any]:
 
     def body(*_: Any, **__: Any) -> dsl.ContainerSpec:
         return dsl.ContainerSpec(
-            image=images()[step.image],
+            image=image_of(step),
             command=["python3", "-m", "tidegate.orchestrators.executor", step.name],
             args=[
                 "--protocol",

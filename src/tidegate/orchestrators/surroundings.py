@@ -7,6 +7,7 @@ from tidegate.config import VARIABLES
 from tidegate.steps.registry import Step, steps
 
 REGISTRY = "ghcr.io/tidegate"
+TRAINER = "registry.example.com/ml/trainer:1"  # stands for the user's own; set it
 # A ConfigMap and a Secret of this name, in the namespace of the run; the Secret may be missing.
 NAME = "tidegate"
 IN_CONFIG_MAP = tuple(
@@ -31,6 +32,11 @@ def images(registry: str = REGISTRY, tag: str = __version__) -> Mapping[str, str
     """The image of each kind of step, without the trainer's, which is the user's own."""
     kinds = dict.fromkeys(step.image for step in steps().values() if step.image != "trainer")
     return {kind: f"{registry}/{kind}:{tag}" for kind in kinds}
+
+
+def image_of(step: Step) -> str:
+    """The image that a component names when nobody chooses another one."""
+    return images().get(step.image, TRAINER)
 
 
 def image_parameter(step: Step) -> str:

@@ -151,6 +151,7 @@ def _outputs(function: Callable[..., Any]) -> tuple[tuple[str, type], ...]:
 
 
 ORDER = (
+    "train", "trigger",
     "resolve", "fetch", "optimize", "configure", "publish", "deploy", "load_test", "gate", "await_approval",
     "promote", "roll_back", "report", "conclude", "guard", "sweep",
 )  # fmt: skip
