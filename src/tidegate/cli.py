@@ -8,12 +8,13 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
 from tidegate import __version__
 from tidegate.cli_calibrate import calibrate_app
+from tidegate.cli_compile import compile_app
 from tidegate.cli_operations import operations_app
 from tidegate.cli_replay import replayable
 from tidegate.cli_schedule import schedule_app, submit_app
@@ -36,6 +37,7 @@ app.add_typer(operations_app)
 app.add_typer(calibrate_app)
 app.add_typer(submit_app)
 app.add_typer(schedule_app)
+app.add_typer(compile_app)
 
 STEPS_PANEL = "Steps"
 
@@ -70,15 +72,20 @@ def release(
     runs: Annotated[Path, typer.Option(help="Folder that keeps each run's documents.")] = Path(
         ".tidegate/runs"
     ),
+    runner: Annotated[
+        Literal["kfp", "argo"],
+        typer.Option(help="Whose drawing is run: Kubeflow's or Argo's."),
+    ] = "kfp",
     sandbox: Annotated[
         bool, typer.Option("--sandbox", help="On the running `tidegate sandbox`.")
     ] = False,
 ) -> None:
-    """Run the whole release here: the compiled Kubeflow pipeline on kfp's local runner."""
+    """Run the whole release here: a compiled drawing, on kfp's local runner or on our own for Argo's."""
     from tidegate.orchestrators.local_run import run_release  # kfp is an extra
 
     ended = run_release(
         policy,
+        runner=runner,
         model_uri=model_uri,
         namespace=namespace,
         runs=runs,

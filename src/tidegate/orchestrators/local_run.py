@@ -11,10 +11,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from tidegate.config import VARIABLES, settings
 from tidegate.documents import Report, Result
 from tidegate.errors import DocumentError, NotPromotedError, RollbackFailedError, UsageError
+from tidegate.orchestrators.drawings import drawing
 from tidegate.orchestrators.watch import Failure, Watch
 
 REQUIRED = ("mlflow_tracking_uri", "prometheus_url", "storage_uri", "kubeconfig")
@@ -32,9 +34,16 @@ class Ended:
     report: Report | None
 
 
+RUNNERS: Mapping[str, tuple[str, str]] = {  # runner -> its module, and the drawing that it runs
+    "kfp": ("tidegate.orchestrators.kfp_local", "pipelines/release.yaml"),
+    "argo": ("tidegate.orchestrators.argo_local", "workflows/release.yaml"),
+}
+
+
 def run_release(
     policy: str,
     *,
+    runner: Literal["kfp", "argo"] = "kfp",
     model_uri: str = "",
     namespace: str = "",
     runs: Path,
@@ -47,17 +56,18 @@ def run_release(
     step named.
     """
     environ = dict(os.environ if environment is None else environment)
-    _check(environ)
+    _check(environ, runner)
     folder = _new_folder(runs)
     parameters = {"policy": _reference(policy), "model_uri": model_uri, "namespace": namespace}
-    _refuse_python3(folder, parameters)
+    if runner == "kfp":
+        _refuse_python3(folder, parameters)
     watch = Watch(folder / "progress.jsonl", quiet=quiet)
-    code = _run(folder, parameters, environ, watch)
+    code = _run(runner, folder, parameters, environ, watch)
     return _ended(folder, watch, code)
 
 
-def _check(environ: Mapping[str, str]) -> None:
-    if importlib.util.find_spec("kfp") is None:
+def _check(environ: Mapping[str, str], runner: str) -> None:
+    if runner == "kfp" and importlib.util.find_spec("kfp") is None:
         raise UsageError("kfp is not installed; run: pip install 'tidegate[local]'")
     found = settings(environ)
     for field in REQUIRED:
@@ -100,14 +110,19 @@ def _refuse_python3(folder: Path, parameters: Mapping[str, str]) -> None:
 
 
 def compiled_pipeline() -> Path:
-    """The committed IR: inside the installed package, or in the source tree."""
-    packaged = Path(__file__).with_name("release.yaml")
-    source = Path(__file__).parents[3] / "pipelines" / "release.yaml"
-    return packaged if packaged.is_file() else source
+    """What Kubeflow is given."""
+    return drawing(RUNNERS["kfp"][1])
 
 
-def _run(folder: Path, parameters: Mapping[str, str], environ: dict[str, str], watch: Watch) -> int:
-    arguments = [str(compiled_pipeline()), str(folder / "artifacts"), json.dumps(parameters)]
+def _run(
+    runner: str,
+    folder: Path,
+    parameters: Mapping[str, str],
+    environ: dict[str, str],
+    watch: Watch,
+) -> int:
+    module, drawn = RUNNERS[runner]
+    arguments = [str(drawing(drawn)), str(folder / "artifacts"), json.dumps(parameters)]
     environ |= {
         VARIABLES["progress_file"]: str(watch.path),
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{environ.get('PATH', '')}",
@@ -115,7 +130,7 @@ def _run(folder: Path, parameters: Mapping[str, str], environ: dict[str, str], w
     }
     with (folder / "run.log").open("w", encoding="utf-8") as log:
         child = subprocess.Popen(
-            [sys.executable, "-m", "tidegate.orchestrators.kfp_local", *arguments],
+            [sys.executable, "-m", module, *arguments],
             stdout=log,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
@@ -168,8 +183,8 @@ def _guard(release_id: str, environ: Mapping[str, str], folder: Path) -> None:
 
 def _ended(folder: Path, watch: Watch, code: int) -> Ended:
     report = _report(folder)
-    page = next((folder / "artifacts").glob("*/report/page"), None)
-    guard_page = next((folder / "artifacts").glob("*/guard/page"), None)
+    page = next((folder / "artifacts").glob("*/report/**/page"), None)
+    guard_page = next((folder / "artifacts").glob("*/guard/**/page"), None)
     if report is None:
         return _died(folder, watch, code, guard_page)
     return Ended(
@@ -183,7 +198,7 @@ def _ended(folder: Path, watch: Watch, code: int) -> Ended:
 
 
 def _report(folder: Path) -> Report | None:
-    path = next((folder / "artifacts").glob("*/report/report_document"), None)
+    path = next((folder / "artifacts").glob("*/report/**/report_document"), None)
     return Report.model_validate_json(path.read_text(encoding="utf-8")) if path else None
 
 

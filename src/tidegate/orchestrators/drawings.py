@@ -1,0 +1,49 @@
+"""The committed drawings, with other images as their defaults. Neither kfp nor hera is needed."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from tidegate.errors import UsageError
+from tidegate.orchestrators.surroundings import images
+
+DRAWINGS: Mapping[str, tuple[str, ...]] = {
+    "kfp": ("pipelines/release.yaml", "pipelines/scheduled_release.yaml"),
+    "argo": (
+        "workflows/release.yaml",
+        "workflows/release-cluster.yaml",
+        "workflows/release-on-claim.yaml",
+        "workflows/scheduled-release.yaml",
+        "workflows/cron.yaml",
+        "workflows/submit.yaml",
+    ),
+}
+
+
+def drawing(path: str) -> Path:
+    """A committed drawing: inside the installed package, or in the source tree."""
+    packaged = Path(__file__).with_name("drawings") / path
+    source = Path(__file__).parents[3] / path
+    return packaged if packaged.is_file() else source
+
+
+def with_images(path: str, chosen: Mapping[str, str]) -> str:
+    """The drawing's text, each kind of image that is chosen in the place of ours. Raises UsageError."""
+    ours, text = images(), drawing(path).read_text(encoding="utf-8")
+    for kind, image in chosen.items():
+        if kind not in ours:
+            raise UsageError(f"no step runs in an image {kind!r}; choose of {', '.join(ours)}")
+        if not image or image != image.strip() or any(c in image for c in "'\"{}\n"):
+            raise UsageError(f"image {kind} = {image!r} is no image reference")
+        text = text.replace(ours[kind], image)
+    return text
+
+
+def written(orchestrator: str, folder: Path, chosen: Mapping[str, str]) -> Iterator[Path]:
+    """Write every drawing for an orchestrator into a folder; the paths. All texts first, then files."""
+    from tidegate.adapters.files import write_text
+
+    texts = {path: with_images(path, chosen) for path in DRAWINGS[orchestrator]}
+    for path, text in texts.items():
+        target = folder / Path(path).name
+        write_text(target, text)
+        yield target
