@@ -157,6 +157,7 @@ class Workflow:
         return self._outputs(template)
 
     def _command(self, name: str, command: list[str]) -> int:
+        """Its exit code, as a container's: 128 and the signal's number for one that was killed."""
         event(name, "started", release_id=self.release_id)
         last = ""
         with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as child:
@@ -164,10 +165,10 @@ class Workflow:
             for line in child.stderr:
                 sys.stderr.write(line)
                 last = line.strip() or last
-        if child.returncode:
-            said = last.removeprefix("tidegate: ")
-            event(name, said, error=f"exit {child.returncode}", exit_code=abs(child.returncode))
-        return child.returncode
+        code = child.returncode if child.returncode >= 0 else 128 - child.returncode
+        if code:
+            event(name, last.removeprefix("tidegate: "), error=f"exit {code}", exit_code=code)
+        return code
 
     def _outputs(self, template: Json) -> Given:
         """Raises DocumentError for one that is missing, as Argo fails the node."""
