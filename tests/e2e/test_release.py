@@ -129,9 +129,12 @@ def test_the_same_version_again_changes_nothing(home: Home) -> None:
     assert predictor(home)["latestCreatedRevision"] == before
 
 
-def test_wrong_answers_stop_at_parity_before_the_cluster(home: Home) -> None:
+@pytest.mark.parametrize("runner", ["kfp", "argo"])
+def test_wrong_answers_stop_at_parity_before_the_cluster(home: Home, runner: str) -> None:
     before = predictor(home)
-    done = home.release("models:/tiny/3")
+    done = home.tidegate(
+        "release", str(home.policy), "--model-uri", "models:/tiny/3", "--runner", runner
+    )
     assert (done.returncode, done.stdout.strip()) == (7, "REJECTED"), done.stderr
     assert "label" in done.stderr
     assert predictor(home) == before
