@@ -1,4 +1,4 @@
-"""Two releases end to end in Standard mode: the compiled pipeline on real Triton, Envoy and Prometheus."""
+"""Two releases end to end in Standard mode, one by each drawing, on real Triton, Envoy and Prometheus."""
 
 import time
 from collections.abc import Iterator
@@ -38,8 +38,9 @@ def deployments(home: Home) -> dict[str, str]:
     }
 
 
-def test_a_first_release_in_standard_mode_goes_live(standard: Home) -> None:
-    done = standard.release("models:/tiny/1")
+def test_a_first_release_goes_live_as_argos_drawing_says(standard: Home) -> None:
+    given = ("--model-uri", "models:/tiny/1", "--runner", "argo")
+    done = standard.tidegate("release", str(standard.policy), *given)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "PROMOTED"
     assert set(deployments(standard)) == {BLUE}
