@@ -67,6 +67,23 @@ def test_every_step_that_writes_to_the_cluster_carries_the_id_of_its_run(name: s
 
 
 @every_pipeline
+def test_whatever_a_task_is_given_is_an_input_of_the_dag_that_it_is_in(name: str) -> None:
+    """kfp compiles a reference to an input that its DAG does not have, and every run then fails."""
+    ir, _ = read(name)
+    for holder in (ir["root"], *(c for c in ir["components"].values() if "dag" in c)):
+        declared = holder.get("inputDefinitions", {})
+        known = {*declared.get("parameters", {}), *declared.get("artifacts", {})}
+        for task, given in holder["dag"]["tasks"].items():
+            inputs = given.get("inputs", {})
+            for one in (
+                *inputs.get("parameters", {}).values(),
+                *inputs.get("artifacts", {}).values(),
+            ):
+                asked = one.get("componentInputParameter") or one.get("componentInputArtifact")
+                assert asked is None or asked in known, f"{task}: {asked}"
+
+
+@every_pipeline
 def test_images_and_the_gpu_are_chosen_when_the_run_starts(name: str) -> None:
     ir, _ = read(name)
     inputs = ir["root"]["inputDefinitions"]["parameters"]

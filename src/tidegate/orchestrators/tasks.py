@@ -33,6 +33,8 @@ def task(run: Run, name: str, **arguments: object) -> dsl.PipelineTask:
     created.set_container_image(run.images[step.image])
     if step.gpu:
         created.set_accelerator_type(run.gpu_resource).set_accelerator_limit(run.gpu_count)
+        # kfp 2.17 forgets to hand these down to a task within an exit handler or a branch.
+        created.register_pipeline_channels([run.gpu_resource, run.gpu_count])
     kubernetes.use_config_map_as_env(
         created, config_map_name=NAME, config_map_key_to_env={key: key for key in IN_CONFIG_MAP}
     )
