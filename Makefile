@@ -83,6 +83,9 @@ bench-gate: setup ## Simulate releases whose truth is known: how often the gate 
 bench-releases: setup ## Release for real, 20 equal versions and 20 slower ones; goes on where it ended (SECONDS= RUNS= WRITE= DOWN= FRESH=)
 	@$(BIN)/python -W ignore -m benchmarks.releases
 
+bench-int8: setup ## int8 against fp32 on this CPU: speed, and the same answers
+	@$(BIN)/python -W ignore benchmarks/int8.py
+
 ci: lint type layers check-generated test test-long ## What CI runs
 
 clean: ## Remove the virtual environment, caches and local state

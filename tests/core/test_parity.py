@@ -30,7 +30,7 @@ def flipped(array: Any, count: int) -> Any:
     return other
 
 
-def compare(measured: Any, reference: Any, min_rows: int = 50, **tolerance: float) -> Any:
+def compare(measured: Any, reference: Any, min_rows: int = 50, **tolerance: Any) -> Any:
     return parity.compare("out", measured, reference, Tolerance(**tolerance), min_rows)
 
 
@@ -164,3 +164,54 @@ def test_more_flips_are_never_a_better_word(array: Any, flips: int) -> None:
         other[:count] ^= 1
         words.append(order.index(compare(other, array).word))
     assert words == sorted(words)
+
+
+def scores(rows: int = ROWS) -> Any:
+    return np.eye(10, dtype=np.float32)[labels(rows)]
+
+
+def test_top_1_of_scores_is_judged_when_the_policy_asks() -> None:
+    other = np.eye(10, dtype=np.float32)[flipped(labels(), 8)]
+    alike = compare(other, scores(), max_mismatch_ratio=1.0, min_cosine=-1.0)
+    assert alike.word is Word.PASS
+    found = compare(other, scores(), max_mismatch_ratio=1.0, min_cosine=-1.0, min_top1=0.995)
+    assert (found.word, found.agreement) == (Word.FAIL, pytest.approx(0.98))
+    assert "top-1 0.9800 of rows agree, 0.995 wanted" in found.message
+    assert found.agreement_lower < 0.98
+
+
+def test_top_1_of_one_column_cannot_be_judged() -> None:
+    found = compare(np.ones((ROWS, 1)), np.ones((ROWS, 1)), min_top1=0.9)
+    assert (found.word, found.agreement) == (Word.INVALID, None)
+
+
+def test_neighbouring_floats_are_one_ulp_apart_also_across_zero() -> None:
+    one = np.float32(1.0)
+    tiny = np.float32(1e-45)
+    a = np.array([[one, tiny]], np.float32)
+    b = np.array([[np.nextafter(one, np.float32(2)), -tiny]], np.float32)
+    assert parity.ulp_distance(a, a) == 0
+    assert parity.ulp_distance(a[:, :1], b[:, :1]) == 1
+    assert parity.ulp_distance(a[:, 1:], b[:, 1:]) == 2
+
+
+def test_more_ulp_than_the_policy_allows_fail() -> None:
+    a = np.ones((ROWS, 2), np.float32)
+    b = np.nextafter(a, np.float32(2))
+    assert compare(b, a, max_ulp=1).word is Word.PASS
+    found = compare(np.nextafter(b, np.float32(2)), a, max_ulp=1)
+    assert (found.word, found.max_ulp) == (Word.FAIL, 2)
+
+
+@given(FINITE)
+def test_the_ulp_distance_is_symmetric_and_zero_only_between_equals(array: Any) -> None:
+    other = np.roll(array, 1, axis=0)
+    apart = parity.ulp_distance(array, other)
+    assert apart == parity.ulp_distance(other, array)
+    assert (apart == 0) == np.array_equal(array, other)
+
+
+def test_a_nan_has_no_ulp_distance_and_types_are_not_compared() -> None:
+    a = np.ones((2, 2), np.float32)
+    assert parity.ulp_distance(a * np.nan, a) is None
+    assert parity.ulp_distance(a, a.astype(np.float64)) is None

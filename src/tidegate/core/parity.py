@@ -119,16 +119,19 @@ def _numbers(
         distance = np.abs(np.where(finite, a, 0.0) - np.where(finite, b, 0.0))
         scale = np.abs(np.where(finite, b, 0.0))
         near = finite & (distance <= tolerance.atol + tolerance.rtol * scale)
-    cosine = _cosine(a[finite], b[finite])
-    broken = int((~finite).sum())
-    mismatch = float((~near).mean())
+    cosine, ulps = _cosine(a[finite], b[finite]), ulp_distance(measured, reference)
+    broken, mismatch = int((~finite).sum()), float((~near).mean())
     bad = broken > 0 or mismatch > tolerance.max_mismatch_ratio or cosine < tolerance.min_cosine
-    word = Word.FAIL if bad else Word.INCONCLUSIVE if len(b) < min_rows else Word.PASS
-    worst_distance = float(distance.max())
+    bad |= tolerance.max_ulp is not None and (ulps is None or ulps > tolerance.max_ulp)
+    top1 = top_matches(measured, reference)
+    words = [Word.FAIL if bad else Word.INCONCLUSIVE if len(b) < min_rows else Word.PASS]
+    if tolerance.min_top1 is not None:
+        words.append(_top1_word(top1, tolerance.min_top1, min_rows))
+    word, worst_distance = worst(*words), float(distance.max())
     message = (
         f"output {name}: largest difference {worst_distance:.3g}, cosine {cosine:.6f}; "
         f"{_rows(~near)}{f', {broken} values NaN or infinite' if broken else ''}"
-        f"{_thin(word, len(b), min_rows)}"
+        f"{_asked(tolerance, ulps, top1)}{_thin(word, len(b), min_rows)}"
     )
     return OutputParity(
         output=name,
@@ -138,8 +141,58 @@ def _numbers(
         max_rel_error=_finite(_relative(distance, scale)),
         mismatch_ratio=mismatch,
         cosine=cosine,
+        max_ulp=ulps,
+        agreement=None if top1 is None else float(top1.mean()),
+        agreement_lower=None if top1 is None else lower_bound(int(top1.sum()), top1.size),
         message=message,
     )
+
+
+def _top1_word(top1: Array | None, wanted: float, min_rows: int) -> Word:
+    """Judged as labels are; what has no columns to choose from cannot be asked."""
+    if top1 is None:
+        return Word.INVALID
+    return _label_word(int(top1.sum()), top1.size, top1.size, wanted, min_rows)
+
+
+def top_matches(measured: Array, reference: Array) -> Array | None:
+    """Per row, whether the largest score is in the same column; None for what has no two columns."""
+    if reference.ndim != 2 or reference.shape[1] < 2:
+        return None
+    return np.asarray(measured.argmax(axis=1) == reference.argmax(axis=1))
+
+
+def ulp_distance(measured: Array, reference: Array) -> int | None:
+    """The most floats of their type that lie between two values; None for other types, or a NaN.
+
+    The bits of IEEE 754 floats of one sign sort as integers do (Goldberg, ACM Computing Surveys 23, 1991).
+    """
+    if measured.dtype != reference.dtype or measured.dtype.kind != "f" or measured.itemsize > 8:
+        return None
+    if np.isnan(measured).any() or np.isnan(reference).any():
+        return None
+    a, b = _ordered(measured), _ordered(reference)
+    apart = np.where(a > b, a - b, b - a).view(
+        np.uint64
+    )  # wraps, and is right as an unsigned number
+    return int(apart.max(initial=0))
+
+
+def _ordered(array: Array) -> Array:
+    """Floats as integers in the order of the floats: negative ones mirrored below zero."""
+    bits = np.ascontiguousarray(array).view(f"i{array.itemsize}").astype(np.int64).ravel()
+    return np.where(bits < 0, np.iinfo(f"i{array.itemsize}").min - bits, bits)
+
+
+def _asked(tolerance: Tolerance, ulps: int | None, top1: Array | None) -> str:
+    """Words on what the policy asks for beyond distance."""
+    said = ""
+    if tolerance.max_ulp is not None:
+        said += f"; {'no' if ulps is None else ulps} ULP apart, {tolerance.max_ulp} allowed"
+    if tolerance.min_top1 is not None:
+        share = "has no columns to compare" if top1 is None else f"{top1.mean():.4f} of rows agree"
+        said += f"; top-1 {share}, {tolerance.min_top1:g} wanted"
+    return said
 
 
 def _relative(distance: Array, scale: Array) -> float:

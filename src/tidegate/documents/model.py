@@ -57,7 +57,12 @@ class OutputParity(Strict):
     max_rel_error: float | None = None
     mismatch_ratio: float | None = None
     cosine: float | None = None
-    agreement: float | None = Field(default=None, description="share of equal labels")
+    max_ulp: int | None = Field(
+        default=None, description="representable numbers between the two, at most"
+    )
+    agreement: float | None = Field(
+        default=None, description="share of equal labels; of scores, of rows with the same largest"
+    )
     agreement_lower: float | None = Field(default=None, description="95 % lower bound of it")
     message: str
 
@@ -90,6 +95,7 @@ class OptimizedModel(Document):
     outputs: tuple[Tensor, ...]
     labels: tuple[str, ...] = ()
     parity: Parity
+    precision: Literal["source", "int8"] = "source"
     tools: dict[str, str] = Field(default_factory=dict, description="name -> version")
 
 

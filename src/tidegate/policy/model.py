@@ -20,6 +20,11 @@ class Model(Section):
         description="Path inside the model version of the golden data: arrays input.<name> and, "
         "optionally, output.<name>; without the file the model's input example is used",
     )
+    calibration: str = Field(
+        default="calibration.npz",
+        description="Path inside the model version of the rows that int8 is calibrated on: arrays "
+        "input.<name>; none of them may be a golden row",
+    )
     allow_pickle: bool = Field(
         default=False, description="Load pickled models; a pickle runs code of whoever wrote it"
     )
@@ -40,6 +45,11 @@ class Optimize(Section):
     """How the model is converted."""
 
     target: Literal["onnxruntime", "tensorrt", "native"] = "onnxruntime"
+    precision: Literal["source", "int8"] = Field(
+        default="source",
+        description="int8: weights and activations quantized in the graph, calibrated on model.calibration; "
+        "parity then needs tolerances of your own",
+    )
     opset: int = Field(default=18, ge=13, le=22, description="ONNX opset of the converted graph")
     max_ir_version: int = Field(
         default=10, ge=7, le=13, description="Newest ONNX IR the server reads"
@@ -57,6 +67,17 @@ class Tolerance(Section):
     min_cosine: float = Field(default=0.999, ge=-1, le=1)
     min_agreement: float = Field(
         default=0.995, ge=0, le=1, description="Share of labels that must be equal"
+    )
+    min_top1: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        description="For scores, a column per class: share of rows with the same largest; null = not asked",
+    )
+    max_ulp: int | None = Field(
+        default=None,
+        ge=0,
+        description="For floats: most representable numbers between the two; null = not asked",
     )
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tidegate.documents import FetchedModel, OptimizedModel, Parity, Refusal, Word
+from tidegate.errors import DocumentError
 from tidegate.policy import Policy
 from tidegate.steps.heartbeat import beating
 from tidegate.steps.progress import say
@@ -75,12 +76,41 @@ def _optimized(
     converted = source_model.convert(
         source.flavor, tree, model, golden, policy, target / GRAPH, what
     )
+    if policy.optimize.precision == "int8":
+        converted = _quantized(converted, tree, policy, target / GRAPH, what)
     golden_data.save(target / GOLDEN, converted.inputs, converted.expected)
     say("optimize", f"comparing {golden.rows} answers with {converted.reference}")
     parity = _parity(converted, golden, policy, trees.file_digest(target / GOLDEN))
     if parity.word is not Word.PASS:
         return _refusal(source, _complaint(parity), parity)
-    return _document(source, converted, parity, trees.digest_of(trees.files_of(target)))
+    return _document(source, converted, policy, parity, trees.digest_of(trees.files_of(target)))
+
+
+def _quantized(
+    converted: "Converted", tree: Path, policy: Policy, path: Path, what: str
+) -> "Converted":
+    """The graph in int8, calibrated on rows that it will not be judged by. Raises DocumentError."""
+    from dataclasses import replace
+
+    from tidegate.adapters import golden_data, onnx_runtime, quantization
+    from tidegate.core.calibration import shared_rows
+
+    where = policy.model.calibration
+    if not (tree / where).is_file():
+        raise DocumentError(
+            f"{what}: has no {where}, which int8 is calibrated on; log it, or set optimize.precision: source"
+        )
+    rows = converted.graph.cast(golden_data.read(tree / where, what=where).inputs, what=where)
+    shared = shared_rows(rows, converted.inputs)
+    if shared:
+        raise DocumentError(
+            f"{what}: {len(shared)} golden rows (the first is {shared[0]}) are in {where} too; "
+            "calibrate on other rows than you judge by"
+        )
+    count = len(next(iter(rows.values())))
+    say("optimize", f"quantizing to int8, calibrated on {count} rows of {where}")
+    quantization.quantize(path, rows, what=what)
+    return replace(converted, graph=onnx_runtime.load(path, what=what))
 
 
 def _parity(converted: "Converted", golden: "Golden", policy: Policy, digest: str) -> Parity:
@@ -104,7 +134,7 @@ def _parity(converted: "Converted", golden: "Golden", policy: Policy, digest: st
 
 
 def _document(
-    source: FetchedModel, converted: "Converted", parity: Parity, digest: str
+    source: FetchedModel, converted: "Converted", policy: Policy, parity: Parity, digest: str
 ) -> OptimizedModel:
     return OptimizedModel(
         subject=source.subject,
@@ -117,6 +147,7 @@ def _document(
         outputs=converted.graph.outputs,
         labels=converted.labels,
         parity=parity,
+        precision=policy.optimize.precision,
         tools=_tools(),
     )
 
