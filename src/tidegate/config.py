@@ -17,6 +17,11 @@ class Settings:
     mlflow_tracking_password: str = field(default="", repr=False)
     prometheus_url: str = ""
     ingress_url: str = ""  # send here with the service's Host; '' = the service's own URL resolves
+    ingress_ca: str = ""  # a bundle of certificates; '' = the system's
+    ingress_certificate: str = ""
+    ingress_key: str = ""
+    ingress_insecure: str = ""  # 'true' alone switches the check of the ingress's certificate off
+    ingress_token: str = field(default="", repr=False)
     storage_uri: str = ""  # parent of published repositories, e.g. s3://models/tidegate
     kubeconfig: str = ""
     kfp_url: str = ""
@@ -38,6 +43,11 @@ VARIABLES: Mapping[str, str] = {
     "mlflow_tracking_password": "MLFLOW_TRACKING_PASSWORD",
     "prometheus_url": "TIDEGATE_PROMETHEUS_URL",
     "ingress_url": "TIDEGATE_INGRESS_URL",
+    "ingress_ca": "TIDEGATE_INGRESS_CA",
+    "ingress_certificate": "TIDEGATE_INGRESS_CERTIFICATE",
+    "ingress_key": "TIDEGATE_INGRESS_KEY",
+    "ingress_insecure": "TIDEGATE_INGRESS_INSECURE",
+    "ingress_token": "TIDEGATE_INGRESS_TOKEN",
     "storage_uri": "TIDEGATE_STORAGE_URI",
     "kubeconfig": "KUBECONFIG",
     "kfp_url": "TIDEGATE_KFP_URL",
@@ -51,6 +61,11 @@ EXAMPLES: Mapping[str, str] = {
     "mlflow_tracking_password": "that user's password",
     "prometheus_url": "Prometheus, e.g. http://prometheus.monitoring:9090",
     "ingress_url": "the ingress gateway, e.g. http://istio-ingressgateway.istio-system",
+    "ingress_ca": "a file of the certificates that vouch for the ingress",
+    "ingress_certificate": "a file of this client's own certificate",
+    "ingress_key": "a file of its private key",
+    "ingress_insecure": "true, to accept any certificate",
+    "ingress_token": "a bearer token of the ingress",
     "storage_uri": "the folder for published repositories, e.g. s3://models/tidegate",
     "kubeconfig": "a kubeconfig file",
     "kfp_url": "Kubeflow Pipelines' API, e.g. http://ml-pipeline.kubeflow:8888",

@@ -25,6 +25,7 @@ def sent(*requests: Sent, offered: int | None = None, cpu_s: float = 0.1) -> Mea
         started_s=100.0,
         duration_s=1.0,
         cpu_s=cpu_s,
+        busiest_cpu_s=cpu_s,
         sent=list(requests),
         revisions=Counter({"m-2": len(requests)}),
     )

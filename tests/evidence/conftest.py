@@ -64,6 +64,7 @@ def policy(**sections: Any) -> Policy:
         "block_requests": 100,
         "max_extensions": 0,
         "warmup_s": 0.1,
+        "max_warmup_s": 2.0,
         "max_lag_ms": 250.0,
     } | sections.pop("load", {})
     model = {"uri": "models:/m/2"}
@@ -101,11 +102,14 @@ def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Serve]:
     """Start the inference server with the behaviour of each host; TIDEGATE_INGRESS_URL names it."""
     with contextlib.ExitStack() as stack:
 
-        def start(*, grpc: bool = False, **hosts: dict[str, Any]) -> dict[str, int]:
-            wanted = {"hosts": {f"{name}.test": one for name, one in hosts.items()}, "grpc": grpc}
+        def start(
+            *, grpc: bool = False, tls: dict[str, str] | None = None, **hosts: dict[str, Any]
+        ) -> dict[str, int]:
+            named = {f"{name}.test": one for name, one in hosts.items()}
+            wanted = {"hosts": named, "grpc": grpc, "tls": tls}
             ports = stack.enter_context(inference_server(wanted))
-            port = ports["grpc" if grpc else "http"]
-            monkeypatch.setenv("TIDEGATE_INGRESS_URL", f"http://127.0.0.1:{port}")
+            port, scheme = ports["grpc" if grpc else "http"], "https" if tls else "http"
+            monkeypatch.setenv("TIDEGATE_INGRESS_URL", f"{scheme}://127.0.0.1:{port}")
             return ports
 
         yield start
@@ -220,6 +224,8 @@ def past_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     for namespace, how in candidates.items():
         text += answered(namespace, INCUMBENT, 90)
         text += answered(namespace, CANDIDATE, **({"rps": 10} | how))
+    text += answered("suffering", INCUMBENT, 90, failed=0.02, slow=0.2)
+    text += answered("unseen", INCUMBENT, 90, until=60)
     text += answered("broken", CANDIDATE, float("nan"))
     gappy = answered("gappy", CANDIDATE, 10).splitlines(keepends=True)
     text += "".join(line for line in gappy if not 60 < time.time() - float(line.split()[-1]) < 99)

@@ -1,15 +1,19 @@
 """A small real inference server: KServe v2 over HTTP (and gRPC), with Knative's request metrics.
 
 Run as a process: `python v2_server.py '<JSON>'`; prints its ports. Each host behaves as the JSON says:
-delay_ms, stall (second since the first request, length), error_every, wrong_every, revision, version.
+delay_ms, stall (second since the first request, length), error_every, wrong_every, nan_every, revision,
+version, cold (ms more at first, requests until that has worn off), drift (ms more with each request), cached
+(the response cache answers all), token (401 without it). `tls` names files: cert, key, and client_ca.
 """
 
 import asyncio
 import itertools
 import json
+import ssl
 import struct
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 EDGES = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5)
@@ -25,6 +29,12 @@ class Host:
         self.stall = wanted.get("stall")
         self.error_every = wanted.get("error_every", 0)
         self.wrong_every = wanted.get("wrong_every", 0)
+        self.nan_every = wanted.get("nan_every", 0)
+        self.cold = wanted.get("cold")
+        self.drift_s = wanted.get("drift", 0) / 1000
+        self.cached = wanted.get("cached", False)
+        self.token = wanted.get("token", "")
+        self.asked = 0
         self.body = wanted.get("body")
         self.named = wanted.get("named", True)
         self.numbers = itertools.count(1)
@@ -34,7 +44,10 @@ class Host:
     async def wait(self) -> None:
         now = time.monotonic()
         self.first = self.first or now
-        delay = self.delay_s
+        self.asked += 1
+        delay = self.delay_s + self.drift_s * self.asked
+        if self.cold:
+            delay += self.cold[0] / 1000 * max(0.0, 1 - self.asked / self.cold[1])
         if self.stall and self.stall[0] <= now - self.first < self.stall[0] + self.stall[1]:
             delay = self.stall[0] + self.stall[1] - (now - self.first)
         await asyncio.sleep(delay)
@@ -70,6 +83,8 @@ def answer(host: Host, data: bytes, number: int) -> tuple[bytes, int]:
     label, score = scores(struct.unpack("<2f", data))
     if host.wrong_every and number % host.wrong_every == 0:
         label = 1 - label
+    if host.nan_every and number % host.nan_every == 0:
+        score = (float("nan"), score[1])
     header = json.dumps(
         {
             "model_name": "m",
@@ -111,6 +126,12 @@ class Server:
         except (asyncio.IncompleteReadError, ConnectionError):
             writer.close()
 
+    @staticmethod
+    def statistics(host: Host) -> bytes:
+        hits = {"cache_hit": {"count": host.asked if host.cached else 0}}
+        text = json.dumps({"model_stats": [{"name": "m", "inference_stats": hits}]}).encode()
+        return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(text) + text
+
     async def reply(self, line: str, headers: dict[str, str], body: bytes) -> bytes:
         if "/quit" in line:
             raise SystemExit
@@ -122,6 +143,10 @@ class Server:
                 + text
             )
         host, begun = self.hosts[headers["host"]], time.monotonic()
+        if host.token and headers.get("authorization") != f"Bearer {host.token}":
+            return b"HTTP/1.1 401 No\r\nContent-Length: 0\r\n\r\n"
+        if line.split()[1].endswith("/stats"):
+            return self.statistics(host)
         number = next(host.numbers)
         await host.wait()
         fails = host.error_every and number % host.error_every == 0
@@ -140,7 +165,7 @@ class Server:
         )
 
 
-async def grpc_port(host: Host) -> int:
+async def grpc_port(host: Host, tls: dict[str, str] | None) -> int:
     """Serve gRPC with tritonclient's own stubs."""
     import grpc
     from tritonclient.grpc import service_pb2, service_pb2_grpc
@@ -149,10 +174,15 @@ async def grpc_port(host: Host) -> int:
         async def ModelInfer(self, request: Any, context: Any) -> Any:  # noqa: N802
             number = next(host.numbers)
             await host.wait()
+            given = dict(context.invocation_metadata())
+            if host.token and given.get("authorization") != f"Bearer {host.token}":
+                await context.abort(grpc.StatusCode.UNAUTHENTICATED, "no token")
             if host.error_every and number % host.error_every == 0:
                 await context.abort(grpc.StatusCode.UNAVAILABLE, "busy")
             await context.send_initial_metadata((("x-tidegate-revision", host.revision),))
             label, score = scores(struct.unpack("<2f", request.raw_input_contents[0]))
+            if host.wrong_every and number % host.wrong_every == 0:
+                label = 1 - label
             reply = service_pb2.ModelInferResponse(
                 model_name=request.model_name, model_version=host.version
             )
@@ -163,19 +193,35 @@ async def grpc_port(host: Host) -> int:
 
     server = grpc.aio.server()
     service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(Service(), server)
-    port: int = server.add_insecure_port("127.0.0.1:0")
+    if tls:
+        pair = (Path(tls["key"]).read_bytes(), Path(tls["cert"]).read_bytes())
+        vouched = Path(tls["client_ca"]).read_bytes() if "client_ca" in tls else None
+        credentials = grpc.ssl_server_credentials([pair], vouched, vouched is not None)
+        port: int = server.add_secure_port("127.0.0.1:0", credentials)
+    else:
+        port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     globals()["_kept"] = server
     return port
 
 
+def context_of(tls: dict[str, str] | None) -> ssl.SSLContext | None:
+    """TLS of the HTTP side."""
+    if not tls:
+        return None
+    made = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=tls.get("client_ca"))
+    made.load_cert_chain(tls["cert"], tls["key"])
+    made.verify_mode = ssl.CERT_REQUIRED if "client_ca" in tls else ssl.CERT_NONE
+    return made
+
+
 async def main() -> None:
     wanted = json.loads(sys.argv[1])
-    hosts = {name: Host(one) for name, one in wanted["hosts"].items()}
-    http = await asyncio.start_server(Server(hosts).client, "127.0.0.1", 0)
+    hosts, tls = {name: Host(one) for name, one in wanted["hosts"].items()}, wanted.get("tls")
+    http = await asyncio.start_server(Server(hosts).client, "127.0.0.1", 0, ssl=context_of(tls))
     ports = {"http": http.sockets[0].getsockname()[1]}
     if wanted.get("grpc"):
-        ports["grpc"] = await grpc_port(next(iter(hosts.values())))
+        ports["grpc"] = await grpc_port(next(iter(hosts.values())), tls)
     print(json.dumps(ports), flush=True)
     await http.serve_forever()
 

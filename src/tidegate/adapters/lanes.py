@@ -1,14 +1,16 @@
-"""Opens the way to each arm of a load test: connections, golden requests, and the check of answers.
+"""Opens the way to each arm of a load test: connections, requests, and the check of answers.
 
 Only the candidate's answers are compared with the golden ones, which are its own source model's; the
-incumbent is another version and may rightly answer otherwise.
+incumbent is another version and may rightly answer otherwise. Captured requests have no known answers. What
+is not compared must still be an answer: the version asked for, and no NaN.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from tidegate.adapters import connections, serving
+from tidegate.adapters import captured, connections, serving
+from tidegate.adapters.ingress import Target, target
 from tidegate.adapters.load import Lane, Reply, Request
 from tidegate.config import settings
 from tidegate.documents import Deployment
@@ -18,19 +20,98 @@ GOLDEN_RATIO = 0.6180339887498949  # its multiples spread evenly, so a sample of
 REMEMBERED, REMEMBERED_BYTES = 10_000, 65_536
 
 
-def candidate_lane(deployment: Deployment, policy: Policy, *, golden_path: Path) -> Lane:
-    """The way to the candidate alone. Raises DocumentError or UsageError."""
-    golden = serving.read_golden(golden_path)
-    check = Check(golden=golden, policy=policy, version=deployment.repository.model_version)
-    return _lane(deployment.candidate_host, deployment, policy, golden, check)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Way:
+    """Everything that opens a lane, in this process or another."""
+
+    to: Target
+    protocol: str
+    model: str
+    requests: Sequence[Request]
+    rows: Sequence[serving.Row]
+    check: "Check"
+    connections: int
+    timeout_s: float
+
+    def open(self) -> Lane:
+        """Connections that open with their first request. Raises UsageError."""
+        count, timeout_s = self.connections, self.timeout_s
+        opened = (
+            connections.grpc_connections(self.to, count=count, timeout_s=timeout_s)
+            if self.protocol == "grpc"
+            else connections.rest_connections(
+                self.to, model=self.model, count=count, timeout_s=timeout_s
+            )
+        )
+        return Lane(
+            connections=opened, requests=self.requests, check=self.check, timeout_s=timeout_s
+        )
+
+    def split(self, processes: int) -> tuple["Way", ...]:
+        """The connections dealt out to processes, at least one to each."""
+        return tuple(
+            replace(self, connections=max(1, len(range(number, self.connections, processes))))
+            for number in range(processes)
+        )
 
 
-def baseline_lane(deployment: Deployment, policy: Policy, *, golden_path: Path) -> Lane:
+def candidate_way(deployment: Deployment, policy: Policy, *, golden: Path) -> Way:
+    """The way to the candidate alone; what the policy names besides lies beside the golden file.
+
+    Raises DocumentError or UsageError.
+    """
+    version = deployment.repository.model_version
+    compared = not policy.load.capture
+    return _way(deployment.candidate_host, deployment, policy, golden, version, compared=compared)
+
+
+def baseline_way(deployment: Deployment, policy: Policy, *, golden: Path) -> Way:
     """The way to the incumbent."""
-    golden = serving.read_golden(golden_path)
     version = deployment.incumbent.version if deployment.incumbent else ""
-    check = Check(golden=golden, policy=policy, version=version or None, compared=False)
-    return _lane(deployment.incumbent_host, deployment, policy, golden, check)
+    host = deployment.incumbent_host
+    return _way(host, deployment, policy, golden, version or None, compared=False)
+
+
+def _way(
+    host: str,
+    deployment: Deployment,
+    policy: Policy,
+    golden_path: Path,
+    version: str | None,
+    *,
+    compared: bool,
+) -> Way:
+    load, golden = policy.load, serving.read_golden(golden_path)
+    rows = _rows(deployment, policy, golden_path.parent, golden)
+    return Way(
+        to=target(settings(), host, load.headers),
+        protocol=load.protocol,
+        model=deployment.repository.triton_model,
+        requests=_requests(deployment, policy, rows, golden),
+        rows=rows,
+        check=Check(golden=golden, policy=policy, version=version, compared=compared),
+        connections=load.max_connections,
+        timeout_s=load.timeout_s,
+    )
+
+
+def _rows(
+    deployment: Deployment, policy: Policy, tree: Path, golden: serving.Golden
+) -> tuple[serving.Row, ...]:
+    path, inputs = policy.load.capture, deployment.repository.inputs
+    if path:
+        return captured.read(tree / path, what=f"load.capture {path}", inputs=inputs)
+    return serving.golden_rows(golden, inputs)
+
+
+def _requests(
+    deployment: Deployment, policy: Policy, rows: Sequence[serving.Row], golden: serving.Golden
+) -> tuple[Request, ...]:
+    inputs, names = deployment.repository.inputs, tuple(golden.outputs)
+    if policy.load.protocol == "grpc":
+        model = deployment.repository.triton_model
+        return serving.grpc_requests(rows, inputs, outputs=names, model=model)
+    return serving.rest_requests(rows, inputs, outputs=names)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -64,32 +145,9 @@ class Check:
             )
         except (ValueError, KeyError, TypeError) as error:
             return f"not a v2 answer ({type(error).__name__}: {error})"
-        golden = self.golden if self.compared else serving.Golden(inputs={}, outputs={})
+        if not self.compared:
+            return serving.unusable(answer, self.golden, version=self.version)
         parity = self.policy.parity
-        return serving.difference(answer, golden, request.row, parity=parity, version=self.version)
-
-
-def _lane(
-    host: str,
-    deployment: Deployment,
-    policy: Policy,
-    golden: serving.Golden,
-    check: Callable[[int, Request, Reply], str],
-) -> Lane:
-    load, repository = policy.load, deployment.repository
-    to = connections.target(settings().ingress_url, host)
-    count, timeout = load.max_connections, load.timeout_s
-    model = repository.triton_model
-    if load.protocol == "grpc":
-        return Lane(
-            connections=connections.grpc_connections(to, count=count, timeout_s=timeout),
-            requests=serving.grpc_requests(golden, repository.inputs, model=model),
-            check=check,
-            timeout_s=timeout,
+        return serving.difference(
+            answer, self.golden, request.row, parity=parity, version=self.version
         )
-    return Lane(
-        connections=connections.rest_connections(to, model=model, count=count, timeout_s=timeout),
-        requests=serving.rest_requests(golden, repository.inputs),
-        check=check,
-        timeout_s=timeout,
-    )

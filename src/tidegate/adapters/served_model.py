@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 
+from tidegate.adapters.ingress import context, target
 from tidegate.config import settings
 from tidegate.documents import Probe, Tensor
 from tidegate.errors import ConflictError, RejectedError, UnavailableError
@@ -41,6 +42,22 @@ def url_of(host: str) -> str:
     return settings().ingress_url.rstrip("/") or f"http://{host}"
 
 
+def _client(host: str) -> httpx.Client:
+    """Routed by the host name, with the ingress's TLS and token. Raises UsageError."""
+    to = target(settings(), host, {})
+
+    def named(request: httpx.Request) -> None:
+        request.extensions["sni_hostname"] = to.server_name
+
+    return httpx.Client(
+        base_url=url_of(host),
+        headers={"Host": host, **to.headers},
+        timeout=4,
+        verify=context(to.tls) if to.tls else False,  # no certificates are read for plain HTTP
+        event_hooks={"request": [named] if to.tls else []},
+    )
+
+
 def version_answering(
     host: str,
     model: str,
@@ -54,7 +71,7 @@ def version_answering(
     Raises UnavailableError when nothing answers in time, RejectedError when the model refuses.
     """
     patience = Patience(within_s, say)
-    with httpx.Client(base_url=url_of(host), headers={"Host": host}, timeout=4) as client:
+    with _client(host) as client:
         _answer(lambda: client.get(f"/v2/models/{model}/ready"), host, patience)
         body = _request(inputs)
         answer = _answer(

@@ -104,15 +104,36 @@ def _row(array: Array, row: int) -> Array:
     return one.reshape(1, 1) if one.ndim == 1 else one
 
 
-def rest_requests(golden: Golden, inputs: Sequence[Tensor]) -> tuple[Request, ...]:
-    """One REST request per golden row."""
-    return tuple(_rest_request(golden, inputs, row) for row in range(golden.rows))
+Row = Mapping[str, Array]  # one request: its tensors by name, batch axis included
 
 
-def _rest_request(golden: Golden, inputs: Sequence[Tensor], row: int) -> Request:
+def golden_rows(golden: Golden, inputs: Sequence[Tensor]) -> tuple[Row, ...]:
+    """Every golden row as a request. Raises DocumentError."""
+    found = [(tensor.name, _input(golden, tensor)) for tensor in inputs]
+    return tuple({name: _row(array, n) for name, array in found} for n in range(golden.rows))
+
+
+def _input(golden: Golden, tensor: Tensor) -> Array:
+    if tensor.name not in golden.inputs:
+        raise DocumentError(
+            f"golden.npz has no input.{tensor.name}, only {sorted(golden.inputs)}; run optimize again"
+        )
+    return golden.inputs[tensor.name]
+
+
+def rest_requests(
+    rows: Sequence[Row], inputs: Sequence[Tensor], *, outputs: Sequence[str]
+) -> tuple[Request, ...]:
+    """One REST request per row, that asks for the named outputs in binary."""
+    return tuple(_rest_request(row, inputs, outputs, n) for n, row in enumerate(rows))
+
+
+def _rest_request(
+    row: Row, inputs: Sequence[Tensor], outputs: Sequence[str], number: int
+) -> Request:
     tensors, chunks = [], []
     for tensor in inputs:
-        one = _row(_input(golden, tensor), row)
+        one = row[tensor.name]
         chunks.append(raw(one, tensor.dtype))
         tensors.append(
             {
@@ -122,17 +143,9 @@ def _rest_request(golden: Golden, inputs: Sequence[Tensor], row: int) -> Request
                 "parameters": {"binary_data_size": len(chunks[-1])},
             }
         )
-    wanted = [{"name": name, "parameters": {"binary_data": True}} for name in golden.outputs]
+    wanted = [{"name": name, "parameters": {"binary_data": True}} for name in outputs]
     header = json.dumps({"inputs": tensors, "outputs": wanted}, separators=(",", ":")).encode()
-    return Request(row=row, body=b"".join((header, *chunks)), header_length=len(header))
-
-
-def _input(golden: Golden, tensor: Tensor) -> Array:
-    if tensor.name not in golden.inputs:
-        raise DocumentError(
-            f"golden.npz has no input.{tensor.name}, only {sorted(golden.inputs)}; run optimize again"
-        )
-    return golden.inputs[tensor.name]
+    return Request(row=number, body=b"".join((header, *chunks)), header_length=len(header))
 
 
 def read_rest(body: bytes, header_length: int | None) -> Answer:
@@ -150,22 +163,26 @@ def read_rest(body: bytes, header_length: int | None) -> Answer:
     return Answer(version=str(header.get("model_version", "")), outputs=outputs)
 
 
-def grpc_requests(golden: Golden, inputs: Sequence[Tensor], *, model: str) -> tuple[Request, ...]:
-    """One serialised ModelInferRequest per golden row."""
-    return tuple(_grpc_request(golden, inputs, model, row) for row in range(golden.rows))
+def grpc_requests(
+    rows: Sequence[Row], inputs: Sequence[Tensor], *, outputs: Sequence[str], model: str
+) -> tuple[Request, ...]:
+    """One serialised ModelInferRequest per row."""
+    return tuple(_grpc_request(row, inputs, outputs, model, n) for n, row in enumerate(rows))
 
 
-def _grpc_request(golden: Golden, inputs: Sequence[Tensor], model: str, row: int) -> Request:
+def _grpc_request(
+    row: Row, inputs: Sequence[Tensor], outputs: Sequence[str], model: str, number: int
+) -> Request:
     from tritonclient.grpc import service_pb2
 
     message = service_pb2.ModelInferRequest(model_name=model)
     for tensor in inputs:
-        one = _row(_input(golden, tensor), row)
+        one = row[tensor.name]
         message.inputs.add(name=tensor.name, datatype=_wire(tensor.dtype), shape=list(one.shape))
         message.raw_input_contents.append(raw(one, tensor.dtype))
-    for name in golden.outputs:
+    for name in outputs:
         message.outputs.add(name=name)
-    return Request(row=row, body=message.SerializeToString())
+    return Request(row=number, body=message.SerializeToString())
 
 
 def read_grpc(body: bytes) -> Answer:
@@ -186,8 +203,8 @@ def difference(
     answer: Answer, golden: Golden, row: int, *, parity: Parity, version: str | None
 ) -> str:
     """How an answer differs from the golden one; '' when it does not."""
-    if version is not None and answer.version != version:
-        return f"answered by version {answer.version or '(unnamed)'} instead of {version}"
+    if stranger := _stranger(answer, version):
+        return stranger
     for name, rows in golden.outputs.items():
         if name not in answer.outputs:
             return f"output {name} is missing"
@@ -198,6 +215,30 @@ def difference(
         if not _equal(found, expected, tolerance):
             return f"output {name} differs"
     return ""
+
+
+def unusable(answer: Answer, golden: Golden, *, version: str | None) -> str:
+    """Why an answer that nothing is compared with is none: another version, or NaN where no golden answer
+    has any; '' when it is one."""
+    if stranger := _stranger(answer, version):
+        return stranger
+    if not answer.outputs:
+        return "the answer has no outputs"
+    for name, found in answer.outputs.items():
+        usual = golden.outputs.get(name)
+        if _has_nan(found) and not (usual is not None and _has_nan(usual)):
+            return f"output {name} is NaN"
+    return ""
+
+
+def _stranger(answer: Answer, version: str | None) -> str:
+    if version is None or answer.version == version:
+        return ""
+    return f"answered by version {answer.version or '(unnamed)'} instead of {version}"
+
+
+def _has_nan(values: Array) -> bool:
+    return values.dtype.kind == "f" and bool(np.isnan(values).any())
 
 
 def _equal(found: Array, expected: Array, tolerance: Tolerance) -> bool:

@@ -5,7 +5,7 @@ import errno
 import hashlib
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from tidegate.documents import TreeFile
@@ -95,3 +95,15 @@ def emptied(target: Path) -> None:
     """Leave an empty folder: the tree of a step that refused."""
     with building(target):
         pass
+
+
+def carry(source: Path, target: Path, paths: Iterable[str]) -> None:
+    """Copy files from one tree into another, under the same paths. Raises DocumentError for a missing one."""
+    for path in paths:
+        if not (source / path).is_file():
+            raise DocumentError(
+                f"{path}: the model version has no such file; log it with the model, or correct the policy"
+            )
+        (target / path).parent.mkdir(parents=True, exist_ok=True)
+        with disk_errors(target / path):
+            shutil.copyfile(source / path, target / path)

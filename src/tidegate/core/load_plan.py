@@ -6,7 +6,7 @@ than it is and hide a slow candidate: the incumbent gets only what production le
 
 from dataclasses import dataclass, replace
 
-from tidegate.documents import Arm
+from tidegate.documents import Arm, Finding, Word
 from tidegate.errors import DocumentError
 from tidegate.policy import Load
 
@@ -16,6 +16,8 @@ LEAST_BASELINE = (
     0.1  # of the candidate's rate: fewer requests would say nothing about the incumbent
 )
 DEFAULT_PAIRS, DEFAULT_REQUESTS = 20, 1000
+WINDOWS = 6  # of a warm-up, at least (core.warm_up)
+LEAST_WINDOW = 10  # requests
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +30,7 @@ class Production:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedBlock:
-    """One block of load; warm-up blocks are sent and not judged."""
+    """One block of load; windows of the warm-up are sent and not judged."""
 
     arm: Arm
     pair: int
@@ -40,32 +42,43 @@ class PlannedBlock:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadPlan:
-    """The blocks in order."""
+    """The judged blocks in order, and one window of each arm's warm-up."""
 
     blocks: tuple[PlannedBlock, ...]
+    windows: tuple[PlannedBlock, ...]
     candidate_rps: float
     baseline_rps: float | None  # None: candidate alone
+    warmup_s: float = 0.0  # of all arms, at least
 
     @property
     def duration_s(self) -> float:
-        """How long all of it takes when nothing stalls."""
-        return sum(block.duration_s for block in self.blocks)
+        """How long all of it takes when nothing stalls and no warm-up is drawn out."""
+        return self.warmup_s + sum(block.duration_s for block in self.blocks)
 
 
-def plan(load: Load, *, has_incumbent: bool, production: Production) -> LoadPlan:
-    """Lay out warm-up and ABBA blocks. Raises DocumentError when they do not fit max_duration_s."""
+def plan(
+    load: Load,
+    *,
+    has_incumbent: bool,
+    production: Production,
+    replicas: tuple[int, int] = (1, 1),
+) -> LoadPlan:
+    """Lay out warm-up and ABBA blocks, so that a replica of either arm (candidate's, incumbent's) serves the
+    same total. Raises DocumentError when they do not fit max_duration_s."""
     compared = has_incumbent and load.baseline == "matched"
-    left = load.rate_rps - (production.rate_rps or 0.0)
+    wanted = load.rate_rps * replicas[1] / replicas[0]
+    left = min(load.max_rate_rps, wanted - (production.rate_rps or 0.0))
     rates = {Arm.CANDIDATE: load.rate_rps, Arm.BASELINE: max(left, LEAST_BASELINE * load.rate_rps)}
     duration = load.block_requests / load.rate_rps
     order = _order(load.pairs) if compared else tuple((n, Arm.CANDIDATE) for n in range(load.pairs))
     arms = (Arm.CANDIDATE, Arm.BASELINE) if compared else (Arm.CANDIDATE,)
-    warmups = [_block(arm, 0, rates[arm], load.warmup_s, warmup=True) for arm in arms]
-    blocks = [_block(arm, pair, rates[arm], duration) for pair, arm in order]
+    windows = tuple(_window(arm, rates[arm], load) for arm in arms if load.warmup_s > 0)
     planned = LoadPlan(
-        blocks=(*(block for block in warmups if block.requests), *blocks),
+        blocks=tuple(_block(arm, pair, rates[arm], duration) for pair, arm in order),
+        windows=windows,
         candidate_rps=load.rate_rps,
         baseline_rps=rates[Arm.BASELINE] if compared else None,
+        warmup_s=sum(max(load.warmup_s, WINDOWS * one.duration_s) for one in windows),
     )
     _check_fits(planned, load, duration)
     return planned
@@ -74,9 +87,7 @@ def plan(load: Load, *, has_incumbent: bool, production: Production) -> LoadPlan
 def extended(planned: LoadPlan, load: Load, extension: int) -> tuple[PlannedBlock, ...]:
     """The judged blocks once more, as further pairs: extension 1 follows the plan itself."""
     offset = extension * load.pairs
-    return tuple(
-        replace(block, pair=block.pair + offset) for block in planned.blocks if not block.warmup
-    )
+    return tuple(replace(block, pair=block.pair + offset) for block in planned.blocks)
 
 
 def _order(pairs: int) -> tuple[tuple[int, Arm], ...]:
@@ -85,28 +96,29 @@ def _order(pairs: int) -> tuple[tuple[int, Arm], ...]:
     return tuple((n, arm) for n in range(pairs) for arm in (back if n % 2 else forth))
 
 
-def _block(
-    arm: Arm, pair: int, rate: float, duration: float, *, warmup: bool = False
-) -> PlannedBlock:
-    requests = round(rate * duration) if warmup else max(1, round(rate * duration))
-    return PlannedBlock(
-        arm=arm, pair=pair, rate_rps=rate, requests=requests, duration_s=duration, warmup=warmup
-    )
+def _block(arm: Arm, pair: int, rate: float, duration: float) -> PlannedBlock:
+    requests = max(1, round(rate * duration))
+    return PlannedBlock(arm=arm, pair=pair, rate_rps=rate, requests=requests, duration_s=duration)
+
+
+def _window(arm: Arm, rate: float, load: Load) -> PlannedBlock:
+    """A part of the warm-up that is long enough to have a median."""
+    duration = max(load.warmup_s / WINDOWS, LEAST_WINDOW / rate)
+    return replace(_block(arm, 0, rate, duration), warmup=True)
 
 
 def _check_fits(planned: LoadPlan, load: Load, block_s: float) -> None:
-    longest = planned.duration_s + load.max_extensions * sum(
-        block.duration_s for block in planned.blocks if not block.warmup
-    )
+    judged = sum(block.duration_s for block in planned.blocks)
+    curve = len(load.curve.concurrencies) * load.curve.max_step_s if load.curve else 0.0
+    longest = planned.duration_s + load.max_extensions * judged + curve
     if longest <= load.max_duration_s:
         return
-    blocks = sum(not block.warmup for block in planned.blocks)
-    warmups = len(planned.blocks) - blocks
     raise DocumentError(
-        f"load: {blocks} blocks of {load.block_requests} requests at {planned.candidate_rps:g} rps "
-        f"({block_s:.1f} s each) and {warmups} x {load.warmup_s:g} s of warm-up take "
-        f"{longest:.0f} s with {load.max_extensions} extensions, more than max_duration_s "
-        f"{load.max_duration_s:g}; lower pairs or block_requests, or raise rate_rps or max_duration_s"
+        f"load: {len(planned.blocks)} blocks of {load.block_requests} requests at "
+        f"{planned.candidate_rps:g} rps ({block_s:.1f} s each), {planned.warmup_s:.0f} s of warm-up and "
+        f"{curve:.0f} s of curve take {longest:.0f} s with {load.max_extensions} extensions, more than "
+        f"max_duration_s {load.max_duration_s:g}; lower pairs or block_requests, or raise rate_rps or "
+        "max_duration_s"
     )
 
 
@@ -118,6 +130,7 @@ class Fairness:
     text: str
     candidate_rps: float
     baseline_rps: float
+    replicas: tuple[int, int] = (1, 1)
 
 
 def fairness(
@@ -132,11 +145,13 @@ def fairness(
     measured DURING the test."""
     if planned.baseline_rps is None:
         text = "the policy asks for no baseline" if has_incumbent else "no incumbent"
+        text += f", {replicas[0]} replicas of the candidate" * (replicas[0] > 1)
         return Fairness(
             fair=True,
             text=f"{text}: absolute objectives only",
-            candidate_rps=planned.candidate_rps,
+            candidate_rps=planned.candidate_rps / replicas[0],
             baseline_rps=0.0,
+            replicas=replicas,
         )
     total = planned.baseline_rps + (during.rate_rps or 0.0)
     candidate, baseline = planned.candidate_rps / replicas[0], total / replicas[1]
@@ -148,13 +163,18 @@ def fairness(
         f"({planned.baseline_rps:.1f} of load + {during.rate_rps or 0.0:.1f} of production{pods}), "
         f"{off:.0%} apart (allowed {MOST_UNEQUAL:.0%})"
     )
-    if not unknown and off > MOST_UNEQUAL and baseline > candidate:
-        text += "; raise load.rate_rps above production's rate"
+    if not unknown and off > MOST_UNEQUAL:
+        text += (
+            "; raise load.rate_rps above production's rate"
+            if baseline > candidate
+            else "; a replica of the candidate had more to do: it may look slow because it is small"
+        )
     return Fairness(
         fair=not unknown and off <= MOST_UNEQUAL,
         text=text,
         candidate_rps=candidate,
         baseline_rps=baseline,
+        replicas=replicas,
     )
 
 
@@ -184,3 +204,16 @@ def failing_baseline(fair: Fairness, *, requests: int, bad: int) -> Fairness:
         return fair
     text = f"the incumbent failed {bad} of {requests} requests of the test; {fair.text}"
     return replace(fair, fair=False, text=text)
+
+
+def cached(hits: int, sent: int) -> Finding:
+    """INVALID: what the server's response cache answered says nothing of the model's speed."""
+    return Finding(
+        name="response cache",
+        word=Word.INVALID,
+        observed=float(hits),
+        limit=0.0,
+        samples=sent,
+        message=f"the server's response cache answered {hits} of {sent} requests; switch response_cache off "
+        "for the release, or send captured requests (load.capture) that do not repeat",
+    )

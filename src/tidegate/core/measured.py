@@ -9,7 +9,7 @@ from tidegate.core.load_plan import PlannedBlock
 from tidegate.documents import Arm, ArmSummary, Block, Generator
 from tidegate.policy import Load
 
-MOST_CPU = 0.9  # of one core: workers share one interpreter
+MOST_CPU = 0.9  # of one core: the workers of a process share one interpreter
 QUEUED_BEHIND = 1.5  # waiting for a connection longer than the server takes is the client's doing
 
 
@@ -33,7 +33,9 @@ class Measured:
     offered: int
     started_s: float
     duration_s: float = 0.0
-    cpu_s: float = 0.0
+    cpu_s: float = 0.0  # of every process of the generator together
+    busiest_cpu_s: float = 0.0  # of the one that used most
+    processes: int = 1
     sent: list[Sent] = field(default_factory=list)
     revisions: Counter[str] = field(default_factory=Counter)
 
@@ -68,6 +70,24 @@ class Measured:
     def first_problem(self) -> str:
         """The first thing that went wrong, in words."""
         return next((one.error or one.wrong for one in self.sent if one.error or one.wrong), "")
+
+
+def merged(parts: Sequence[Measured], *, own_cpu_s: float = 0.0) -> Measured:
+    """One block that several processes sent, whose starts count from one instant: every request is there
+    once, and the CPU of all is counted, with `own_cpu_s` of the process that led them."""
+    revisions: Counter[str] = Counter()
+    for part in parts:
+        revisions.update(part.revisions)
+    return Measured(
+        offered=sum(part.offered for part in parts),
+        started_s=min(part.started_s for part in parts),
+        duration_s=max(part.duration_s for part in parts),
+        cpu_s=own_cpu_s + sum(part.cpu_s for part in parts),
+        busiest_cpu_s=max(part.busiest_cpu_s for part in parts),
+        processes=len(parts),
+        sent=sorted((one for part in parts for one in part.sent), key=lambda one: one.due_s),
+        revisions=revisions,
+    )
 
 
 def quantile(values: Sequence[float], share: float) -> float | None:
@@ -109,6 +129,7 @@ class Place:
     revision: str
     rate_rps: float
     total_rate_rps: float
+    replicas: int = 1
 
 
 def arm_summary(place: Place, blocks: Iterable[Measured]) -> ArmSummary:
@@ -127,6 +148,7 @@ def arm_summary(place: Place, blocks: Iterable[Measured]) -> ArmSummary:
         wrong=sum(one.wrong for one in measured),
         rate_rps=place.rate_rps,
         total_rate_rps=place.total_rate_rps,
+        replicas=place.replicas,
         p50_ms=quantile(latencies, 0.5),
         p95_ms=quantile(latencies, 0.95),
         p99_ms=quantile(latencies, 0.99),
@@ -145,18 +167,31 @@ def generator(blocks: Iterable[Measured], load: Load) -> Generator:
     measured = tuple(blocks)
     sent = [one for block in measured for one in block.sent]
     lag = 1000 * (quantile([one.late_s for one in sent], 0.99) or 0.0)
-    cpu = sum(b.cpu_s for b in measured) / max(1e-9, sum(b.duration_s for b in measured))
+    seconds = max(1e-9, sum(b.duration_s for b in measured))
+    cpu = sum(b.cpu_s for b in measured) / seconds
+    busiest = sum(b.busiest_cpu_s for b in measured) / seconds
     offered = sum(b.offered for b in measured)
     delivered = sum(b.delivered for b in measured) / offered if offered else 1.0
-    problems = _problems(lag, cpu, delivered, _client_bound_s(sent, load), load)
+    problems = _problems(lag, busiest, delivered, _client_bound_s(sent, load), load)
     if len(sent) < offered:
         problems.append(f"{offered - len(sent)} of {offered} requests were lost in it")
     return Generator(
         lag_p99_ms=lag,
         cpu_share=cpu,
         delivered_ratio=delivered,
+        processes=max((b.processes for b in measured), default=1),
         saturated=bool(problems),
         message="; ".join(problems),
+    )
+
+
+def busy(block: Measured) -> str:
+    """Words when a process of the generator had no time left in a closed loop; '' otherwise."""
+    share = block.busiest_cpu_s / max(1e-9, block.duration_s)
+    return (
+        ""
+        if share <= MOST_CPU
+        else f"a process of it used {share:.0%} of a core; raise load.processes"
     )
 
 
@@ -175,7 +210,10 @@ def _problems(
     if lag > load.max_lag_ms:
         problems.append(f"requests left {lag:.1f} ms late (p99; allowed {load.max_lag_ms:g} ms)")
     if cpu > MOST_CPU:
-        problems.append(f"it used {cpu:.0%} of a core (allowed {MOST_CPU:.0%}); lower rate_rps")
+        problems.append(
+            f"a process of it used {cpu:.0%} of a core (allowed {MOST_CPU:.0%}); raise load.processes, or "
+            "lower rate_rps"
+        )
     if bound_s is not None:
         problems.append(
             f"requests waited {1000 * bound_s:.0f} ms (p99) for one of {load.max_connections} "

@@ -6,7 +6,7 @@ written by `tidegate.adapters.files`.
 """
 
 from tidegate.documents.base import Document, Finding, Strict, Subject
-from tidegate.documents.curve import Capacity, CurvePoint
+from tidegate.documents.curve import Capacity, CrossCheck, CurvePoint
 from tidegate.documents.deployment import Deployment, Incumbent, Probe
 from tidegate.documents.evidence import Arm, ArmSummary, Block, Generator, LoadReport, Verdict
 from tidegate.documents.model import (
@@ -32,6 +32,7 @@ __all__ = [
     "Block",
     "Candidate",
     "Capacity",
+    "CrossCheck",
     "CurvePoint",
     "Deployment",
     "Document",

@@ -26,6 +26,17 @@ class CurvePoint(Strict):
     )
 
 
+class CrossCheck(Strict):
+    """What another client measured at one level, beside our own point of the curve. It judges nothing."""
+
+    client: str
+    concurrency: int = Field(ge=1)
+    throughput_rps: float | None = Field(description="None: it could not measure, and says why")
+    p50_ms: float | None = None
+    p99_ms: float | None = None
+    message: str = ""
+
+
 class Capacity(Strict):
     """The highest rate that the candidate sustained, all replicas together, with its latency in the limit."""
 

@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import Field
 
 from tidegate.documents.base import Document, Finding, Strict
-from tidegate.documents.curve import Capacity, CurvePoint
+from tidegate.documents.curve import Capacity, CrossCheck, CurvePoint
 from tidegate.documents.words import Word
 
 
@@ -44,6 +44,7 @@ class ArmSummary(Strict):
     wrong: int
     rate_rps: float
     total_rate_rps: float = Field(description="load plus production traffic per replica")
+    replicas: int = Field(default=1, ge=1)
     p50_ms: float | None
     p95_ms: float | None
     p99_ms: float | None
@@ -58,8 +59,9 @@ class Generator(Strict):
     """Whether the load generator itself was fit to judge."""
 
     lag_p99_ms: float
-    cpu_share: float
+    cpu_share: float = Field(description="of one core, all its processes together")
     delivered_ratio: float
+    processes: int = Field(default=1, ge=1)
     saturated: bool
     message: str = ""
 
@@ -86,6 +88,9 @@ class LoadReport(Document):
         default=(), description="throughput and latency by concurrency; candidate only"
     )
     capacity: Capacity | None = Field(default=None, description="None: no curve was asked for")
+    cross_check: CrossCheck | None = Field(
+        default=None, description="None: no other client was asked for, or there is none"
+    )
 
 
 class Verdict(Document):

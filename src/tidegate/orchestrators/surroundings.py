@@ -19,6 +19,7 @@ IN_SECRET = (
         VARIABLES[field]
         for field in (
             "mlflow_tracking_token", "mlflow_tracking_username", "mlflow_tracking_password",
+            "ingress_token",
         )
     ),
     "AWS_ACCESS_KEY_ID",

@@ -4,7 +4,7 @@ What (thresholds, steps, windows) lives here and is reviewed; where (URLs, crede
 environment (`tidegate.config`). Parsing text and fetching the policy are adapters; this is the schema.
 """
 
-from tidegate.policy.load import Load
+from tidegate.policy.load import Curve, Guard, Load, Recording
 from tidegate.policy.model import Model, Optimize, Parity, Tolerance, Triton
 from tidegate.policy.section import Section
 from tidegate.policy.serving import Serving
@@ -20,7 +20,9 @@ from tidegate.policy.traffic import Traffic
 from tidegate.policy.whole import Policy, ReportTo
 
 __all__ = [
+    "Curve",
     "ErrorSlo",
+    "Guard",
     "LatencySlo",
     "Load",
     "Model",
@@ -29,6 +31,7 @@ __all__ = [
     "Parity",
     "Policy",
     "PromqlSlo",
+    "Recording",
     "RelativeLatencySlo",
     "ReportTo",
     "Section",

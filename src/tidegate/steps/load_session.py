@@ -1,24 +1,34 @@
 """One load test from plan to report: asks for production's rate, sends the blocks in turn, sums up."""
 
 import time
-import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tidegate.core import load_plan, measured
+from tidegate.core import curve, load_plan, measured
 from tidegate.core.load_plan import Fairness, LoadPlan, PlannedBlock, Production
 from tidegate.core.measured import Measured, Place
-from tidegate.documents import Arm, ArmSummary, Deployment, LoadReport, Word
+from tidegate.documents import (
+    Arm,
+    ArmSummary,
+    Capacity,
+    CrossCheck,
+    CurvePoint,
+    Deployment,
+    Finding,
+    LoadReport,
+    Word,
+)
 from tidegate.policy import Load, Policy
+from tidegate.steps.load_cross_check import cross_checked
+from tidegate.steps.load_guard import ProductionGuard, guarding
+from tidegate.steps.load_sending import COMMAND, Sender, sending
 from tidegate.steps.progress import say
 
 if TYPE_CHECKING:
-    from tidegate.adapters.load import Lane
-
-COMMAND = "load-test"
-PROGRESS_S = 4.0
+    from tidegate.adapters.revision_metrics import RevisionMetrics
 
 
 @dataclass(slots=True, kw_only=True)
@@ -30,46 +40,128 @@ class Session:
     release_id: str
     planned: LoadPlan
     before: Production
+    replicas: tuple[int, int] = (1, 1)
+    started_s: float = field(default_factory=time.time)
+    clock: float = field(default_factory=time.monotonic)
     blocks: list[tuple[PlannedBlock, Measured]] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+    curve: tuple[CurvePoint, ...] = ()
+    capacity: Capacity | None = None
+    cross_check: CrossCheck | None = None
 
     def of(self, arm: Arm) -> tuple[Measured, ...]:
         """The judged blocks of one arm."""
-        return tuple(m for block, m in self.blocks if block.arm is arm and not block.warmup)
-
-    def requests(self, arm: Arm) -> int:
-        """Every request sent to an arm, warm-up included."""
-        return sum(m.delivered for block, m in self.blocks if block.arm is arm)
+        return tuple(m for block, m in self.blocks if block.arm is arm)
 
 
 def run(deployed: Deployment, policy: Policy, golden: Path, release_id: str) -> LoadReport:
     """Plan, send, and report. Raises DocumentError when the plan does not fit."""
-    before = _production_before(deployed, policy)
+    before, replicas = _production_before(deployed, policy)
     session = Session(
         deployed=deployed,
         policy=policy,
         release_id=release_id,
         planned=load_plan.plan(
-            policy.load, has_incumbent=deployed.incumbent is not None, production=before
+            policy.load,
+            has_incumbent=deployed.incumbent is not None,
+            production=before,
+            replicas=replicas,
         ),
         before=before,
+        replicas=replicas,
     )
     _say_plan(session)
-    started, clock = time.time(), time.monotonic()
-    _send(session, golden, session.planned.blocks)
-    report = _report(session, _fairness(session, time.monotonic() - clock), started)
-    for extension in range(1, policy.load.max_extensions + 1):
-        if not _wants_more(session, report, extension):
-            break
-        _send(session, golden, load_plan.extended(session.planned, policy.load, extension))
-        report = _report(session, _fairness(session, time.monotonic() - clock), started)
+    compared = session.planned.baseline_rps is not None
+    with (
+        sending(deployed, policy, release_id, golden, compared=compared) as sender,
+        guarding(deployed, policy, sender.stop) as guard,
+    ):
+        _measure(session, sender, guard)
+        report = _report(session, _fairness(session, sender))
     _say_fitness(report)
     return report
 
 
-def _wants_more(session: Session, report: LoadReport, extension: int) -> bool:
+def _measure(session: Session, sender: Sender, guard: ProductionGuard | None) -> None:
+    """Warm-up, blocks, extensions and the curve, as far as the guard lets them."""
+    with _counting_cache_hits(session, sender):
+        for window in session.planned.windows:
+            session.findings += _some(sender.warmed_up(window))
+        _send(session, sender, guard, session.planned.blocks)
+        for extension in range(1, session.policy.load.max_extensions + 1):
+            if sender.stop.is_set() or not _wants_more(session, sender, extension):
+                break
+            more = load_plan.extended(session.planned, session.policy.load, extension)
+            _send(session, sender, guard, more)
+    if session.policy.load.curve and not sender.stop.is_set():
+        _climb(session, sender)
+    session.findings += _some(guard.finding if guard else None)
+
+
+@contextmanager
+def _counting_cache_hits(session: Session, sender: Sender) -> Iterator[None]:
+    """Answers from the server's cache during the judged blocks are no evidence of the model's speed."""
+    from tidegate.adapters.server_statistics import cache_hits
+
+    before = cache_hits(sender.fleets[Arm.CANDIDATE].way)
+    yield
+    after = cache_hits(sender.fleets[Arm.CANDIDATE].way)
+    hits = (after or 0) - (before or 0)
+    if hits > 0:
+        session.findings.append(load_plan.cached(hits, sender.sent.get(Arm.CANDIDATE, 0)))
+
+
+def _some(finding: Finding | None) -> list[Finding]:
+    return [finding] if finding else []
+
+
+def _send(
+    session: Session,
+    sender: Sender,
+    guard: ProductionGuard | None,
+    blocks: tuple[PlannedBlock, ...],
+) -> None:
+    for block in blocks:
+        if guard:
+            guard.await_sight()
+        if sender.stop.is_set():
+            return
+        if time.monotonic() - session.clock > session.policy.load.max_duration_s:
+            session.findings.append(_out_of_time(session))
+            sender.stop.set()
+            return
+        name = (
+            f"{len(session.blocks) + 1}/{max(len(session.blocks) + 1, len(session.planned.blocks))}"
+        )
+        session.blocks.append(
+            (block, sender.block(block, f"{name} {block.arm} (pair {block.pair + 1})"))
+        )
+
+
+def _out_of_time(session: Session) -> Finding:
+    sent, limit = len(session.blocks), session.policy.load.max_duration_s
+    message = f"the load test had {limit:g} s (max_duration_s), which ended after {sent} blocks"
+    return Finding(name="load test time", word=Word.INCONCLUSIVE, message=message)
+
+
+def _climb(session: Session, sender: Sender) -> None:
+    limit = curve.limit_of(session.policy.slo)
+    points, ended, client = sender.curve(limit)
+    session.curve = points
+    session.capacity = curve.capacity(points, limit, replicas=session.replicas[0], ended=ended)
+    say(COMMAND, f"capacity: {session.capacity.message}")
+    if points and session.policy.load.cross_check and not sender.stop.is_set():
+        session.cross_check = cross_checked(sender, points)
+    if client:
+        session.findings.append(
+            Finding(name="curve", word=Word.INVALID, message=ended, blocking=False)
+        )
+
+
+def _wants_more(session: Session, sender: Sender, extension: int) -> bool:
     from tidegate.core.slo import judge, per_look
 
-    policy = session.policy
+    policy, report = session.policy, _report(session, _fairness(session, sender))
     judged = judge(
         report,
         per_look(policy.slo, policy.load),
@@ -81,16 +173,28 @@ def _wants_more(session: Session, report: LoadReport, extension: int) -> bool:
     return True
 
 
-def _production_before(deployed: Deployment, policy: Policy) -> Production:
+def _production_before(deployed: Deployment, policy: Policy) -> tuple[Production, tuple[int, int]]:
+    """Production's rate on the incumbent now, and how many replicas candidate and incumbent have."""
     from tidegate.adapters.revision_metrics import open_metrics
 
-    if deployed.incumbent is None or policy.load.baseline == "none":
-        return Production(rate_rps=0.0)
     metrics, why = open_metrics(policy, deployed)
+    replicas = _replicas(metrics, deployed)
+    if deployed.incumbent is None or policy.load.baseline == "none":
+        return Production(rate_rps=0.0), replicas
     if metrics is None:
-        return Production(rate_rps=None, why=why)
+        return Production(rate_rps=None, why=why), replicas
     say(COMMAND, f"asking Prometheus what {deployed.incumbent.revision} serves now")
-    return metrics.production(deployed.incumbent.revision)
+    return metrics.production(deployed.incumbent.revision), replicas
+
+
+def _replicas(metrics: "RevisionMetrics | None", deployed: Deployment) -> tuple[int, int]:
+    if metrics is None:
+        return 1, 1
+    incumbent = deployed.incumbent
+    return (
+        metrics.replicas(deployed.candidate_revision),
+        metrics.replicas(incumbent.revision) if incumbent else 1,
+    )
 
 
 def _say_plan(session: Session) -> None:
@@ -101,7 +205,7 @@ def _say_plan(session: Session) -> None:
         baseline = f"{planned.baseline_rps:g} rps on the incumbent beside production's {production}"
     say(
         COMMAND,
-        f"{len(planned.blocks)} blocks with warm-up take {planned.duration_s:.0f} s: "
+        f"{len(planned.blocks)} blocks and the warm-up take {planned.duration_s:.0f} s: "
         f"{planned.candidate_rps:.1f} rps on the candidate, {baseline}",
     )
     less = load_plan.reduced(session.policy.load)
@@ -109,76 +213,23 @@ def _say_plan(session: Session) -> None:
         say(COMMAND, f"less evidence than the default: {less}")
 
 
-def _send(session: Session, golden: Path, blocks: tuple[PlannedBlock, ...]) -> None:
-    from tidegate.adapters import lanes
-
-    deployed, policy = session.deployed, session.policy
-    ways = {Arm.CANDIDATE: lanes.candidate_lane(deployed, policy, golden_path=golden)}
-    if session.planned.baseline_rps is not None:
-        ways[Arm.BASELINE] = lanes.baseline_lane(deployed, policy, golden_path=golden)
-    try:
-        for block in blocks:
-            number = len(session.blocks)
-            session.blocks.append((block, _send_block(session, number, block, ways)))
-    finally:
-        for way in ways.values():
-            way.close()
-
-
-def _send_block(
-    session: Session, number: int, block: PlannedBlock, ways: "Mapping[Arm, Lane]"
-) -> Measured:
-    from tidegate.adapters.load import arrivals, send_block
-
-    name = f"{number + 1}/{max(number + 1, len(session.planned.blocks))} {block.arm}"
-    name += " (warm-up)" if block.warmup else f" (pair {block.pair + 1})"
-    starts = arrivals(
-        session.policy.load.arrivals,
-        requests=block.requests,
-        duration_s=block.duration_s,
-        seed=zlib.crc32(f"{session.release_id}/{number}".encode()),
-    )
-    sent = send_block(
-        ways[block.arm],
-        starts,
-        lambda running: say(COMMAND, _line(name, running)),
-        watch_every_s=PROGRESS_S,
-    )
-    say(COMMAND, _line(name, sent))
-    return sent
-
-
-def _line(name: str, running: Measured) -> str:
-    latencies = running.latencies_ms
-    shown = ", ".join(
-        f"p{share * 100:g} {value:.1f} ms"
-        for share in (0.5, 0.95, 0.99)
-        if (value := measured.quantile(latencies, share)) is not None
-    )
-    text = f"block {name}: {len(running.sent)}/{running.offered} requests, {shown or 'no answer'}"
-    if running.errors or running.wrong:
-        text += f", {running.errors} failed, {running.wrong} wrong ({running.first_problem})"
-    return text
-
-
-def _fairness(session: Session, elapsed_s: float) -> Fairness:
+def _fairness(session: Session, sender: Sender) -> Fairness:
     from tidegate.adapters.revision_metrics import open_metrics
 
-    incumbent, candidate = session.deployed.incumbent, session.deployed.candidate_revision
-    during, replicas = Production(rate_rps=None, why=session.before.why), (1, 1)
-    metrics, _ = open_metrics(session.policy, session.deployed)
+    deployed, incumbent = session.deployed, session.deployed.incumbent
+    during = Production(rate_rps=None, why=session.before.why)
+    metrics, _ = open_metrics(session.policy, deployed)
     if incumbent and metrics and session.planned.baseline_rps is not None:
         say(COMMAND, f"asking Prometheus what {incumbent.revision} served during the test")
-        during = metrics.beside(
-            incumbent.revision, elapsed_s=elapsed_s, sent=session.requests(Arm.BASELINE)
-        )
-        replicas = (metrics.replicas(candidate), metrics.replicas(incumbent.revision))
+        elapsed, sent = time.monotonic() - session.clock, sender.sent.get(Arm.BASELINE, 0)
+        during = metrics.beside(incumbent.revision, elapsed_s=elapsed, sent=sent)
+        session.replicas = _replicas(metrics, deployed)
     fair = load_plan.fairness(
         session.planned,
         has_incumbent=incumbent is not None,
         before=session.before,
         during=during,
-        replicas=replicas,
+        replicas=session.replicas,
     )
     return load_plan.failing_baseline(
         fair,
@@ -196,6 +247,7 @@ def _arm(session: Session, fair: Fairness, arm: Arm) -> ArmSummary:
             revision=deployed.candidate_revision,
             rate_rps=planned.candidate_rps,
             total_rate_rps=fair.candidate_rps,
+            replicas=fair.replicas[0],
         )
     else:
         place = Place(
@@ -204,27 +256,31 @@ def _arm(session: Session, fair: Fairness, arm: Arm) -> ArmSummary:
             revision=deployed.incumbent.revision if deployed.incumbent else "",
             rate_rps=planned.baseline_rps or 0.0,
             total_rate_rps=fair.baseline_rps,
+            replicas=fair.replicas[1],
         )
     return measured.arm_summary(place, session.of(arm))
 
 
-def _report(session: Session, fair: Fairness, started_s: float) -> LoadReport:
-    judged = [(block, sent) for block, sent in session.blocks if not block.warmup]
+def _report(session: Session, fair: Fairness) -> LoadReport:
     compared = session.planned.baseline_rps is not None
     load: Load = session.policy.load
     return LoadReport(
         subject=session.deployed.subject,
         release_id=session.release_id,
-        started_s=started_s,
+        started_s=session.started_s,
         ended_s=time.time(),
         protocol=load.protocol,
         candidate=_arm(session, fair, Arm.CANDIDATE),
         baseline=_arm(session, fair, Arm.BASELINE) if compared else None,
-        blocks=tuple(measured.block(block, sent) for block, sent in judged),
-        generator=measured.generator((sent for _, sent in judged), load),
+        blocks=tuple(measured.block(block, sent) for block, sent in session.blocks),
+        generator=measured.generator((sent for _, sent in session.blocks), load),
         fairness=fair.text,
         fair=fair.fair,
         reduced=load_plan.reduced(load),
+        findings=tuple(session.findings),
+        curve=session.curve,
+        capacity=session.capacity,
+        cross_check=session.cross_check,
     )
 
 

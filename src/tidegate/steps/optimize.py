@@ -79,6 +79,7 @@ def _optimized(
     if policy.optimize.precision == "int8":
         converted = _quantized(converted, tree, policy, target / GRAPH, what)
     golden_data.save(target / GOLDEN, converted.inputs, converted.expected)
+    trees.carry(tree, target, carried(policy))
     say("optimize", f"comparing {golden.rows} answers with {converted.reference}")
     parity = _parity(converted, golden, policy, trees.file_digest(target / GOLDEN))
     if parity.word is not Word.PASS:
@@ -111,6 +112,14 @@ def _quantized(
     say("optimize", f"quantizing to int8, calibrated on {count} rows of {where}")
     quantization.quantize(path, rows, what=what)
     return replace(converted, graph=onnx_runtime.load(path, what=what))
+
+
+def carried(policy: Policy) -> tuple[str, ...]:
+    """Files of the model version that the load test reads."""
+    recording = policy.load.recording
+    return tuple(
+        path for path in (policy.load.capture, recording.file if recording else "") if path
+    )
 
 
 def _parity(converted: "Converted", golden: "Golden", policy: Policy, digest: str) -> Parity:

@@ -1,0 +1,57 @@
+"""Triton's own counts of a model, over the way that the load takes (the v2 statistics extension).
+
+https://github.com/triton-inference-server/server/blob/main/docs/protocol/extension_statistics.md
+"""
+
+from typing import Any
+
+import httpx
+
+from tidegate.adapters.connections import grpc_channel
+from tidegate.adapters.ingress import context
+from tidegate.adapters.lanes import Way
+
+STATISTICS = "/inference.GRPCInferenceService/ModelStatistics"
+
+
+def cache_hits(way: Way) -> int | None:
+    """Requests that the response cache has answered since the server began; None: the server does not tell
+    (another server, or a transformer in front). Behind several replicas one of them answers."""
+    try:
+        counts = _grpc(way) if way.protocol == "grpc" else _rest(way)
+        return sum(counts)
+    except (httpx.HTTPError, ValueError, KeyError, TypeError, OSError):
+        return None
+
+
+def _rest(way: Way) -> list[int]:
+    scheme = "https" if way.to.tls else "http"
+    url = f"{scheme}://{way.to.address}:{way.to.port}/v2/models/{way.model}/stats"
+    verify = context(way.to.tls) if way.to.tls else False
+    with httpx.Client(verify=verify, timeout=way.timeout_s) as client:
+        request = client.build_request(
+            "GET", url, headers={"Host": way.to.host, **way.to.headers},
+            extensions={"sni_hostname": way.to.server_name} if way.to.tls else None,
+        )  # fmt: skip
+        answer = client.send(request)
+    answer.raise_for_status()
+    stats: list[dict[str, Any]] = answer.json()["model_stats"]
+    return [int(one["inference_stats"]["cache_hit"]["count"]) for one in stats]
+
+
+def _grpc(way: Way) -> list[int]:
+    import grpc
+    from google.protobuf.message import DecodeError
+    from tritonclient.grpc import service_pb2
+
+    channel = grpc_channel(way.to)
+    try:
+        call = channel.unary_unary(STATISTICS)
+        asked = service_pb2.ModelStatisticsRequest(name=way.model).SerializeToString()
+        body = call(asked, timeout=way.timeout_s, metadata=tuple(way.to.headers.items()))
+        found = service_pb2.ModelStatisticsResponse.FromString(body)
+    except (grpc.RpcError, DecodeError) as error:
+        raise ValueError(str(error)) from error
+    finally:
+        channel.close()
+    return [int(one.inference_stats.cache_hit.count) for one in found.model_stats]
