@@ -8,7 +8,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-components test-flows test-long chaos faults record-faults record-verbs lint fmt type layers generate check-generated \
-	requirements images images-smoke bench ci clean
+	requirements images images-smoke bench bench-load ci clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -73,6 +73,10 @@ check-generated: setup ## Fail when a committed generated file is not what `make
 
 requirements: setup ## Pin every dependency by hash, newest that resolve together
 	@sh scripts/pin
+
+bench-load: setup ## Measure the load generator beside perf_analyzer on one real Triton (WRITE=1: into docs/load-generator.md)
+	@$(BIN)/uv pip install -q --target .tidegate/perf_analyzer --no-deps --require-hashes -r requirements/perf_analyzer.txt
+	@PATH="$(CURDIR)/.tidegate/perf_analyzer/bin:$$PATH" $(BIN)/python benchmarks/load_vs_perf_analyzer.py $(if $(WRITE),--write)
 
 bench: setup ## Measure the load generator's own lateness and CPU
 	@$(BIN)/python benchmarks/load_generator.py
