@@ -28,7 +28,9 @@ ANSWERS = {
     "podman": ["podman", "info"],
     "buildah": ["buildah", "info"],
 }
-PLATFORMS = ("manylinux_2_28_x86_64", "manylinux_2_27_x86_64", "manylinux2014_x86_64", "any")
+# glibc 2.28 and whatever is older: pip does not know that one includes the other.
+GLIBC = ("2_28", "2_27", "2_24", "2_17", "2_12", "2_5")
+PLATFORMS = (*(f"manylinux_{one}_x86_64" for one in GLIBC), "manylinux2014_x86_64", "any")
 # The Python of each base; wheels are chosen for it.
 PYTHONS = {"steps": "3.11", "loadtest": "3.11", "tensorrt": "3.12"}
 
