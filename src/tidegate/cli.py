@@ -157,6 +157,7 @@ def _option(parameter: Parameter) -> inspect.Parameter:
         "policy": "effective policy (JSON)",
         "tree": "folder",
         "page": "HTML page",
+        "markdown": "Markdown file",
         "metrics": "numbers (JSON)",
     }
     help_text = "read" if parameter.port and parameter.port.direction == "in" else "written"

@@ -3,15 +3,21 @@
 import random
 from typing import Any
 
+import yaml
+
 from tidegate.documents import (
     Arm,
     ArmSummary,
     Block,
     Candidate,
+    Capacity,
+    ConfigText,
+    CurvePoint,
     Deployment,
     Finding,
     Generator,
     Incumbent,
+    LiveLook,
     LoadReport,
     ModelRepository,
     OptimizedModel,
@@ -55,6 +61,7 @@ def candidate(subject: Subject = SUBJECT, **changes: Any) -> Candidate:
         flavors=("sklearn", "python_function"),
         artifact_uri="mlflow-artifacts:/0/models/m-1/artifacts",
         created_ms=1_759_999_000_000,
+        registered_by="ada",
     )
     return known.model_copy(update=changes)
 
@@ -122,7 +129,34 @@ def load(subject: Subject = SUBJECT, *, pairs: int = 20, answered: int = 60) -> 
         baseline=_summary(Arm.BASELINE, latencies[Arm.BASELINE], pairs * sent), blocks=tuple(blocks),
         generator=Generator(lag_p99_ms=3.2, cpu_share=0.1, delivered_ratio=1.0, saturated=False),
         fairness="both replicas carried 50 requests/s", fair=True,
-        reduced=f"{pairs} block pairs of {answered} requests",
+        reduced=f"{pairs} block pairs of {answered} requests", curve=curve(), capacity=capacity(),
+    )  # fmt: skip
+
+
+def curve() -> tuple[CurvePoint, ...]:
+    """Throughput that grows to a knee at about 400 a second, latency that grows beyond it."""
+    levels = [
+        (1, 190.0, 5.1),
+        (2, 330.0, 6.4),
+        (4, 398.0, 12.3),
+        (8, 406.0, 26.0),
+        (16, 401.0, 71.0),
+    ]
+    return tuple(
+        CurvePoint(
+            concurrency=level, duration_s=5.0, requests=int(5 * rate), errors=0, wrong=0,
+            throughput_rps=rate, p50_ms=0.62 * p99, p95_ms=0.9 * p99, p99_ms=p99,
+            keeps_limit=p99 < 25 if abs(p99 - 25) > 2 else None,
+        )
+        for level, rate, p99 in levels
+    )  # fmt: skip
+
+
+def capacity() -> Capacity:
+    """What the curve comes to."""
+    return Capacity(
+        rate_rps=398.0, replicas=1, quantile=0.99, limit_ms=25.0, is_lower_bound=False,
+        message="398 requests/s of one replica keep p99 within 25 ms",
     )  # fmt: skip
 
 
@@ -154,8 +188,13 @@ def verdict(subject: Subject = SUBJECT, word: Word = Word.PASS) -> Verdict:
     """Three findings, one of which has no numbers."""
     findings = (
         Finding(
-            name="p99 latency", word=word, observed=9.891, limit=25.0, unit="ms", samples=1200,
-            message="p99 9.9 ms <= 25 ms: 1 of 1200 requests over the limit",
+            name="p99 latency", word=word, observed=9.891, lower=8.77, upper=12.4, limit=25.0,
+            unit="ms", samples=1200, message="p99 9.9 ms <= 25 ms: 1 of 1200 requests over the limit",
+        ),
+        Finding(
+            name="p50 vs incumbent", word=Word.PASS, observed=1.052, lower=1.021, upper=1.084,
+            limit=1.1, unit="x", samples=20,
+            message="p50 is 1.05x the incumbent's 2.7 ms over 20 block pairs (allowed 1.10)",
         ),
         Finding(
             name="failed inferences", word=Word.PASS, observed=0.0, limit=0.0, message="0 <= 0",
@@ -190,7 +229,7 @@ def journal(result: Result) -> dict[str, Any]:
         TrafficStep(
             at_s=BEGAN + at + 280, percent=percent, revision="digits-predictor-00002",
             word=Word.PASS, message="no SLO is violated", requests=40 * percent, p50_ms=2.9,
-            p95_ms=7.1, p99_ms=None if percent == 10 else 11.2,
+            p95_ms=7.1, p99_ms=None if percent == 10 else 11.2, looks=looks(at, percent),
         )
         for percent, kind, at in shares[1:]
     )  # fmt: skip
@@ -206,7 +245,60 @@ def journal(result: Result) -> dict[str, Any]:
         "release_id": "r7", "result": result.value, "reason": "so", "traffic": traffic,
         "steps": [step.model_dump(mode="json") for step in steps],
     }  # fmt: skip
-    return {"acts": acts, "outcome": ended, "alias": "alias champion names version 7"}
+    template = yaml.safe_load(PREDICTOR.format(replicas=2, digest="dddd"))
+    return {
+        "acts": acts, "outcome": ended, "alias": "alias champion names version 7", "template": template,
+    }  # fmt: skip
+
+
+def looks(at: float, percent: int) -> tuple[LiveLook, ...]:
+    """Too few requests at first, then enough."""
+    words = [Word.INCONCLUSIVE] * 3 + [Word.PASS] * 5
+    return tuple(
+        LiveLook(
+            at_s=BEGAN + at + 35 * n, word=word, requests=5 * n * percent,
+            p99_ms=10.5 + (n * percent) % 7 if n else None,
+            message={1: "only 0 of 100 candidate requests so far", 4: "no SLO is violated"}.get(n, ""),
+        )
+        for n, word in enumerate(words, 1)
+    )  # fmt: skip
+
+
+PREDICTOR = """minReplicas: {replicas}
+model:
+  modelFormat:
+    name: triton
+  protocolVersion: v2
+  resources:
+    limits:
+      memory: 2Gi
+  runtime: kserve-tritonserver
+  storageUri: s3://models/digits/{digest}/
+"""
+CONFIG = """name: "digits"
+backend: "onnxruntime"
+max_batch_size: {batch}
+input {{ name: "x" data_type: TYPE_FP32 dims: 64 }}
+output {{ name: "label" data_type: TYPE_INT64 dims: 1 reshape {{ }} }}
+instance_group {{ count: 1 kind: KIND_CPU }}
+dynamic_batching {{ }}
+"""
+
+
+def configs() -> tuple[ConfigText, ...]:
+    """The template and one config.pbtxt, each with a few changes."""
+    return (
+        ConfigText(
+            name="InferenceService spec.predictor",
+            incumbent=PREDICTOR.format(replicas=1, digest="1111"),
+            candidate=PREDICTOR.format(replicas=2, digest="dddd"),
+        ),
+        ConfigText(
+            name="digits/config.pbtxt",
+            incumbent=CONFIG.format(batch=8),
+            candidate=CONFIG.format(batch=16),
+        ),
+    )
 
 
 def report(result: Result = Result.PROMOTED, **changes: Any) -> Report:
@@ -214,7 +306,8 @@ def report(result: Result = Result.PROMOTED, **changes: Any) -> Report:
     known = Report(
         subject=SUBJECT, release_id="r7", result=result,
         reason="digits version 7 serves all of production as digits-predictor-00002",
-        candidate=candidate(), parity=parity(), deployment=deployment(), load=load(),
+        candidate=candidate(), optimized=optimized(), parity=parity(), deployment=deployment(), load=load(),
         verdict=verdict(), journal=journal(result), seconds={"load_test": 415.0, "traffic": 1104.0},
+        configs=configs(), tools={"tidegate": "0.1.0", "Python": "3.11.7"},
     )  # fmt: skip
     return known.model_copy(update=changes)

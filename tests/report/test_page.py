@@ -5,10 +5,13 @@ from html.parser import HTMLParser
 
 import pytest
 
-from tests.report import a_release
-from tidegate.documents import Arm, Finding, Report, Result, Subject, Word
+from tests.report import a_release, samples
+from tidegate.documents import Arm, ConfigText, Finding, Report, Result, Subject, Word
+from tidegate.errors import RollbackFailedError
 from tidegate.report.markdown import markdown
-from tidegate.report.page import candidate_shares, page
+from tidegate.report.page import nothing_to_undo, page
+from tidegate.report.traffic import candidate_shares
+from tidegate.steps.remembered import report_from_journal
 
 VOID = {"meta", "br", "link", "img", "hr", "input"}
 HOSTILE = "<script>alert('1')</script>\"&"
@@ -23,6 +26,7 @@ class Reader(HTMLParser):
         self.tags: list[str] = []
         self.ids: list[str] = []
         self.words: list[str] = []
+        self.plots = 0  # each is drawn twice, wide and narrow
         self.addresses: list[str] = []
         self.feed(text)
         self.close()
@@ -30,6 +34,7 @@ class Reader(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
+        self.plots += tag == "svg" and ("role", "img") in attrs
         self.ids += [value for name, value in attrs if name == "id" and value]
         named = {"src", "href", "xlink:href", "data", "action"}
         self.addresses += [value or "" for name, value in attrs if name in named]
@@ -53,9 +58,12 @@ class Reader(HTMLParser):
         return " ".join(" ".join(self.words).split())
 
 
-def read(report: Report, **more: object) -> Reader:
+def read(report: Report) -> Reader:
     """The page as a browser reads it; whatever it says, it names no unknown as None or nan."""
-    text = page(report, a_release.policy(), **more)  # type: ignore[arg-type]
+    return read_text(page(report, a_release.policy()))
+
+
+def read_text(text: str) -> Reader:
     reader = Reader(text)
     assert not re.search(r"\b(None|nan|NaN|inf|Undefined)\b", reader.text)
     assert not re.search(r' (d|points|x|y)="[^"]*(nan|inf)', text)
@@ -64,11 +72,23 @@ def read(report: Report, **more: object) -> Reader:
 
 @pytest.mark.parametrize("result", list(Result))
 def test_every_way_to_end_has_a_page(result: Result) -> None:
-    seen = read(a_release.report(result), optimized=a_release.optimized())
+    seen = read(a_release.report(result))
     assert f"digits version 7: {result.replace('_', ' ')}" in seen.text
     assert "serves all of production as digits-predictor-00002" in seen.text
-    assert seen.tags.count("svg") == 3
-    for figure in ("9.891 ms", "25 ms", "50.25", "99 %", "onnx 1.20.0", "models:/digits/7"):
+    assert seen.plots == 8
+    for figure in (
+        "9.891 ms",
+        "8.77 to 12.4",
+        "25 ms",
+        "50.25",
+        "99 %",
+        "onnx 1.20.0",
+        "models:/digits/7",
+        "registered by ada",
+        "runtime kserve-tritonserver",
+        "max_batch_size: 16",
+        "398 /s",
+    ):
         assert figure in seen.text, figure
 
 
@@ -93,7 +113,7 @@ def test_a_refusal_has_a_complete_page(step: str) -> None:
     refused = a_release.refusal(step, findings=(finding,), parity=a_release.parity(Word.FAIL))
     told = a_release.report(
         Result.REJECTED, verdict=refused, deployment=None, load=None, journal={}, seconds={},
-        parity=refused.parity, reason=refused.reason,
+        parity=refused.parity, reason=refused.reason, configs=(),
     )  # fmt: skip
     seen = read(told)
     assert f"The step {step} refused, and nothing after it ran." in seen.text
@@ -115,16 +135,17 @@ def test_hostile_text_is_text() -> None:
         candidate=a_release.candidate(subject, artifact_uri=HOSTILE, flavors=(HOSTILE,)),
         verdict=a_release.verdict().model_copy(update={"findings": (finding,)}),
         load=a_release.load().model_copy(update={"fairness": HOSTILE, "reduced": HOSTILE}),
+        warnings=(HOSTILE,),
     )
-    seen = read(told, warnings=[HOSTILE])
+    seen = read(told)
     assert "script" not in seen.tags
     assert seen.text.count("<script>alert('1')</script>") >= 9
 
 
 def test_nobody_answered_is_shown_as_such() -> None:
     seen = read(a_release.report(load=a_release.load(answered=0)))
-    assert seen.tags.count("svg") == 1  # the traffic alone
-    assert seen.text.count("1 200") == 5  # requests and as many errors of both, and the samples
+    assert seen.plots == 4  # the traffic, and the curve that was measured apart
+    assert seen.text.count("1 200") == 7  # requests and as many errors of both, and the samples
 
 
 @pytest.mark.parametrize("answered", [1, 2, 5000])
@@ -132,8 +153,8 @@ def test_few_and_many_answers_can_be_drawn(answered: int) -> None:
     text = page(
         a_release.report(load=a_release.load(pairs=2, answered=answered)), a_release.policy()
     )
-    assert text.count("<svg") == 3
-    assert len(text) < 300_000
+    assert read_text(text).plots == 8
+    assert len(text) < 500_000
 
 
 def test_without_a_baseline_there_is_one_arm() -> None:
@@ -145,7 +166,7 @@ def test_without_a_baseline_there_is_one_arm() -> None:
 
 
 def test_an_unread_journal_is_no_untouched_production() -> None:
-    seen = read(a_release.report(journal={}), warnings=["the journal could not be read"])
+    seen = read(a_release.report(journal={}, warnings=("the journal could not be read",)))
     assert "is not known here" in seen.text
     assert "the journal could not be read" in seen.text
 
@@ -160,9 +181,12 @@ def test_a_first_release_taken_back_leaves_nothing() -> None:
 def test_markdown_says_the_same_in_short() -> None:
     text = markdown(a_release.report())
     assert text.startswith("## digits version 7: PROMOTED\n")
-    assert "| candidate | 1200 |" in text
-    assert "- **PASS** p99 latency" in text
-    assert "- **INCONCLUSIVE** p95 (not blocking): not judged" in text
+    assert "| candidate | 1\u202f200 |" in text
+    assert "| **PASS** | p99 latency: p99 9.9 ms" in text
+    assert "| 9.891 ms | 8.77 to 12.4 | 25 ms |" in text
+    assert "| **INCONCLUSIVE** | p95 (not blocking): not judged" in text
+    assert "Production at the end: digits-predictor-00002 100 %." in text
+    assert "| 50 % | **PASS** |" in text
     assert "None" not in text
 
 
@@ -199,3 +223,80 @@ def test_a_first_release_judged_as_a_preview_says_so() -> None:
 
 def test_a_first_release_serves_everything_until_it_is_deleted() -> None:
     assert candidate_shares([act("CREATE", None, 1), act("DELETE", None, 5)]) == [(2, 100), (6, 0)]
+
+
+# -- what a page distils, and what it shows of what is not there
+
+
+def test_of_many_findings_the_least_severe_are_left_out_and_counted() -> None:
+    passed = tuple(Finding(name=f"ok {n}", word=Word.PASS, message="held") for n in range(60))
+    bad = Finding(name="the bad one", word=Word.FAIL, message="p99 41 ms > 25 ms")
+    told = a_release.verdict().model_copy(update={"findings": (*passed, bad)})
+    seen = read(a_release.report(Result.ROLLED_BACK, verdict=told))
+    assert "the bad one" in seen.text
+    assert "ok 59" not in seen.text
+    assert "21 more findings, the least severe, are in report_document." in seen.text
+
+
+def test_of_many_acts_the_first_and_the_last_are_shown() -> None:
+    journal = a_release.journal(Result.PROMOTED)
+    journal["acts"] = [a | {"why": f"act number {n}"} for n, a in enumerate(journal["acts"] * 20)]
+    seen = read(a_release.report(journal=journal))
+    assert "act number 0" in seen.text
+    assert "act number 79" in seen.text
+    assert "act number 30" not in seen.text
+    assert "40 more acts lie between" in seen.text
+
+
+def test_a_look_that_said_something_else_than_the_step_has_a_row() -> None:
+    seen = read(a_release.report())
+    assert seen.text.count("at a look: only 0 of 100 candidate requests so far") == 3
+    assert "no SLO is violated (8 looks are kept)" in seen.text
+
+
+def test_an_interval_with_an_open_side_says_so() -> None:
+    open_ended = Finding(name="p", word=Word.PASS, message="m", observed=2.0, lower=1.5, limit=3.0)
+    told = a_release.verdict().model_copy(update={"findings": (open_ended,)})
+    assert "1.5 to …" in read(a_release.report(verdict=told)).text
+
+
+def test_configuration_that_could_not_be_read_is_not_shown_as_unchanged() -> None:
+    text = ConfigText(name="digits/config.pbtxt", incumbent="a: 1", candidate=None)
+    same = ConfigText(name="spec", incumbent="a: 1", candidate="a: 1")
+    seen = read(a_release.report(configs=(text, same)))
+    assert "digits/config.pbtxt The candidate's could not be read." in seen.text
+    assert "spec Both are the same." in seen.text
+
+
+def test_the_page_of_a_journal_does_not_claim_to_know_what_was_measured() -> None:
+    seen = read_text(page(*report_from_journal(samples.died())))
+    assert "digits version 7: DIED" in seen.text
+    assert "Written from the journal in the cluster" in seen.text
+    assert "Traffic is safe; the spec is repaired." in seen.text
+    assert "Production at the end: digits-predictor-00001 100 %." in seen.text
+    assert seen.plots == 2
+    assert "No load test ran" not in seen.text
+
+
+def test_a_return_that_failed_says_what_to_type() -> None:
+    journal = samples.died().model_copy(update={"outcome": None, "traffic_safe": None})
+    seen = read_text(page(*report_from_journal(journal, RollbackFailedError(samples.ALARM))))
+    assert "ROLLBACK FAILED" in seen.text
+    assert "run: kubectl -n default patch inferenceservice digits" in seen.text
+    assert "How production is served at the end is not known here." in seen.text
+
+
+@pytest.mark.parametrize("release_id", ["r7", HOSTILE])
+def test_a_run_that_reached_nothing_has_a_page_that_says_so(release_id: str) -> None:
+    seen = read_text(nothing_to_undo(release_id))
+    assert "This run left nothing in the cluster" in seen.text
+    assert f"Release {release_id}" in seen.text
+
+
+def test_a_plot_says_in_words_what_it_shows() -> None:
+    text = page(a_release.report(), a_release.policy())
+    spoken = re.findall(r'<svg role="img" aria-label="([^"]+)"', text)
+    assert len(spoken) == 8
+    assert spoken[0] == spoken[1]
+    assert any("INCONCLUSIVE" in words or "PASS at 50 %" in words for words in spoken)
+    assert any("398 a second at p99 12.3 ms" in words for words in spoken)

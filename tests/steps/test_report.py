@@ -21,8 +21,10 @@ from tidegate.documents import Deployment, Outcome, Report, Result, Verdict, Wor
 from tidegate.errors import DocumentError, UnavailableError
 from tidegate.policy import Policy
 from tidegate.steps.announcing import within
+from tidegate.steps.configs import compared
 from tidegate.steps.deploy import staged
 from tidegate.steps.execution import execute
+from tidegate.steps.guard import guard
 from tidegate.steps.registry import steps
 from tidegate.steps.roll_back import returned
 
@@ -54,7 +56,7 @@ class Release:
         documents = self.documents | {"policy_document": self.policy}
         for name, document in documents.items():
             write(self.folder / name, document)
-        ports = [*documents, "page", "report_document", "report_metrics"]
+        ports = [*documents, "page", "report_document", "report_markdown", "report_metrics"]
         paths = {name: self.folder / name for name in ports}
         told = {"outcome": outcome, "reason": reason, "release_id": release_id}
         return execute(steps()["report"], paths | told)
@@ -65,7 +67,10 @@ class Release:
 
     @property
     def page(self) -> str:
-        return (self.folder / "page").read_text(encoding="utf-8")
+        return self.text("page")
+
+    def text(self, port: str) -> str:
+        return (self.folder / port).read_text(encoding="utf-8")
 
     @property
     def metrics(self) -> dict[str, Any]:
@@ -195,6 +200,44 @@ def test_an_unknown_outcome_is_refused(release: Release) -> None:
         release.run("SPLENDID")
 
 
+def test_configuration_is_compared_as_it_was_published(release: Release, tmp_path: Path) -> None:
+    for digest, batch in (("1111", 8), ("dddd", 16)):
+        folder = tmp_path / digest / "digits"
+        folder.mkdir(parents=True)
+        (folder / "config.pbtxt").write_text(a_release.CONFIG.format(batch=batch))
+    known = a_release.deployment()
+    assert known.incumbent is not None
+    old = known.incumbent.model_copy(update={"storage_uri": (tmp_path / "1111").as_uri() + "/"})
+    new = {"storage_uri": (tmp_path / "dddd").as_uri() + "/", "incumbent": old}
+    release.documents["deployment"] = known.model_copy(update=new)
+    release.run()
+    assert release.report.unread == ()
+    assert "max_batch_size: 8" in release.page
+    assert "max_batch_size: 16" in release.page
+
+
+def test_configuration_that_cannot_be_read_from_here_is_said_on_the_page(release: Release) -> None:
+    outputs = release.run()
+    assert "the candidate&#39;s config.pbtxt is not shown: " in release.page
+    assert "config.pbtxt" not in outputs["summary"]
+
+
+def test_the_templates_are_compared_without_their_secrets_and_without_the_percent() -> None:
+    known = a_release.deployment()
+    assert known.incumbent is not None
+    token = {"name": "API_TOKEN", "value": "hunter2"}
+    before = {"minReplicas": 1, "canaryTrafficPercent": 10, "containers": [{"env": [token]}]}
+    old = known.incumbent.model_copy(update={"predictor": before})
+    texts, unread = compared(known.model_copy(update={"incumbent": old}), {"minReplicas": 2})
+    assert len(unread) == 2
+    (template,) = texts
+    assert template.candidate == "minReplicas: 2\n"
+    assert template.incumbent is not None
+    assert "API_TOKEN" in template.incumbent
+    assert "hunter2" not in template.incumbent
+    assert "canaryTrafficPercent" not in template.incumbent
+
+
 # -- the cluster
 
 
@@ -271,12 +314,21 @@ def test_mlflow_gets_tags_and_the_page(
     tags = {tag["key"]: tag["value"] for tag in listener.bodies("model-versions/set-tag")}
     assert tags == {
         "tidegate.outcome": "PROMOTED",
+        "tidegate.verdict": "PASS",
         "tidegate.release_id": "r7",
         "tidegate.reason": "x" * 500,
+        "tidegate.report": "tidegate/release-r7.html",
     }
-    stored = [(path, body) for method, path, body in listener.requests if method == "PUT"]
-    assert [path.rpartition("/")[2] for path, _ in stored] == ["release-r7.html"]
-    assert stored[0][1].decode() == release.page
+    stored = {
+        path.rpartition("/")[2]: body.decode()
+        for method, path, body in listener.requests
+        if method == "PUT"
+    }
+    assert stored == {
+        "release-r7.html": release.page,
+        "release-r7.md": release.text("report_markdown"),
+        "release-r7.json": release.text("report_document"),
+    }
     assert "MLflow" not in outputs["summary"]
 
 
@@ -299,15 +351,32 @@ def test_an_mlflow_that_is_down_is_a_warning(
     assert "warning: writing to MLflow failed: MLflow at http://127.0.0.1:9" in outputs["summary"]
 
 
-def test_the_webhook_gets_the_outcome_and_markdown(release: Release, listener: Listener) -> None:
-    hook = {"mlflow": False, "webhook_url": f"{listener.url}/hook/secret"}
+def told(listener: Listener, release: Release, form: str) -> Any:
+    hook = {"mlflow": False, "webhook_url": f"{listener.url}/hook/secret", "webhook_format": form}
     release.policy = a_release.policy(report=hook)
-    release.run("ROLLED_BACK", "too slow")
+    assert "posting to the webhook" not in release.run("ROLLED_BACK", "too slow")["summary"]
     (body,) = listener.bodies("/hook/secret")
+    assert "secret" not in release.page + release.text("report_document")
+    return body
+
+
+def test_a_webhook_for_json_gets_the_outcome_and_markdown(
+    release: Release, listener: Listener
+) -> None:
+    body = told(listener, release, "json")
     assert body["outcome"] == "ROLLED_BACK"
     assert (body["model"], body["version"], body["reason"]) == ("digits", "7", "too slow")
-    assert body["text"].startswith("## digits version 7: ROLLED_BACK")
-    assert "secret" not in release.page
+    assert body["service"] == "default/digits"
+    assert body["markdown"] == release.text("report_markdown")
+
+
+def test_a_webhook_for_slack_gets_text_and_blocks_and_nothing_else(
+    release: Release, listener: Listener
+) -> None:
+    body = told(listener, release, "slack")
+    assert set(body) == {"text", "blocks"}
+    assert body["text"] == "digits version 7: ROLLED BACK: too slow"
+    assert body["blocks"][0]["text"]["text"] == "digits version 7: ROLLED BACK"
 
 
 @pytest.mark.parametrize(
@@ -320,10 +389,45 @@ def test_a_webhook_that_is_down_is_a_warning_without_its_secret(release: Release
     assert "secret" not in outputs["summary"]
 
 
-def test_a_webhook_that_refuses_is_a_warning(release: Release, listener: Listener) -> None:
-    listener.status = 410
+@pytest.mark.parametrize("status", [302, 410, 500])
+def test_a_webhook_that_refuses_is_a_warning(
+    release: Release, listener: Listener, status: int
+) -> None:
+    listener.status = status
     release.policy = a_release.policy(report={"mlflow": False, "webhook_url": listener.url})
-    assert "answered 410" in release.run()["summary"]
+    outputs = release.run()
+    assert f"answered {status}" in outputs["summary"]
+    assert outputs["outcome"] == "PROMOTED"
+
+
+def test_a_run_that_died_is_told_by_the_guard_from_its_journal(
+    cluster: Cluster, listener: Listener, tmp_path: Path
+) -> None:
+    hook = {"mlflow": False, "webhook_url": f"{listener.url}/hook", "webhook_format": "json"}
+    with connect(retry_s=2) as kube:
+        staged(
+            kube,
+            traffic_cluster.published(1),
+            traffic_cluster.policy(report=hook),
+            "r1",
+            poll_s=0.02,
+        )
+    assert guard("r1", tmp_path / "page").outcome == "DIED"
+    (body,) = listener.bodies("/hook")
+    assert (body["outcome"], body["version"], body["release_id"]) == ("DIED", "1", "r1")
+    assert body["production"] == "Production at the end: nothing is served under this name."
+    assert "digits version 1" in (tmp_path / "page").read_text()
+
+
+def test_a_guard_whose_registry_and_webhook_are_away_ends_as_it_would(
+    cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", NOWHERE)
+    with connect(retry_s=2) as kube:
+        chosen = traffic_cluster.policy(report={"webhook_url": f"{NOWHERE}/secret"})
+        staged(kube, traffic_cluster.published(1), chosen, "r1", poll_s=0.02)
+    assert guard("r1", tmp_path / "page").outcome == "DIED"
+    assert "secret" not in (tmp_path / "page").read_text()
 
 
 def test_nobody_is_waited_for_longer_than_allowed() -> None:

@@ -42,6 +42,7 @@ class MlflowRegistry:
             artifact_uri=artifact_uri,
             signature=model.signature,
             created_ms=int(version.get("creation_timestamp") or 0) or None,
+            registered_by=str(version.get("user_id") or ""),
         )
 
     def download(self, candidate: Candidate, target: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
 from tidegate.adapters import trees
-from tidegate.errors import ConflictError, UsageError
+from tidegate.errors import ConflictError, RejectedError, UsageError
 
 MARKER = "tidegate-published.json"
 
@@ -58,3 +58,23 @@ def _is_published(target: Path, digest: str, uri: str) -> bool:
             "move it away and publish again"
         )
     return True
+
+
+MOST_CONFIGS = 20
+MOST_BYTES = 64 * 1024  # of each: a config.pbtxt is some kilobytes
+
+
+def config_texts(uri: str) -> dict[str, str]:
+    """`<model>/config.pbtxt` -> its text, of a published repository; of very many the first ones.
+
+    Raises RejectedError when it cannot be read from here, UsageError for storage that is not built yet.
+    """
+    folder = local_folder(uri)
+    try:
+        found = sorted(folder.glob("*/config.pbtxt"))[:MOST_CONFIGS]
+        texts = {str(path.relative_to(folder)): path.read_bytes()[:MOST_BYTES] for path in found}
+    except OSError as error:
+        raise RejectedError(f"{uri} cannot be read from here: {error.strerror}") from error
+    if not texts:
+        raise RejectedError(f"{uri} holds no config.pbtxt that can be read from here")
+    return {name: text.decode("utf-8", errors="replace") for name, text in texts.items()}

@@ -20,7 +20,15 @@ from tidegate.documents.model import (
     Tensor,
     TreeFile,
 )
-from tidegate.documents.outcome import AnyDocument, LiveLook, Outcome, Refusal, Report, TrafficStep
+from tidegate.documents.outcome import (
+    AnyDocument,
+    ConfigText,
+    LiveLook,
+    Outcome,
+    Refusal,
+    Report,
+    TrafficStep,
+)
 from tidegate.documents.replayable import Evidence, Judged
 from tidegate.documents.words import SEVERITY, Result, Word, worst
 
@@ -32,6 +40,7 @@ __all__ = [
     "Block",
     "Candidate",
     "Capacity",
+    "ConfigText",
     "CrossCheck",
     "CurvePoint",
     "Deployment",

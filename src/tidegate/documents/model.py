@@ -19,6 +19,7 @@ class Candidate(Document):
     artifact_uri: str
     signature: str = ""
     created_ms: int | None = None
+    registered_by: str = Field(default="", description="the user that MLflow names")
 
 
 class TreeFile(Strict):

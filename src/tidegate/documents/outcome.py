@@ -82,20 +82,38 @@ class Outcome(Document):
     steps: tuple[TrafficStep, ...] = ()
 
 
+class ConfigText(Strict):
+    """One text that KServe or Triton reads, of both; None: there is none, or it could not be read."""
+
+    name: str
+    incumbent: str | None
+    candidate: str | None
+
+
 class Report(Document):
-    """report: everything in one machine-readable file."""
+    """report: everything in one machine-readable file.
+
+    guard writes one too, of a run that died: from the journal alone, so without a candidate.
+    """
 
     kind: Literal["Report"] = "Report"
     release_id: str
     result: Result
     reason: str
-    candidate: Candidate
+    candidate: Candidate | None = None
+    optimized: OptimizedModel | None = None
     parity: Parity | None = None
     deployment: Deployment | None = None
     load: LoadReport | None = None
     verdict: Verdict | Refusal | None = None
     journal: dict[str, Any] = Field(default_factory=dict)
+    configs: tuple[ConfigText, ...] = ()
+    unread: tuple[str, ...] = Field(
+        default=(), description="configs that could not be read, and why"
+    )
     seconds: dict[str, float] = Field(default_factory=dict)
+    tools: dict[str, str] = Field(default_factory=dict, description="name -> version, of the run")
+    warnings: tuple[str, ...] = Field(default=(), description="what could not be learned or told")
 
 
 AnyDocument = Annotated[

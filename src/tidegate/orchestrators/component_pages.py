@@ -11,6 +11,7 @@ KINDS = {
     "policy": "the effective policy as JSON",
     "tree": "a folder",
     "page": "an HTML page",
+    "markdown": "Markdown",
     "metrics": "numbers by name",
 }
 

@@ -14,6 +14,7 @@ ARTIFACTS: Mapping[str, type] = {
     "policy": dsl.Artifact,
     "tree": dsl.Model,
     "page": dsl.HTML,
+    "markdown": dsl.Markdown,
     "metrics": dsl.Metrics,
 }
 

@@ -18,7 +18,11 @@ class ReportTo(Section):
     mlflow: bool = Field(
         default=True, description="Tag the model version and log the page to its run"
     )
-    webhook_url: str = ""
+    webhook_url: str = Field(default="", description="Told how every release ended")
+    webhook_format: Literal["slack", "json"] = Field(
+        default="slack",
+        description="slack: text and blocks, as Slack's incoming webhooks; json: plain fields",
+    )
 
 
 class Policy(Section):

@@ -1,23 +1,20 @@
 """The page of a release: one HTML file with all of its evidence and nothing from anywhere else."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
-from tidegate.documents import (
-    ArmSummary,
-    Finding,
-    OptimizedModel,
-    Outcome,
-    Refusal,
-    Report,
-    Result,
-    Word,
-)
+from tidegate.documents import Refusal, Report, Result, Word
 from tidegate.policy import LatencySlo, Policy
-from tidegate.report import writing
-from tidegate.report.plots import LatencyLimit, block_quantiles, latency_curve, traffic_steps
+from tidegate.report import evidence, traffic, writing
+from tidegate.report.config_diff import differences
+from tidegate.report.findings import findings_table
+from tidegate.report.glance import tiles
+from tidegate.report.plots.capacity import throughput_latency
+from tidegate.report.plots.latency import LatencyLimit, block_quantiles, latency_curve
+from tidegate.report.plots.traffic import traffic_timeline
 from tidegate.report.provenance import provenance
+from tidegate.report.tables import badge, distilled, short
 
 MEANING = {
     Result.PROMOTED: "The candidate serves all of production.",
@@ -29,129 +26,118 @@ MEANING = {
     Result.ABORTED: "Somebody ended the release, and the traffic was returned.",
 }
 TONE = {
-    Result.PROMOTED: "good",
-    Result.UNCHANGED: "calm",
-    Result.ROLLED_BACK: "bad",
-    Result.REJECTED: "bad",
-    Result.ROLLBACK_FAILED: "alarm",
-    Result.DIED: "alarm",
-    Result.ABORTED: "bad",
+    Result.PROMOTED: ("good", "✓"),
+    Result.UNCHANGED: ("calm", "="),
+    Result.ROLLED_BACK: ("bad", "↩"),
+    Result.REJECTED: ("bad", "✕"),
+    Result.ROLLBACK_FAILED: ("alarm", "!!"),
+    Result.DIED: ("alarm", "!"),
+    Result.ABORTED: ("bad", "■"),
 }
-TAKEN_BACK = ("RESTORE", "UNSTAGE", "DELETE")  # from then on no share is the candidate's
 
 
-def page(
-    report: Report,
-    policy: Policy,
-    *,
-    optimized: OptimizedModel | None = None,
-    warnings: Sequence[str] = (),
-    at_s: float | None = None,
-) -> str:
-    """The whole page. What a refusal has kept from happening is said, not left out."""
+def page(report: Report, policy: Policy | None, *, at_s: float | None = None) -> str:
+    """The whole page. What a refusal or a death has kept from happening is said, not left out."""
+    tone, sign = TONE[report.result]
+    drawn = _plots(report, policy)
+    warnings, more = distilled([short(warning) for warning in report.warnings], "warnings", most=12)
+    return str(_environment().get_template("page.html").render(
+        report=report,
+        reason=short(report.reason),
+        meaning=MEANING[report.result],
+        tone=tone,
+        sign=sign,
+        warnings=[*warnings, more] if more else warnings,
+        written=writing.clock(time.time() if at_s is None else at_s),
+        refusal=report.verdict if isinstance(report.verdict, Refusal) else None,
+        tiles=tiles(report, policy),
+        findings=findings_table(report.verdict.findings) if report.verdict else None,
+        lint=_lint(report),
+        arms=evidence.arms_table(evidence.arms_of(report)) if report.load else None,
+        curve=evidence.curve_table(report.load) if report.load else None,
+        conditions=evidence.conditions(report.load) if report.load else [],
+        parity=evidence.parity_table(report.parity) if report.parity else None,
+        plots=drawn,
+        traffic=traffic.sentence(report),
+        safety=traffic.safety(report),
+        steps=traffic.steps_table(report),
+        acts=traffic.acts_table(report),
+        differences=differences(report.configs),
+        absent=list(_absent(report)),
+        provenance=provenance(report),
+    ))  # fmt: skip
+
+
+def nothing_to_undo(release_id: str, *, at_s: float | None = None) -> str:
+    """The page of a run that never reached the cluster, as far as the cluster knows."""
+    written = writing.clock(time.time() if at_s is None else at_s)
+    return str(
+        _environment().get_template("nothing.html").render(release_id=release_id, written=written)
+    )
+
+
+def _environment() -> Any:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
-        loader=PackageLoader("tidegate.report", ""),
+        loader=PackageLoader("tidegate.report", "templates"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         finalize=lambda value: writing.UNKNOWN if value is None else value,
     )
-    environment.filters |= {"ms": writing.ms, "number": writing.number, "clock": writing.clock}
-    return environment.get_template("template.html").render(
-        report=report,
-        meaning=MEANING[report.result],
-        tone=TONE[report.result],
-        warnings=warnings,
-        written=writing.clock(time.time() if at_s is None else at_s),
-        refusal=report.verdict if isinstance(report.verdict, Refusal) else None,
-        findings=list(_by_severity(report.verdict.findings if report.verdict else ())),
-        lint=_lint(report),
-        arms=_arms(report),
-        plots=_plots(report, policy),
-        outcome=_outcome(report),
-        traffic=_traffic(report),
-        provenance=provenance(report, optimized),
-    )
+    environment.filters |= {"number": writing.number, "clock": writing.clock, "badge": badge}
+    return environment
 
 
-def _by_severity(findings: Sequence[Finding]) -> Iterator[Finding]:
-    """What decided comes first."""
-    rank = {Word.FAIL: 0, Word.INVALID: 1, Word.INCONCLUSIVE: 2}
-    yield from sorted(findings, key=lambda f: (not f.blocking, rank.get(f.word, 3)))
+def _absent(report: Report) -> Iterator[str]:
+    """What a reader would look for, and why it is not there."""
+    is_journal = report.candidate is None
+    if not (report.verdict and report.verdict.findings):
+        yield "Nothing was judged by the gate" + (
+            ", as far as the journal knows." if is_journal else "."
+        )
+    if report.load is None:
+        yield "The journal does not know what was measured." if is_journal else "No load test ran."
+    if report.parity is None:
+        yield (
+            "The journal does not know how parity was judged."
+            if is_journal
+            else "Parity was not judged."
+        )
+    if not report.configs and not report.unread:
+        yield (
+            "What was configured is not known here." if report.deployment
+            else "Nothing was staged, so no configuration changed."
+        )  # fmt: skip
 
 
 def _lint(report: Report) -> dict[str, Any]:
     found = report.deployment.repository.findings if report.deployment else ()
     remarks = [f for f in found if f.word is not Word.PASS]
-    return {"count": len(found), "remarks": remarks}
+    shown, more = distilled(remarks, "remarks", most=12)
+    return {"count": len(found), "remarks": shown, "more": more}
 
 
-def _arms(report: Report) -> list[ArmSummary]:
-    return [a for a in (report.load.candidate, report.load.baseline) if a] if report.load else []
-
-
-def _outcome(report: Report) -> Outcome | None:
-    told = report.journal.get("outcome")
-    return Outcome.model_validate_json(writing.json_of(told)) if isinstance(told, dict) else None
-
-
-def _traffic(report: Report) -> str:
-    """How production is served at the end, in one sentence."""
-    ended = _outcome(report)
-    if ended and ended.traffic:
-        shares = (f"{revision} {percent} %" for revision, percent in ended.traffic.items())
-        return f"Production at the end: {', '.join(shares)}."
-    if report.journal.get("acts"):
-        return "Production at the end: nothing is served under this name."
-    if report.deployment is None:
-        return "Production is served as it was before this release."
-    return "How production is served at the end is not known here."
-
-
-# -- plots
-
-
-def _plots(report: Report, policy: Policy) -> dict[str, Any]:
+def _plots(report: Report, policy: Policy | None) -> dict[str, Any]:
     from markupsafe import Markup
 
-    drawn = {"latency": "", "blocks": "", "traffic": ""}
-    if report.load and any(arm.latencies_ms for arm in _arms(report)):
-        drawn["latency"] = latency_curve(_arms(report), _limits(policy))
-    if report.load and any(block.p50_ms is not None for block in report.load.blocks):
-        drawn["blocks"] = block_quantiles(report.load.blocks)
-    points = _shares(report)
-    if len(points) > 1:
-        load = (report.load.started_s, report.load.ended_s) if report.load else None
-        drawn["traffic"] = traffic_steps(points, load)
+    load, line = report.load, traffic.timeline(report, policy)
+    arms = evidence.arms_of(report)
+    drawn = dict.fromkeys(("latency", "blocks", "capacity", "traffic"), "")
+    if any(arm.latencies_ms for arm in arms):
+        drawn["latency"] = latency_curve(arms, _limits(policy))
+    if load and any(block.p50_ms is not None for block in load.blocks):
+        drawn["blocks"] = block_quantiles(load.blocks)
+    if load and any(point.p99_ms is not None for point in load.curve):
+        drawn["capacity"] = throughput_latency(load.curve, load.capacity)
+    if line:
+        drawn["traffic"] = traffic_timeline(line)
     return {name: Markup(svg) for name, svg in drawn.items()}  # noqa: S704 - drawn from numbers
 
 
-def _limits(policy: Policy) -> list[LatencyLimit]:
-    absolute = [o for o in policy.slo.objectives if isinstance(o, LatencySlo)]
+def _limits(policy: Policy | None) -> list[LatencyLimit]:
+    objectives = policy.slo.objectives if policy else ()
+    absolute = [o for o in objectives if isinstance(o, LatencySlo)]
     return [LatencyLimit(quantile=o.quantile, limit_ms=o.limit_ms) for o in absolute]
-
-
-def candidate_shares(acts: list[dict[str, Any]]) -> list[tuple[float, int]]:
-    """(Unix time, the candidate's percent from then on), of every act the cluster confirmed.
-
-    A SHIFT to 100 % after a RESTORE is the incumbent's way back, not the candidate's; removing a preview
-    moves nothing.
-    """
-    seen = [a for a in acts if a["confirmed_s"] is not None and a["kind"] != "DISCARD"]
-    shares, taken_back = [], False
-    for act in sorted(seen, key=lambda act: (float(act["confirmed_s"]), float(act["intended_s"]))):
-        taken_back = taken_back or act["kind"] in TAKEN_BACK
-        percent = 100 if act["kind"] == "CREATE" else act["percent"] or 0
-        shares.append((float(act["confirmed_s"]), 0 if taken_back else percent))
-    return shares
-
-
-def _shares(report: Report) -> list[tuple[float, int]]:
-    """The candidate's shares, drawn on to the end of the last step."""
-    shares = candidate_shares(report.journal.get("acts") or [])
-    ended = _outcome(report)
-    last = max((s.at_s for s in ended.steps), default=0.0) if ended else 0.0
-    return [*shares, (last, shares[-1][1])] if shares and last > shares[-1][0] else shares

@@ -1,51 +1,98 @@
-"""What exactly was released, and what made it: the part of the page that an auditor reads."""
+"""What exactly was released, what made it, and by whom: the part of the page that an auditor reads."""
 
-from tidegate.documents import Deployment, OptimizedModel, Report
+from collections.abc import Iterable
+
+from tidegate.documents import Candidate, Deployment, OptimizedModel, Report
 from tidegate.report.writing import clock, duration
 
+Rows = list[tuple[str, str]]
+RUNTIME = ("runtime", "runtimeVersion", "image", "protocolVersion")
 
-def provenance(report: Report, optimized: OptimizedModel | None) -> list[tuple[str, str]]:
-    """Name and value, in the order of the release; what is not known is left out."""
-    candidate = report.candidate
+
+def provenance(report: Report) -> list[tuple[str, Rows]]:
+    """Groups of name and value, in the order of the release; what is not known is left out."""
+    groups = [
+        ("Model", _model(report)),
+        ("Conversion", _optimized(report.optimized) if report.optimized else []),
+        ("Serving", _deployed(report, report.deployment) if report.deployment else []),
+        ("Run", _run(report)),
+    ]
+    known = ((title, [(name, value) for name, value in rows if value]) for title, rows in groups)
+    return [(title, rows) for title, rows in known if rows]
+
+
+def _model(report: Report) -> Rows:
+    subject = report.subject
     rows = [
-        ("Model version", candidate.uri),
+        ("Model version", f"models:/{subject.model}/{subject.version}"),
+        ("MLmodel digest", subject.digest),
+    ]
+    return rows + (_candidate(report.candidate) if report.candidate else [])
+
+
+def _candidate(candidate: Candidate) -> Rows:
+    return [
         ("asked for as", candidate.requested_uri),
-        ("MLmodel digest", report.subject.digest),
         ("flavors", ", ".join(candidate.flavors)),
-        ("MLflow run", candidate.run_id),
         ("registered", clock(candidate.created_ms / 1000) if candidate.created_ms else ""),
+        ("registered by", candidate.registered_by),
+        ("MLflow run", candidate.run_id),
         ("artifacts", candidate.artifact_uri),
     ]
-    rows += _optimized(optimized) if optimized else []
-    rows += _deployed(report.deployment) if report.deployment else []
-    named = {"load_test": "load test took", "traffic": "first act to last"}
-    rows += [(named.get(name, name), duration(took)) for name, took in report.seconds.items()]
-    return [(name, value) for name, value in rows if value]
 
 
-def _optimized(optimized: OptimizedModel) -> list[tuple[str, str]]:
-    versions = (f"{name} {version}" for name, version in sorted(optimized.tools.items()))
+def _optimized(optimized: OptimizedModel) -> Rows:
     graph = f"opset {optimized.opset}, IR version {optimized.ir_version}"
     return [
         ("converted for", f"{optimized.target} ({graph})"),
         ("converted tree", optimized.tree_digest),
-        ("tools", ", ".join(versions)),
+        ("golden inputs", optimized.parity.golden_digest),
+        ("tools", _versions(optimized.tools.items())),
     ]
 
 
-def _deployed(deployment: Deployment) -> list[tuple[str, str]]:
+def _versions(tools: Iterable[tuple[str, str]]) -> str:
+    return ", ".join(f"{name} {version}" for name, version in sorted(tools))
+
+
+def _deployed(report: Report, deployment: Deployment) -> Rows:
     repository, incumbent = deployment.repository, deployment.incumbent
     triton = f"{repository.triton_model} version {repository.model_version}"
-    before, preview = "none: a first release", deployment.preview
+    before = "none: a first release"
     if incumbent:
-        before = f"{incumbent.revision} ({incumbent.storage_uri})"
+        version = f", version {incumbent.version}" if incumbent.version else ""
+        before = f"{incumbent.revision}{version} ({incumbent.storage_uri})"
+    not_yet = f"none yet: judged as {deployment.preview}"
     return [
         ("Triton model", f"{triton}, {repository.backend}, Triton {repository.triton_version}"),
         ("repository digest", repository.digest),
         ("storage URI", deployment.storage_uri),
         ("InferenceService", f"{deployment.namespace}/{deployment.name} ({deployment.mode})"),
+        ("runtime", _runtime(report)),
         ("revision", deployment.candidate_revision),
         ("candidate host", deployment.candidate_host),
-        ("production host", deployment.production_host or f"none yet: judged as {preview}"),
+        ("production host", deployment.production_host or not_yet),
         ("incumbent", before),
+    ]
+
+
+def _runtime(report: Report) -> str:
+    """The serving runtime and images that the template names; the cluster's default names none."""
+    template = report.journal.get("template") or {}
+    model = template.get("model") or {}
+    named = [f"{key} {model[key]}" for key in RUNTIME if model.get(key)]
+    images = (part.get("image") for part in template.get("containers") or [])
+    return ", ".join([*named, *(f"image {image}" for image in images if image)])
+
+
+def _run(report: Report) -> Rows:
+    acts = report.journal.get("acts") or []
+    took = {"load_test": "load test took", "traffic": "first act to last"}
+    return [
+        ("release", report.release_id),
+        ("first act", clock(acts[0]["intended_s"]) if acts else ""),
+        *((took.get(name, name), duration(value)) for name, value in report.seconds.items()),
+        ("taken over", str(report.journal.get("hand") or "")),
+        ("alias", str(report.journal.get("alias") or "")),
+        ("tools", _versions(report.tools.items())),
     ]

@@ -40,3 +40,8 @@ def duration(seconds: float) -> str:
     """Seconds, or minutes once there are some."""
     whole = round(seconds)
     return f"{seconds:.1f} s" if whole < 100 else f"{whole // 60} min {whole % 60:02d} s"
+
+
+def percent(share: float) -> str:
+    """A share as a percentage, to two decimals at most."""
+    return f"{round(100 * share, 2):g} %"

@@ -1,13 +1,12 @@
 """Tells MLflow and a webhook how a release ended. What fails here is a warning, never a failed run."""
 
 import re
-import shutil
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from tidegate.documents import Report
 from tidegate.errors import UnavailableError
@@ -43,15 +42,21 @@ def within(call: Callable[[], T], doing: str, *, seconds: float = WITHIN_S) -> T
     raise errors[0] if errors else UnavailableError(f"no end after {seconds:g} s; given up")
 
 
-def announce(report: Report, policy: Policy, page: Path, markdown: str) -> list[str]:
+def announce(report: Report, policy: Policy, page: str, markdown: str) -> list[str]:
     """Tell everybody whom the policy names; returns what did not work."""
-    warnings = []
+    warnings, run_id = [], _run_id(report)
+    stored = (
+        f"runs:/{run_id}/tidegate/{_name(report)}.html" if policy.report.mlflow and run_id else ""
+    )
     if policy.report.mlflow:
-        warnings.append(attempt(lambda: tell_mlflow(report, page), "writing to MLflow"))
-        if not report.candidate.run_id:
+        tell = partial(tell_mlflow, report, page, markdown)
+        warnings.append(attempt(tell, "writing to MLflow"))
+        if not run_id:
             warnings.append("the version names no MLflow run, so the page is stored with none")
-    if url := policy.report.webhook_url:
-        warnings.append(attempt(lambda: post(url, report, markdown), "posting to the webhook"))
+    if policy.report.webhook_url:
+        stored = "" if any(warnings) else stored
+        tell = partial(post, policy, report, markdown, stored)
+        warnings.append(attempt(tell, "posting to the webhook"))
     return [warning for warning in warnings if warning]
 
 
@@ -64,42 +69,50 @@ def attempt(call: Callable[[], object], doing: str) -> str:
     return ""
 
 
-def tell_mlflow(report: Report, page: Path) -> None:
-    """Tags on the model version; the page with its run, under a name that a browser opens."""
+def tell_mlflow(report: Report, page: str, markdown: str) -> None:
+    """Tags on the model version; the page and its twins with its run, under names that a browser opens."""
     from tidegate.adapters.mlflow_registry import registry
 
-    tags = {
-        "tidegate.outcome": report.result.value,
-        "tidegate.release_id": report.release_id,
-        "tidegate.reason": report.reason[:REASON_CHARACTERS],
-    }
-    subject, run_id = report.subject, report.candidate.run_id
+    subject, run_id = report.subject, _run_id(report)
     with registry(deadline_s=WITHIN_S / 2) as models:
-        for key, value in tags.items():
+        for key, value in _tags(report, run_id).items():
             models.tag_version(subject.model, subject.version, key, value)
         if run_id:
-            with _named(page, report.release_id) as file:
-                models.log_report(run_id, file)
+            twins = {"html": page, "md": markdown, "json": report.model_dump_json(indent=2) + "\n"}
+            with tempfile.TemporaryDirectory() as folder:
+                for suffix, text in twins.items():
+                    file = Path(folder) / f"{_name(report)}.{suffix}"
+                    file.write_text(text, encoding="utf-8")
+                    models.log_report(run_id, file)
 
 
-@contextmanager
-def _named(page: Path, release_id: str) -> Iterator[Path]:
-    """A copy of the page as release-<id>.html; an orchestrator's own name has no suffix."""
-    with tempfile.TemporaryDirectory() as folder:
-        safe = re.sub(r"[^-\w.]", "_", release_id)
-        yield Path(shutil.copyfile(page, Path(folder) / f"release-{safe}.html"))
-
-
-def post(url: str, report: Report, markdown: str) -> None:
-    """What a chat or an incident tool can show; `text` is what most of them read."""
-    from tidegate.adapters import webhook
-
-    body: dict[str, Any] = {
-        "text": markdown,
-        "release_id": report.release_id,
-        "model": report.subject.model,
-        "version": report.subject.version,
-        "outcome": report.result.value,
-        "reason": report.reason,
+def _tags(report: Report, run_id: str) -> dict[str, str]:
+    """What a list of versions can be filtered by, and the way to the page."""
+    tags = {
+        "tidegate.outcome": report.result.value,
+        "tidegate.verdict": report.verdict.word.value if report.verdict else "",
+        "tidegate.release_id": report.release_id,
+        "tidegate.reason": report.reason[:REASON_CHARACTERS],
+        "tidegate.report": f"tidegate/{_name(report)}.html" if run_id else "",
     }
-    webhook.post(url, body, timeout_s=WITHIN_S)
+    return {key: value for key, value in tags.items() if value}
+
+
+def _name(report: Report) -> str:
+    """An orchestrator's own names have no suffix, and may hold what a path cannot."""
+    safe = re.sub(r"[^-\w.]", "_", report.release_id)
+    return f"release-{safe}"
+
+
+def _run_id(report: Report) -> str:
+    return report.candidate.run_id if report.candidate else ""
+
+
+def post(policy: Policy, report: Report, markdown: str, page: str) -> None:
+    """One message in the policy's format; `page` says where the page is, '' where it is not."""
+    from tidegate.adapters import webhook
+    from tidegate.report.notification import generic, slack
+
+    is_slack = policy.report.webhook_format == "slack"
+    body = slack(report, page=page) if is_slack else generic(report, markdown, page=page)
+    webhook.post(policy.report.webhook_url, body, timeout_s=WITHIN_S)

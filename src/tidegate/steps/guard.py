@@ -25,20 +25,21 @@ def guard(release_id: str, page: OutPage, namespace: str = "") -> Ended:
     with connect(say=partial(say, "guard")) as kube:
         try:
             journal = guarded(kube, release_id, namespace)
-        except TidegateError:
+        except TidegateError as error:
             with contextlib.suppress(TidegateError):  # what ended the guard is what must be told
-                write_text(page, _page(_journal(kube, release_id, namespace)))
+                write_text(page, _page(_journal(kube, release_id, namespace), release_id, error))
             raise
-    write_text(page, _page(journal))
+    write_text(page, _page(journal, release_id))
     if journal is None:
         return Ended(outcome="", reason=f"release {release_id} left nothing in the cluster")
     return Ended(outcome=(journal.outcome or Result.DIED).value, reason=journal.reason)
 
 
-def _page(journal: "Journal | None") -> str:
-    from tidegate.report.journal_page import journal_page
+def _page(journal: "Journal | None", release_id: str, error: Exception | None = None) -> str:
+    from tidegate.report.page import nothing_to_undo
+    from tidegate.steps.remembered import tell
 
-    return journal_page(journal.model_dump(mode="json") if journal else {})
+    return tell(journal, error) if journal else nothing_to_undo(release_id)
 
 
 def _journal(kube: "Kubernetes", release_id: str, namespace: str) -> "Journal | None":

@@ -20,11 +20,11 @@ class Port:
     """An artifact of a step: its direction and what it is.
 
     document: one JSON file; policy: the validated policy as JSON; tree: a folder; page: HTML;
-    metrics: JSON of name -> number.
+    markdown: Markdown; metrics: JSON of name -> number.
     """
 
     direction: Literal["in", "out"]
-    content: Literal["document", "policy", "tree", "page", "metrics"]
+    content: Literal["document", "policy", "tree", "page", "markdown", "metrics"]
 
 
 InDocument = Annotated[Path, Port("in", "document")]
@@ -34,6 +34,7 @@ OutPolicy = Annotated[Path, Port("out", "policy")]
 InTree = Annotated[Path, Port("in", "tree")]
 OutTree = Annotated[Path, Port("out", "tree")]
 OutPage = Annotated[Path, Port("out", "page")]
+OutMarkdown = Annotated[Path, Port("out", "markdown")]
 OutMetrics = Annotated[Path, Port("out", "metrics")]
 
 Scalar = str | int | float | bool

@@ -1,14 +1,17 @@
 """report: one page, one document and a few numbers about how the release ended, and who is told."""
 
 import json
+import platform
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
+from tidegate import __version__
 from tidegate.documents import (
     ArmSummary,
     Candidate,
+    ConfigText,
     Deployment,
     LoadReport,
     OptimizedModel,
@@ -22,6 +25,7 @@ from tidegate.documents import (
 from tidegate.errors import DocumentError, TidegateError
 from tidegate.policy import Policy
 from tidegate.steps.announcing import announce, within
+from tidegate.steps.configs import compared
 from tidegate.steps.ending import outcome_of, untouched
 from tidegate.steps.heartbeat import beating
 from tidegate.steps.progress import say
@@ -29,6 +33,7 @@ from tidegate.steps.registry import (
     InDocument,
     InPolicy,
     OutDocument,
+    OutMarkdown,
     OutMetrics,
     OutPage,
     step,
@@ -71,9 +76,10 @@ def report(
     reason: str,
     page: OutPage,
     report_document: OutDocument,
+    report_markdown: OutMarkdown,
     report_metrics: OutMetrics,
 ) -> Reported:
-    """Write the page, the document and the numbers of a release, and tell MLflow and a webhook."""
+    """Write the page, its twins and the numbers of a release, and tell MLflow and a webhook."""
     from tidegate.adapters.files import read, read_policy, write, write_text
     from tidegate.report.markdown import markdown
     from tidegate.report.page import page as rendered
@@ -87,16 +93,27 @@ def report(
         verdict=_read(verdict_document, Verdict, pinned),
     )
     journal, warnings = recalled(known, policy, release_id, _result(outcome), reason)
+    configs, unread = _configs(known, journal)
     told = reported(known, release_id, _result(outcome), reason, journal)
-    model = known.optimized if isinstance(known.optimized, OptimizedModel) else None
+    noted = {"configs": configs, "unread": tuple(unread), "warnings": tuple(warnings)}
+    told = told.model_copy(update=noted)
     write(report_document, told)
+    short = markdown(told)
+    write_text(report_markdown, short)
     write_text(report_metrics, json.dumps(figures(told), indent=2) + "\n")
     with beating("report", "drawing the page"):  # fonts are looked for the first time
-        write_text(page, rendered(told, policy, optimized=model, warnings=warnings))
-    warnings += announce(told, policy, page, markdown(told))
-    for warning in warnings:
-        say("report", f"warning: {warning}")
-    return Reported(outcome=told.result.value, summary=summary(told, warnings))
+        drawn = rendered(told, policy)
+    write_text(page, drawn)
+    lines = [*told.warnings, *announce(told, policy, drawn, short)]
+    for line in lines:
+        say("report", f"warning: {line}")
+    return Reported(outcome=told.result.value, summary=summary(told, lines))
+
+
+def _configs(known: Documents, journal: dict[str, Any]) -> tuple[tuple[ConfigText, ...], list[str]]:
+    if isinstance(known.deployment, Refusal):
+        return (), []
+    return compared(known.deployment, journal.get("template") or {})
 
 
 def _result(outcome: str) -> Result:
@@ -172,13 +189,20 @@ def reported(
         result=result,
         reason=reason,
         candidate=known.candidate,
+        optimized=known.optimized if isinstance(known.optimized, OptimizedModel) else None,
         parity=parity_of(known.optimized),
         deployment=None if isinstance(known.deployment, Refusal) else known.deployment,
         load=load,
         verdict=known.verdict,
         journal=journal,
         seconds=seconds(load, journal),
+        tools=tools(),
     )
+
+
+def tools() -> dict[str, str]:
+    """What this run is made of."""
+    return {"tidegate": __version__, "Python": platform.python_version()}
 
 
 def parity_of(optimized: OptimizedModel | Refusal) -> Parity | None:

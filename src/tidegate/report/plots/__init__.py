@@ -1,0 +1,1 @@
+"""The page's plots: one module each, over one way to draw."""
