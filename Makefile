@@ -7,7 +7,7 @@ export PYTHONDONTWRITEBYTECODE :=
 export MLFLOW_DISABLE_TELEMETRY := true
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-components test-flows test-long chaos faults record-faults record-verbs lint fmt type layers generate check-generated \
+.PHONY: help setup demo test test-components test-flows test-long test-page report-sample chaos faults record-faults record-verbs lint fmt type layers generate check-generated \
 	requirements images images-smoke bench bench-load ci clean
 
 help: ## List the targets
@@ -20,7 +20,7 @@ demo: setup ## Release four versions of a real model on this machine, under prod
 	@$(BIN)/python -W ignore examples/digits/demo.py
 
 test: setup ## Run the tests, real servers included
-	@$(BIN)/pytest -n 4 --dist worksteal -m "not alone and not long and not containers"
+	@$(BIN)/pytest -n 4 --dist worksteal -m "not alone and not long and not containers and not page"
 	@$(BIN)/pytest -m "alone and not long"
 
 test-long: setup ## Run the stories that take minutes: whole releases on the real servers
@@ -31,6 +31,13 @@ test-components: setup ## Run every component alone, each in a one-task pipeline
 
 test-flows: setup ## Run both drawings of the release end to end: promote, reject, approval, a killed step
 	@$(BIN)/pytest -m long tests/e2e/test_flows.py
+
+test-page: setup ## Read the report's page in a headless Chromium: light, dark, narrow, wide, on paper
+	@sh scripts/setup browser || true
+	@$(BIN)/pytest -m page
+
+report-sample: setup ## Write a page for every way in which a release can end, into a new folder
+	@$(BIN)/python -m tests.report.samples
 
 chaos: setup ## Kill a release at every API write, see production unharmed (CELL= MODE= COURSE= EVERY=n FULL=1)
 	@$(BIN)/python -m tests.chaos $(if $(CELL),--cell $(CELL)) $(if $(MODE),--mode $(MODE)) $(if $(COURSE),--course $(COURSE)) $(if $(EVERY),--every $(EVERY)) $(if $(FULL),--full)
@@ -90,7 +97,7 @@ bench-releases: setup ## Release for real, 20 equal versions and 20 slower ones;
 bench-int8: setup ## int8 against fp32 on this CPU: speed, and the same answers
 	@$(BIN)/python -W ignore benchmarks/int8.py
 
-ci: lint type layers check-generated test test-long ## What CI runs
+ci: lint type layers check-generated test test-long test-page ## What CI runs
 
 clean: ## Remove the virtual environment, caches and local state
 	@rm -rf .venv .tidegate .mypy_cache .ruff_cache .hypothesis .import_linter_cache
