@@ -300,3 +300,12 @@ def test_a_plot_says_in_words_what_it_shows() -> None:
     assert spoken[0] == spoken[1]
     assert any("INCONCLUSIVE" in words or "PASS at 50 %" in words for words in spoken)
     assert any("398 a second at p99 12.3 ms" in words for words in spoken)
+
+
+def test_what_was_judged_says_how_to_judge_it_again() -> None:
+    told = "tidegate gate --replay FILE; FILE is evidence of gate"
+    assert told in read(a_release.report()).text
+    journal = a_release.journal(Result.PROMOTED) | {"steps": [{"evidence": {"percent": 10}}]}
+    assert f"{told} or live_evidence of promote" in read(a_release.report(journal=journal)).text
+    refused = a_release.refusal("optimize")
+    assert "--replay" not in read(a_release.report(Result.REJECTED, verdict=refused)).text

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from tidegate.documents import Candidate, Deployment, OptimizedModel, Report
+from tidegate.documents import Candidate, Deployment, OptimizedModel, Report, Verdict
 from tidegate.report.writing import clock, duration
 
 Rows = list[tuple[str, str]]
@@ -95,4 +95,13 @@ def _run(report: Report) -> Rows:
         ("taken over", str(report.journal.get("hand") or "")),
         ("alias", str(report.journal.get("alias") or "")),
         ("tools", _versions(report.tools.items())),
+        ("judge it again", _replay(report)),
     ]
+
+
+def _replay(report: Report) -> str:
+    """The command, and the artifacts that it reads; '' where nothing was judged."""
+    live = any(step.get("evidence") for step in report.journal.get("steps") or [])
+    files = ["evidence of gate"] * isinstance(report.verdict, Verdict)
+    files += ["live_evidence of promote"] * live
+    return f"tidegate gate --replay FILE; FILE is {' or '.join(files)}" if files else ""
