@@ -1,6 +1,7 @@
 """report as a pipeline calls it: files in, files out; MLflow, the webhook and the cluster may be away."""
 
 import json
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from tests.report import a_release
+from tests.report import a_release, samples
 from tests.steps.traffic import traffic_cluster
 from tests.steps.traffic.traffic_cluster import Cluster, cluster
 from tidegate.adapters.files import read, write
@@ -26,6 +27,7 @@ from tidegate.steps.deploy import staged
 from tidegate.steps.execution import execute
 from tidegate.steps.guard import guard
 from tidegate.steps.registry import steps
+from tidegate.steps.remembered import nothing, tell
 from tidegate.steps.roll_back import returned
 
 __all__ = ["cluster"]  # the fixture
@@ -428,6 +430,16 @@ def test_a_guard_whose_registry_and_webhook_are_away_ends_as_it_would(
         staged(kube, traffic_cluster.published(1), chosen, "r1", poll_s=0.02)
     assert guard("r1", tmp_path / "page").outcome == "DIED"
     assert "secret" not in (tmp_path / "page").read_text()
+
+
+def test_a_guard_without_the_extra_that_draws_still_writes_what_happened(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "jinja2", None)  # as where it is not installed
+    text = tell(samples.died().model_copy(update={"outcome": Result.ABORTED}))
+    assert "digits version 7: ABORTED" in text
+    assert "Production at the end: digits-predictor-00001 100 %." in text
+    assert "Release r9 left nothing in the cluster." in nothing("r9")
 
 
 def test_nobody_is_waited_for_longer_than_allowed() -> None:

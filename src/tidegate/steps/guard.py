@@ -36,10 +36,9 @@ def guard(release_id: str, page: OutPage, namespace: str = "") -> Ended:
 
 
 def _page(journal: "Journal | None", release_id: str, error: Exception | None = None) -> str:
-    from tidegate.report.page import nothing_to_undo
-    from tidegate.steps.remembered import tell
+    from tidegate.steps.remembered import nothing, tell
 
-    return tell(journal, error) if journal else nothing_to_undo(release_id)
+    return tell(journal, error) if journal else nothing(release_id)
 
 
 def _journal(kube: "Kubernetes", release_id: str, namespace: str) -> "Journal | None":

@@ -1,6 +1,8 @@
 """The report of a run that cannot write its own: what its journal remembers, and nothing else."""
 
 import json
+from collections.abc import Callable
+from html import escape
 
 from pydantic import ValidationError
 
@@ -52,14 +54,42 @@ def report_from_journal(
 def tell(journal: Journal, error: Exception | None = None) -> str:
     """The page; and when the run cannot tell anybody how it ended, its registry and webhook are told here."""
     from tidegate.report.markdown import markdown
-    from tidegate.report.page import page
 
     report, policy = report_from_journal(journal, error)
-    drawn = page(report, policy)
+    short = markdown(report)
+    drawn = _drawn(lambda: _page(report, policy), f"{report.subject}: {report.result}", short)
     if policy is not None and report.result in UNTOLD:
-        for warning in announce(report, policy, drawn, markdown(report)):
+        for warning in announce(report, policy, drawn, short):
             say("guard", f"warning: {warning}")
     return drawn
+
+
+def nothing(release_id: str) -> str:
+    """The page of a run that left nothing in the cluster."""
+
+    def draw() -> str:
+        from tidegate.report.page import nothing_to_undo
+
+        return nothing_to_undo(release_id)
+
+    return _drawn(draw, "Nothing to undo", f"Release {release_id} left nothing in the cluster.")
+
+
+def _page(report: Report, policy: Policy | None) -> str:
+    from tidegate.report.page import page
+
+    return page(report, policy)
+
+
+def _drawn(draw: Callable[[], str], title: str, text: str) -> str:
+    """The page; plain text where it cannot be drawn, for the traffic has been returned by now."""
+    try:
+        return draw()
+    except Exception as error:  # noqa: BLE001 - an extra that is missing, above all
+        say("guard", f"warning: the page could not be drawn: {error}")
+        head = f'<meta charset="utf-8"><title>{escape(title)}</title>'
+        body = f"<h1>{escape(title)}</h1><pre>{escape(text)}</pre>"
+        return f"<!doctype html><html lang=en><head>{head}</head><body>{body}</body></html>\n"
 
 
 def _traffic(journal: Journal, result: Result) -> dict[str, int]:
