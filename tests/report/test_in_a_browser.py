@@ -22,7 +22,7 @@ pytestmark = [
         not chromium(), reason="no Chromium on PATH; as root on Debian: apt-get install chromium"
     ),
 ]
-WIDTHS = (320, 360, 580, 740, 900, 1200, 1600)
+WIDTHS = (320, 360, 580, 740, 900, 1000, 1200, 1600)
 NAMES = (
     "promoted", "rolled-back", "refused-at-parity", "aborted", "first-release", "roll-back-failed",
     "hostile-and-long", "nobody-answered", "died", "died-not-returned", "nothing-to-undo",
