@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 import pytest
 
 from tests.report import a_release, samples
-from tidegate.documents import Arm, ConfigText, Finding, Report, Result, Subject, Word
+from tidegate.documents import Arm, ConfigText, CrossCheck, Finding, Report, Result, Subject, Word
 from tidegate.errors import RollbackFailedError
 from tidegate.report.markdown import markdown
 from tidegate.report.page import nothing_to_undo, page
@@ -309,3 +309,12 @@ def test_what_was_judged_says_how_to_judge_it_again() -> None:
     assert f"{told} or live_evidence of promote" in read(a_release.report(journal=journal)).text
     refused = a_release.refusal("optimize")
     assert "--replay" not in read(a_release.report(Result.REJECTED, verdict=refused)).text
+
+
+def test_what_another_client_measured_is_shown_as_no_judge() -> None:
+    beside = CrossCheck(
+        client="perf_analyzer", concurrency=4, throughput_rps=391.25, p50_ms=7.9, p99_ms=12.9
+    )
+    load = a_release.load().model_copy(update={"cross_check": beside})
+    said = "perf_analyzer: 391.2 /s at 4 in flight, p50 7.90 ms, p99 12.9 ms; it judges nothing"
+    assert said in read(a_release.report(load=load)).text

@@ -2,7 +2,15 @@
 
 from typing import Any
 
-from tidegate.documents import ArmSummary, CurvePoint, LoadReport, OutputParity, Parity, Report
+from tidegate.documents import (
+    ArmSummary,
+    CrossCheck,
+    CurvePoint,
+    LoadReport,
+    OutputParity,
+    Parity,
+    Report,
+)
 from tidegate.report.tables import MOST_OF_A_NAME, Table, badge, columns, distilled, short
 from tidegate.report.writing import clock, ms, number, percent
 
@@ -77,7 +85,17 @@ def conditions(load: LoadReport) -> list[tuple[str, str]]:
         ("Reduced evidence", load.reduced),
     ]
     rows += [("Capacity", load.capacity.message)] if load.capacity else []
+    rows += [("Cross-check", _cross_checked(load.cross_check))] if load.cross_check else []
     return [(name, value) for name, value in rows if value]
+
+
+def _cross_checked(other: CrossCheck) -> str:
+    """What another client measured; it judges nothing."""
+    if other.throughput_rps is None:
+        return f"{other.client} measured nothing: {other.message}"
+    times = f"p50 {ms(other.p50_ms)} ms, p99 {ms(other.p99_ms)} ms"
+    rate = f"{number(round(other.throughput_rps, 1))} /s at {other.concurrency} in flight"
+    return f"{other.client}: {rate}, {times}; it judges nothing"
 
 
 def parity_table(parity: Parity) -> Table:
