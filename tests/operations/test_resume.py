@@ -28,10 +28,12 @@ from tidegate.adapters.kubernetes import Kubernetes
 from tidegate.adapters.release_lock import load_journal, save_journal
 from tidegate.cli import app
 from tidegate.core.journal import Journal, Phase
+from tidegate.core.status import ReleaseStatus
 from tidegate.documents import Deployment, Result, Word
 from tidegate.errors import ConflictError, DocumentError, NotPromotedError
 from tidegate.operations.finding import found
 from tidegate.operations.resume import resumed
+from tidegate.operations.status import statuses
 from tidegate.sandbox.interfaces import RevisionStatus
 from tidegate.steps.deploy import staged
 from tidegate.steps.roll_back import returned
@@ -258,6 +260,45 @@ def test_a_return_past_its_deadline_is_finished_all_the_same(cluster: Cluster) -
     journal = resume(cluster)
     assert (journal.outcome, cluster.serving) == (Result.ROLLED_BACK, {uri(1)})
     assert journal.reason.startswith("FAIL at 10 %; all traffic is on")
+
+
+class Deaf(Registry):
+    """The process dies on its way to the registry."""
+
+    def _move(self, model: str, alias: str, version: str, expected: str) -> None:
+        raise Crash
+
+
+def dead_before_the_alias(cluster: Cluster) -> None:
+    release(cluster, 1, Judge(), Registry())
+    with contextlib.suppress(Crash):
+        release(cluster, 2, Judge(), Deaf())
+    assert cluster.journal.outcome is Result.PROMOTED
+    assert status_of(cluster).next_command.startswith("tidegate resume digits")
+
+
+def status_of(cluster: Cluster) -> ReleaseStatus:
+    (found,), _ = statuses(cluster.kube, NAME, "")
+    return found
+
+
+def test_the_alias_that_a_dead_run_left_behind_is_moved(cluster: Cluster) -> None:
+    dead_before_the_alias(cluster)
+    registry = Registry()
+    journal = resume(cluster, registry=registry)
+    assert (registry.champion, journal.alias) == ("2", "alias champion names version 2")
+    assert journal.reason.endswith("; alias champion names version 2")
+    assert (cluster.journal, status_of(cluster).next_command) == (journal, "")
+
+
+def test_an_alias_that_somebody_moved_since_is_left_and_told(cluster: Cluster) -> None:
+    dead_before_the_alias(cluster)
+    registry = Registry()
+    registry.champion = "7"
+    journal = resume(cluster, registry=registry)
+    assert registry.champion == "7"
+    assert "alias champion was not moved" in journal.alias
+    assert status_of(cluster).next_command == ""
 
 
 def test_one_that_has_ended_is_told_and_left(cluster: Cluster) -> None:

@@ -124,6 +124,9 @@ class Journal(Strict):
     outcome: Result | None = None
     reason: str = ""
     alias: str = Field(default="", description="What became of the registry alias")
+    alias_before: str | None = Field(
+        default=None, description="The version that the alias named as the promotion began"
+    )
 
     @property
     def is_over(self) -> bool:
@@ -152,6 +155,11 @@ class Journal(Strict):
     def is_finishing(self) -> bool:
         """Standard mode: every step is passed, and the candidate is taking the incumbent's place."""
         return any(act.kind is ActKind.RENAME for act in self.acts)
+
+    @property
+    def is_alias_left(self) -> bool:
+        """Promoted, but its run died before it had moved the alias, or before it could say so."""
+        return self.outcome is Result.PROMOTED and self.alias_before is not None and not self.alias
 
     @property
     def is_initial(self) -> bool:

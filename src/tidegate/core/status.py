@@ -221,7 +221,7 @@ def next_command(journal: Journal, seen: Observation | None, *, past: bool) -> s
     if past or (journal.is_over and journal.spec_repaired is False):
         return f"tidegate sweep --namespace {journal.namespace}"
     if journal.is_over:
-        return ""
+        return f"tidegate resume {at}  # moves the alias" if journal.is_alias_left else ""
     if not unapprovable(journal):
         return f"tidegate approve {at}  # or reject-approval; counts once its gate says PASS"
     if journal.phase in {Phase.STAGING, Phase.STAGED}:

@@ -11,7 +11,7 @@ from tidegate.operations.fast_track import answering
 from tidegate.operations.recorded import deployment_of, policy_of
 from tidegate.operations.seizing import PATIENCE_S, holder_name, seized
 from tidegate.steps.ending import give_back
-from tidegate.steps.promote import JUDGE_EVERY_S, Aliases, Judge, promoted
+from tidegate.steps.promote import JUDGE_EVERY_S, Aliases, Judge, move_alias, promoted
 from tidegate.steps.traffic_driver import GRACE_S, POLL_S, Driver
 
 if TYPE_CHECKING:
@@ -30,13 +30,14 @@ def resumed(
     judge_every_s: float = JUDGE_EVERY_S,
     patience_s: float = PATIENCE_S,
 ) -> Journal:
-    """The journal, ended: a return is finished, a promotion goes on from its last confirmed step.
+    """The journal, ended: a return is finished, a promotion goes on from its last confirmed step, and one
+    that died before it moved the alias moves it.
 
     The candidate must be as it was staged: template, revision and readiness are judged at every look as
     in promote, and so is live traffic. Raises ConflictError for what cannot be gone on with.
     """
     if stored.journal.is_over:
-        return stored.journal
+        return _alias_moved(kube, stored, aliases, poll_s)
     if refusal := resume_refusal(stored.journal, time.time()):
         raise ConflictError(refusal)
     taken = seized(
@@ -48,6 +49,17 @@ def resumed(
     if taken.journal.phase is Phase.RETURNING:
         return _returned(kube, taken, poll_s)
     return _promoted(kube, taken, judge, aliases, poll_s, judge_every_s)
+
+
+def _alias_moved(
+    kube: "Kubernetes", stored: "StoredJournal", aliases: Aliases, poll_s: float
+) -> Journal:
+    """A promotion that ended and died before it moved the alias: that is all that is left of it."""
+    if not stored.journal.is_alias_left:
+        return stored.journal
+    driver = Driver(kube, stored, step="resume", poll_s=poll_s)
+    move_alias(driver, policy_of(stored.journal), aliases)
+    return driver.journal
 
 
 def _within_s(journal: Journal) -> float:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from tidegate.core.bake import steps_left
 from tidegate.core.decisions import Done, Refuse
-from tidegate.core.journal import Phase
+from tidegate.core.journal import Journal, Phase
 from tidegate.core.traffic import rules_of
 from tidegate.documents import Deployment, Outcome, Result, Subject, Verdict, Word
 from tidegate.errors import ConflictError, DocumentError, TidegateError
@@ -92,14 +92,15 @@ def promoted(
     """All steps; the outcome when it ended promoted or rolled back."""
     driver = _taken_up(kube, staged, policy, poll_s)
     if driver.journal.is_over:
+        move_alias(driver, policy, aliases)
         return _told(driver)
-    move = _alias_move(driver, policy, aliases)
+    before = _alias_before(driver.journal, policy, aliases)
     judged = partial(judge, staged, policy)
     with retreating(driver):
         stepped = _stepped(driver, staged, policy, judged, judge_every_s)
         trouble = stepped or _established(driver, policy)
     if trouble is None:
-        _finish(driver, policy, move)
+        _finish(driver, policy, aliases, before)
         return _told(driver)
     reason = give_back(driver, trouble.reason, is_urgent=trouble.urgent)
     if trouble.foreign:
@@ -200,15 +201,15 @@ def _late(what: str, policy: Policy) -> Refuse:
 # -- the end
 
 
-def _alias_move(driver: Driver, policy: Policy, aliases: Aliases) -> Callable[[], str]:
-    """What moves the alias at the end, if it then still names what it names now. Returns what came of it."""
-    subject, alias = driver.journal.subject, policy.model.alias
+def _alias_before(journal: Journal, policy: Policy, aliases: Aliases) -> dict[str, str]:
+    """For the journal: what the alias names now, and only from there it is moved at the end; or why not."""
+    alias = policy.model.alias
+    if not alias:
+        return {}
     try:
-        before = aliases.names(subject.model, alias) if alias else ""
+        return {"alias_before": aliases.names(journal.subject.model, alias)}
     except TidegateError as error:
-        lost = f"alias {alias} was not moved, for it could not be read: {error}"
-        return lambda: lost
-    return partial(_moved, aliases, subject, alias, before)
+        return {"alias": f"alias {alias} was not moved, for it could not be read: {error}"}
 
 
 def _moved(aliases: Aliases, subject: Subject, alias: str, before: str) -> str:
@@ -219,16 +220,25 @@ def _moved(aliases: Aliases, subject: Subject, alias: str, before: str) -> str:
     return f"alias {alias} names version {subject.version}"
 
 
-def _finish(driver: Driver, policy: Policy, move: Callable[[], str]) -> None:
+def _finish(driver: Driver, policy: Policy, aliases: Aliases, alias_before: dict[str, str]) -> None:
     """Close the journal first, for traffic is proven; then the alias, which decides nothing."""
     journal = driver.journal
     reason = f"{journal.subject} serves all of production as {journal.candidate_revision}"
-    driver.end(Result.PROMOTED, reason)
-    if not policy.model.alias:
+    if unread := alias_before.get("alias"):
+        driver.say(unread)
+        reason = f"{reason}; {unread}"
+    driver.end(Result.PROMOTED, reason, **alias_before)
+    move_alias(driver, policy, aliases)
+
+
+def move_alias(driver: Driver, policy: Policy, aliases: Aliases) -> None:
+    """Move the alias of a promotion that has ended, if that is left to do, and journal what came of it."""
+    journal = driver.journal
+    if not journal.is_alias_left:
         return
-    said = move()
+    said = _moved(aliases, journal.subject, policy.model.alias, journal.alias_before or "")
     driver.say(said)
-    changes = {"alias": said, "reason": f"{reason}; {said}"}
+    changes = {"alias": said, "reason": f"{journal.reason}; {said}"}
     try:
         driver.save(driver.journal.model_copy(update=changes))
     except (
