@@ -55,10 +55,10 @@ class Undecided(Judge):
 
     def __init__(self, at: int) -> None:
         super().__init__()
-        self.at, self.baking = at, threading.Event()
+        self.at, self.baking, self.word = at, threading.Event(), Word.INCONCLUSIVE
 
     def __call__(self, *given: object, percent: int, since_s: float) -> Evidence:
         if percent != self.at:
             return Evidence(Word.PASS)
         self.baking.set()
-        return Evidence(Word.INCONCLUSIVE)
+        return Evidence(self.word)

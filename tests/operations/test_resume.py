@@ -36,6 +36,7 @@ from tidegate.operations.resume import resumed
 from tidegate.operations.status import statuses
 from tidegate.sandbox.interfaces import RevisionStatus
 from tidegate.steps.deploy import staged
+from tidegate.steps.guard import guarded
 from tidegate.steps.roll_back import returned
 
 
@@ -299,6 +300,28 @@ def test_an_alias_that_somebody_moved_since_is_left_and_told(cluster: Cluster) -
     assert registry.champion == "7"
     assert "alias champion was not moved" in journal.alias
     assert status_of(cluster).next_command == ""
+
+
+def test_the_guard_leaves_a_resumed_promotion_to_whoever_resumed_it(cluster: Cluster) -> None:
+    """The run that was stopped by this ends red, and its exit handler runs while the resumed one drives."""
+    release(cluster, 1, Judge(), Registry())
+    stopped_at(cluster, 10)
+    judge = Undecided(50)
+    with beside(cluster, lambda held: resume(held, judge)) as resumption:
+        assert judge.baking.wait(20)
+        guarded(cluster.kube, "r2", "", poll_s=POLL_S)
+        assert cluster.journal.phase is Phase.PROMOTING
+        judge.word = Word.PASS
+    assert resumption.error is None
+    assert (cluster.journal.outcome, cluster.serving) == (Result.PROMOTED, {uri(2)})
+
+
+def test_past_its_deadline_the_guard_returns_a_resumed_promotion_too(cluster: Cluster) -> None:
+    release(cluster, 1, Judge(), Registry())
+    stopped_at(cluster, 10)
+    rewritten(cluster, hand="resumed by ann@laptop", deadline_s=time.time() - 5)
+    guarded(cluster.kube, "r2", "", poll_s=POLL_S)
+    assert (cluster.journal.outcome, cluster.serving) == (Result.DIED, {uri(1)})
 
 
 def test_one_that_has_ended_is_told_and_left(cluster: Cluster) -> None:

@@ -17,6 +17,12 @@ def taken_over(ours: Journal, now: Journal) -> str:
     )
 
 
+def resumed_by(journal: Journal, now_s: float) -> str:
+    """Who goes on with a promotion whose run was stopped by that; '' when nobody does, or no longer."""
+    alive = journal.phase is Phase.PROMOTING and not is_dead(journal, now_s)
+    return journal.hand if alive and not journal.fast_track else ""
+
+
 def resume_refusal(journal: Journal, now_s: float) -> str:
     """Why this release cannot be gone on with; '' when it can, or has ended."""
     named = f"release {journal.release_id} of {journal.subject}"

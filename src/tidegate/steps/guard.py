@@ -1,9 +1,11 @@
 """guard: whatever a release left half-way is undone; the exit handler of every run."""
 
 import contextlib
+import time
 from functools import partial
 from typing import TYPE_CHECKING
 
+from tidegate.core.takeover import resumed_by
 from tidegate.documents import Result
 from tidegate.errors import TidegateError
 from tidegate.steps.ending import Ended, give_back
@@ -32,6 +34,8 @@ def guard(release_id: str, page: OutPage, namespace: str = "") -> Ended:
     write_text(page, _page(journal, release_id))
     if journal is None:
         return Ended(outcome="", reason=f"release {release_id} left nothing in the cluster")
+    if not journal.is_over:
+        return Ended(outcome="", reason=f"release {release_id} was {journal.hand}")
     return Ended(outcome=(journal.outcome or Result.DIED).value, reason=journal.reason)
 
 
@@ -51,7 +55,7 @@ def _journal(kube: "Kubernetes", release_id: str, namespace: str) -> "Journal | 
 def guarded(
     kube: "Kubernetes", release_id: str, namespace: str, *, poll_s: float = POLL_S
 ) -> "Journal | None":
-    """The release's journal, ended; None when it never had one."""
+    """The release's journal, ended or left to whoever resumed it; None when it never had one."""
     from tidegate.adapters.release_lock import list_journals
 
     found = list_journals(kube, namespace, release_id=release_id)
@@ -61,6 +65,9 @@ def guarded(
     driver = Driver(kube, found[0], step="guard", poll_s=poll_s)
     if driver.journal.is_over:
         say("guard", f"release {release_id} has ended: {driver.journal.outcome}")
+        return driver.journal
+    if hand := resumed_by(driver.journal, time.time()):
+        say("guard", f"release {release_id} was {hand}, who goes on with it; nothing is returned")
         return driver.journal
     give_back(driver, f"the run died while {driver.journal.phase}", result=Result.DIED)
     return driver.journal
