@@ -10,8 +10,9 @@ from tidegate.core.decisions import Decision, Done, Refuse, Wait
 from tidegate.core.journal import Journal, Phase
 from tidegate.core.traffic import rules_of
 from tidegate.documents import Outcome, Result, Subject
-from tidegate.errors import ConflictError, RollbackFailedError, UnavailableError
+from tidegate.errors import ConflictError, RejectedError, RollbackFailedError, UnavailableError
 from tidegate.steps.first_release import is_kept, taken_back
+from tidegate.steps.stopping import take_share_back
 from tidegate.steps.traffic_driver import Driver
 
 if TYPE_CHECKING:
@@ -65,7 +66,11 @@ def repair(driver: Driver) -> str:
 def _returned(driver: Driver, **noted: object) -> Done | Refuse | Wait:
     """Drive the return; the moment at which traffic is safe is journalled, whatever comes of the repair."""
     within, rules = driver.journal.return_within_s, rules_of(driver.journal)
-    driver.enter(Phase.RETURNING, within + 60, proofs=(), **noted)
+    try:
+        driver.enter(Phase.RETURNING, within + 60, proofs=(), **noted)
+    except (UnavailableError, RejectedError):  # what cannot be noted is done later, but for this
+        driver.say(take_share_back(driver))
+        raise
     if driver.journal.preview:
         return taken_back(driver, within)
 

@@ -50,11 +50,11 @@ def retreating(driver: "Driver") -> Iterator[None]:
     try:
         yield
     except StoppedError as stop:
-        said = _retreat(driver)
+        said = take_share_back(driver)
         raise StoppedError(f"stopped by SIGTERM: {said}; run guard to repair the spec") from stop
 
 
-def _retreat(driver: "Driver") -> str:
+def take_share_back(driver: "Driver") -> str:
     """The first act of a return, when it is one patch of the percent; what came of it."""
     try:
         seen = driver.service.look()

@@ -264,11 +264,20 @@ class Driver:
             self.say(f"{act.why} (release {self.journal.release_id})")
             intended = self.journal.intending(record)
             if intended is not self.journal:
-                self.save(intended)
+                self._intend(intended, act)
             written = self._write(act, seen)
             if written and act.kind in {ActKind.PREVIEW, ActKind.CREATE, ActKind.STAGE}:
                 self.save(self.journal.model_copy(update={"template": written.template}))
         tell_act(self._kube, self.journal, record)
+
+    def _intend(self, intended: Journal, act: Act) -> None:
+        """An intent that cannot be noted forbids its act, but for the one that only takes a share back."""
+        try:
+            self.save(intended)
+        except (UnavailableError, RejectedError) as error:
+            if (act.kind, act.percent) != (ActKind.SHIFT, 0):
+                raise
+            self.say(f"not journalled, but done, for production comes first: {error}")
 
     def _write(self, act: Act, seen: "Observation | None") -> "Observation | None":
         """Carry it out; the object as the API then has it."""

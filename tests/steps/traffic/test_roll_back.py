@@ -28,9 +28,9 @@ from tidegate.adapters.act_events import REASONS
 from tidegate.adapters.files import read, write
 from tidegate.adapters.kubernetes import Kubernetes, find_journal, read_journal
 from tidegate.adapters.release_lock import load_journal, save_journal
-from tidegate.core.journal import ActKind
+from tidegate.core.journal import ActKind, Phase
 from tidegate.documents import Deployment, Outcome, Refusal, Result, Word
-from tidegate.errors import RejectedError, RollbackFailedError
+from tidegate.errors import RejectedError, RollbackFailedError, UnavailableError
 from tidegate.policy import Policy
 from tidegate.sandbox.interfaces import RevisionStatus
 from tidegate.steps.deploy import staged
@@ -58,6 +58,46 @@ class Dying(Kubernetes):
                 raise Crash(f"before {method} {path}")
             self.left -= 1
         return super().once(method, path, body, query)
+
+
+class Unwritable(Kubernetes):
+    """ConfigMaps cannot be written, as by a webhook that is down, and all else can."""
+
+    def __init__(self, kube: Kubernetes) -> None:
+        super().__init__(kube._client, retry_s=0.3)
+
+    def once(
+        self, method: str, path: str, body: dict[str, Any] | None, query: Mapping[str, str] | None
+    ) -> dict[str, Any]:
+        if method == "PUT" and "/configmaps/" in path:
+            raise UnavailableError(f"{method} {path}: HTTP 500")
+        return super().once(method, path, body, query)
+
+
+class DyingAtHalf(Judge):
+    """The run dies while it bakes at 50 %."""
+
+    def __call__(self, *given: object, percent: int, since_s: float) -> Evidence:
+        if percent == 50:
+            raise Crash
+        return Evidence(Word.PASS)
+
+
+@pytest.mark.parametrize("mode", ["cluster", "standard"])
+def test_the_share_goes_back_even_while_the_journal_cannot_be_written(
+    mode: str, request: pytest.FixtureRequest
+) -> None:
+    cluster: Cluster = request.getfixturevalue(mode)
+    release(cluster, 1, Judge(), Champion())
+    with contextlib.suppress(Crash):
+        promote_(cluster, stage(cluster, 2), policy(), DyingAtHalf())
+    assert cluster.serving == {uri(1), uri(2)}
+    with pytest.raises(UnavailableError, match="HTTP 500"):
+        guarded(Unwritable(cluster.kube), "r2", "", poll_s=POLL_S)
+    cluster.wait(lambda: cluster.serving == {uri(1)})
+    assert cluster.journal.phase is Phase.PROMOTING
+    guarded(cluster.kube, "r2", "", poll_s=POLL_S)
+    assert (cluster.journal.outcome, cluster.serving) == (Result.DIED, {uri(1)})
 
 
 def whole_release(cluster: Cluster, kube: Kubernetes) -> None:
