@@ -42,7 +42,7 @@ report-sample: setup ## Write a page for every way in which a release can end, i
 chaos: setup ## Kill a release at every API write, see production unharmed (CELL= MODE= COURSE= EVERY=n FULL=1)
 	@$(BIN)/python -m tests.chaos $(if $(CELL),--cell $(CELL)) $(if $(MODE),--mode $(MODE)) $(if $(COURSE),--course $(COURSE)) $(if $(EVERY),--every $(EVERY)) $(if $(FULL),--full)
 
-chaos-real: setup ## The twelve nastiest deaths, by name, on real Triton (CELL=<number>)
+chaos-real: setup ## The eighteen nastiest deaths, by name, on real Triton (CELL=<number>,<number>)
 	@$(BIN)/python -m tests.chaos --real $(if $(CELL),--cell $(CELL))
 
 faults: setup ## Meet every call of a release with every fault of the API, and every missing permission

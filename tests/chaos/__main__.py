@@ -6,14 +6,14 @@ import signal
 import sys
 import time
 
-from tests.chaos.courses import COURSES, Mode
+from tests.chaos.cells import Result
+from tests.chaos.courses import COURSES, MODES
 from tests.chaos.matrix import Matrix, Progress, Tally
 from tests.chaos.reliability import Summary, named_table, table, write_block
 from tests.chaos.workers import workers
 from tidegate.errors import TidegateError
 
 REAL_WORKERS = 2
-MODES: tuple[Mode, ...] = ("Knative", "Standard")
 
 
 def main() -> int:
@@ -39,8 +39,8 @@ def _told(tallies: list[Tally], seconds: float, cpu_s: float, *, keep: bool) -> 
     summary = Summary.of(tallies)
     slowest = max(tally.slowest_s for tally in tallies)
     figures = (
-        f"{summary}, the slowest answered in {slowest:.1f} s; {seconds / 60:.0f} minutes, "
-        f"{cpu_s / 60:.0f} CPU minutes of {os.cpu_count()} cores."
+        f"{summary}, the slowest answered in {slowest:.1f} s; {seconds / 60:.1f} minutes, "
+        f"{cpu_s / 60:.1f} CPU minutes of {os.cpu_count()} cores."
     )
     lines = [*table(tallies), "", figures]
     say("\n".join(lines))
@@ -58,12 +58,19 @@ def _one(name: str) -> int:
 
 
 def _real(only: str) -> int:
-    """The named cells on real Tritons, or the one with this number."""
+    """The named cells on real Tritons, or those with these numbers: `3,17`."""
     from tests.chaos.tritons import NAMED
 
-    began, chosen = time.monotonic(), [n for i, n in enumerate(NAMED, 1) if only in ("", str(i))]
-    with workers(REAL_WORKERS, "Knative", "triton") as pool:
-        found = list(Progress(say).over(pool, [named.cell for named in chosen]))
+    began, chosen = (
+        time.monotonic(),
+        [n for i, n in enumerate(NAMED, 1) if not only or str(i) in only.split(",")],
+    )
+    found = list[Result]()
+    for mode in MODES:
+        cells = [named.cell for named in chosen if named.cell.mode == mode]
+        if cells:
+            with workers(min(REAL_WORKERS, len(cells)), mode, "triton") as pool:
+                found += Progress(say).over(pool, cells)
     results = [(n.sentence, r) for n in chosen for r in found if r.cell == n.cell]
     lines = named_table(results, time.monotonic() - began)
     say("\n".join(lines))
@@ -79,7 +86,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--mode", default="", choices=("", *MODES), help="this mode alone")
     parser.add_argument("--real", action="store_true", help="the named cells on real Tritons")
     parser.add_argument("--course", default="", help="this course alone")
-    parser.add_argument("--workers", type=int, default=5, help="worlds at the same time")
+    parser.add_argument("--workers", type=int, default=8, help="worlds at the same time")
     parser.add_argument("--full", action="store_true", help="every rescue for every death")
     parser.add_argument("--every", type=int, default=1, help="a sample: every n-th cell alone")
     return parser.parse_args()

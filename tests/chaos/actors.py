@@ -11,26 +11,30 @@ import time
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import httpx
 import kubernetes.client.exceptions
 import kubernetes.config
 
-from tests.chaos.courses import Course, Mode, Patience, policy, published, verdict
+from tests.chaos.aliases import aliases_in
+from tests.chaos.courses import Course, Mode, Patience, Verb, policy, published, verdict
 from tests.chaos.dying import Moment, watch_writes
 from tests.chaos.light_runtime import CRASH_PATH
 from tidegate.adapters import inference_service, release_lock, served_model
 from tidegate.adapters.kubernetes import Kubernetes, connect
 from tidegate.adapters.release_lock import load_journal
-from tidegate.core.journal import Phase
-from tidegate.documents import Deployment, Outcome, Refusal, Verdict, Word
+from tidegate.core.journal import Journal, Phase
+from tidegate.documents import Deployment, Outcome, Refusal, Result, Verdict, Word
+from tidegate.errors import ConflictError
+from tidegate.operations.abort import aborted
 from tidegate.operations.resume import resumed
+from tidegate.operations.rollback import rolled_back
 from tidegate.policy import Policy
 from tidegate.steps.deploy import staged
 from tidegate.steps.guard import guarded
 from tidegate.steps.live_gate import LiveEvidence
-from tidegate.steps.promote import Aliases, promoted
+from tidegate.steps.promote import promoted
 from tidegate.steps.roll_back import returned
 from tidegate.steps.sweep import swept
 
@@ -38,10 +42,7 @@ PRELOADED = (kubernetes.client.exceptions, kubernetes.config, inference_service,
 POLL_S = 0.1
 NAMESPACE = "default"
 LATER_S = 30 * 24 * 3600.0  # sweep comes when every deadline has passed
-
-ALIASES = Aliases(names=lambda _model, _alias: "1", move=lambda *_: None)
-
-Verb = Literal["release", "resume", "guard", "sweep", "nobody"]
+WHO = "whoever found it"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,17 +54,29 @@ class Job:
     environment: dict[str, str]
     name: str
     release_id: str
-    version: int
+    base: int  # what the versions of this service have gone up by before this cell
+    version: int  # of the model that is released, or rolled back to
     uri: str
     course: Course
     mode: Mode
     patience: Patience
+    alias: Path  # the registry: which version the alias names
+    steps: tuple[int, ...] = (10, 50, 100)
     kill: tuple[str, int, Moment] | None = None
 
     @property
     def policy(self) -> Policy:
         """Of the release."""
-        return policy(self.name, self.mode, fate=self.course.fate, patience=self.patience)
+        return policy(
+            self.name, self.mode, fate=self.course.fate, initial=self.course.initial,
+            steps=self.steps, patience=self.patience,
+        )  # fmt: skip
+
+    def is_about(self, journal: Journal) -> bool:
+        """A journal of what is killed; a roll-back to an earlier version chooses its release's id itself."""
+        if self.course.verb == "rollback":
+            return journal.release_id.startswith("rollback-")
+        return journal.release_id == self.release_id
 
     @property
     def writes(self) -> Path:
@@ -89,7 +102,7 @@ def act(job: Job) -> None:
         os.dup2(log.fileno(), 2)
     logging.basicConfig(stream=sys.stderr, format="%(relativeCreated)6d ms %(message)s", force=True)
     logging.getLogger("tidegate").setLevel(logging.INFO)
-    watch_writes(job.writes, job.kill)
+    watch_writes(job.writes, job.kill, job.base)
     with connect() as kube:
         came = VERBS[job.verb](kube, job)
     job.result.write_text(json.dumps(came))
@@ -116,7 +129,7 @@ def _judged(kube: Kubernetes, job: Job, deployed: Deployment) -> Any:
 
 def _promoted(kube: Kubernetes, job: Job, deployed: Deployment) -> Outcome:
     return promoted(
-        kube, deployed, job.policy, judge=partial(_live, job.course), aliases=ALIASES,
+        kube, deployed, job.policy, judge=partial(_live, job.course), aliases=aliases_in(job.alias),
         poll_s=POLL_S, judge_every_s=POLL_S,
     )  # fmt: skip
 
@@ -128,11 +141,37 @@ def _returned(kube: Kubernetes, job: Job, why: Verdict | Refusal) -> Outcome:
 def _resume(kube: Kubernetes, job: Job) -> Any:
     """`tidegate resume`; where it says to start the run again with the same release id, that."""
     stored = load_journal(kube, NAMESPACE, job.name)
-    ours = stored is not None and stored.journal.release_id == job.release_id
+    ours = stored is not None and job.is_about(stored.journal)
     if stored is None or not ours or stored.journal.phase in {Phase.STAGING, Phase.STAGED}:
-        return _release(kube, job)
+        again = _rollback if job.course.verb == "rollback" else _release
+        return again(kube, job)
     journal = resumed(
-        kube, stored, who="whoever found it", judge=partial(_live, job.course), aliases=ALIASES,
+        kube, stored, who=WHO, judge=partial(_live, job.course), aliases=aliases_in(job.alias),
+        poll_s=POLL_S, judge_every_s=POLL_S,
+    )  # fmt: skip
+    return journal.outcome
+
+
+def _abort(kube: Kubernetes, job: Job) -> Any:
+    """`tidegate abort`; a promotion that has ended is told apart, and left."""
+    stored = load_journal(kube, NAMESPACE, job.name)
+    if stored is None or not job.is_about(stored.journal):
+        return None
+    try:
+        return aborted(kube, stored, who=WHO, poll_s=POLL_S).outcome
+    except ConflictError:
+        now = load_journal(kube, NAMESPACE, job.name)
+        if now and now.journal.outcome is Result.PROMOTED:
+            return Result.PROMOTED
+        raise
+
+
+def _rollback(kube: Kubernetes, job: Job) -> Any:
+    """`tidegate rollback --to <version> --abort`: also the second time, over what the first one left."""
+    stored = load_journal(kube, NAMESPACE, job.name)
+    assert stored is not None
+    journal = rolled_back(
+        kube, stored, str(job.version), who=WHO, aliases=aliases_in(job.alias), abort_first=True,
         poll_s=POLL_S, judge_every_s=POLL_S,
     )  # fmt: skip
     return journal.outcome
@@ -147,7 +186,10 @@ def _sweep(kube: Kubernetes, _job: Job) -> None:
     swept(kube, NAMESPACE, now_s=time.time() + LATER_S, poll_s=POLL_S)
 
 
-VERBS = {"release": _release, "resume": _resume, "guard": _guard, "sweep": _sweep}
+VERBS = {
+    "release": _release, "resume": _resume, "abort": _abort, "rollback": _rollback,
+    "guard": _guard, "sweep": _sweep,
+}  # fmt: skip
 
 
 def _told(outcome: Outcome) -> str:

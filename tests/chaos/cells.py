@@ -6,11 +6,8 @@ from dataclasses import dataclass, replace
 from itertools import takewhile
 from pathlib import Path
 
-from tests.chaos.actors import Verb
-from tests.chaos.courses import Course, Mode
+from tests.chaos.courses import Course, Mode, Verb
 from tests.chaos.dying import MOMENTS, SAYING, Moment
-
-RESCUES: tuple[Verb, ...] = ("guard", "resume", "sweep")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +23,11 @@ class Death:
     def kill(self) -> tuple[str, int, Moment]:
         """As the process to die is told."""
         return self.name, self.occurrence, self.moment
+
+    @property
+    def done(self) -> int:
+        """The number of the last write that was done."""
+        return self.number - (self.moment == "before")
 
     @property
     def key(self) -> str:
@@ -92,16 +94,26 @@ def deaths(writes: Sequence[str]) -> Iterator[Death]:
             yield Death(number=number, name=name, occurrence=met[name], moment=moment)
 
 
-def cells_of(dry: Result, *, beyond: int, full: bool) -> Iterator[Cell]:
-    """Every write after the first `beyond` x every moment; the rescues in a Latin square, or all of them.
+def chosen(every: Iterable[Death], *, full: bool) -> Iterator[Death]:
+    """A death with the answer unread leaves the very cluster that one right after it leaves: the writes
+    take turns between these two."""
+    for death in every:
+        other = ("lost", "after")[death.number % 2]
+        if full or death.moment != other:
+            yield death
 
-    In the square every write meets all three rescues over its three moments, and every moment meets all
-    three over three writes.
+
+def cells_of(dry: Result, *, beyond: int, full: bool) -> Iterator[Cell]:
+    """Every write after the first `beyond`, before and after it x rescues that take turns; or all of it.
+
+    What a death leaves is told by the last write that was done: the two deaths that leave the same, after
+    a write and before the next, meet two rescues, and what the next two leave meets the others.
     """
-    for death in deaths(dry.writes):
-        turn = (death.number + MOMENTS.index(death.moment)) % len(RESCUES)
+    rescues = dry.cell.course.rescues
+    for death in chosen(deaths(dry.writes), full=full):
+        turn = (death.done + (death.moment != "before")) % len(rescues)
         if death.number > beyond:
-            for rescue in RESCUES if full else (RESCUES[turn],):
+            for rescue in rescues if full else (rescues[turn],):
                 yield replace(dry.cell, death=death, rescue=rescue)
 
 
@@ -114,9 +126,9 @@ def _alike(ours: Sequence[str], theirs: Sequence[str]) -> int:
     return len(list(takewhile(lambda pair: pair[0] == pair[1], zip(ours, theirs, strict=False))))
 
 
-def double_faults(first: Result) -> Iterator[Cell]:
+def double_faults(first: Result, *, full: bool) -> Iterator[Cell]:
     """The rescue of this cell, killed at every one of its writes too."""
-    for death in deaths(first.rescue_writes):
+    for death in chosen(deaths(first.rescue_writes), full=full):
         yield replace(first.cell, second=death)
 
 

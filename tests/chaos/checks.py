@@ -3,13 +3,16 @@
 import http.client
 from dataclasses import dataclass
 
+from tests.chaos.actors import NAMESPACE, Job
+from tests.chaos.aliases import named_in
+from tests.chaos.cells import Cell
 from tests.chaos.client import Answer, Client, ask
-from tests.chaos.courses import CANDIDATE, INCUMBENT, Course
-from tests.chaos.world import NAMESPACE, World
+from tests.chaos.world import World
 from tidegate.adapters.inference_service import InferenceServices
 from tidegate.adapters.kubernetes import Kubernetes
 from tidegate.adapters.release_lock import load_journal
 from tidegate.core.drift import edits_of
+from tidegate.core.first_release import preview_name
 from tidegate.core.journal import Journal
 from tidegate.core.observation import Observation
 from tidegate.documents import Result
@@ -23,17 +26,21 @@ class Scene:
 
     world: World
     kube: Kubernetes
-    name: str
-    release_id: str
-    course: Course
+    job: Job  # what was killed
+    cell: Cell
+    incumbent: int  # the version that serves when the release does not promote
     template: dict[str, object]  # of the incumbent, as the API had it
+
+    @property
+    def name(self) -> str:
+        """Of the InferenceService."""
+        return self.job.name
 
     @property
     def journal(self) -> Journal | None:
         """Of the release that was killed; None when it left none."""
         stored = load_journal(self.kube, NAMESPACE, self.name)
-        ours = stored is not None and stored.journal.release_id == self.release_id
-        return stored.journal if stored and ours else None
+        return stored.journal if stored and self.job.is_about(stored.journal) else None
 
     @property
     def seen(self) -> Observation | None:
@@ -56,20 +63,36 @@ def require(claim: bool, sentence: str) -> None:
 
 def check_rescued(scene: Scene) -> None:
     """One verified revision serves, and journal, spec, status, routes and Lease agree with it."""
-    journal, seen = scene.journal, scene.seen
-    version = _version_by(journal)
+    journal, seen, course = scene.journal, scene.seen, scene.cell.course
+    promoted = _promoted(journal)
     holder = scene.world.lease_holder(scene.name)
     require(not holder, f"the Lease is still held by {holder}")
-    if scene.course.first and version != CANDIDATE:
+    require(not scene.world.exists(preview_name(scene.name)), "the preview still exists")
+    check_alias(scene, is_promoted=promoted is not None)
+    if course.first and promoted is None:
         require(seen is None, "a first release that was taken back still exists")
         return
     require(seen is not None, "the InferenceService is gone")
     assert seen is not None
-    check_serves(scene, seen, version)
-    if version == CANDIDATE:
-        require(scene.course.candidate_may_serve, "a candidate that did not pass was promoted")
-    edits = _edits(scene, seen, journal if version == CANDIDATE else None)
+    check_serves(scene, seen, scene.job.version if promoted else scene.incumbent)
+    require(
+        promoted is None or course.candidate_may_serve, "a candidate that did not pass is promoted"
+    )
+    edits = _edits(scene, seen, promoted)
     require(not edits, f"the spec is not repaired: {edits}")
+
+
+def check_alias(scene: Scene, *, is_promoted: bool) -> None:
+    """The alias names what serves; after a promotion that died before it moved it, once it is resumed."""
+    named = named_in(scene.job.alias)
+    before = "" if scene.cell.course.first else str(scene.incumbent)
+    moved = str(scene.job.version)
+    if not is_promoted:
+        require(named == before, f"the alias names version {named}, and {before} serves")
+    elif scene.cell.rescue == "resume" or not scene.cell.death:
+        require(named == moved, f"the alias names version {named}, and {moved} was promoted")
+    else:
+        require(named in {before, moved}, f"the alias names version {named}")
 
 
 def _edits(scene: Scene, seen: Observation, promoted: Journal | None) -> str:
@@ -81,17 +104,18 @@ def _edits(scene: Scene, seen: Observation, promoted: Journal | None) -> str:
     return edits_of(seen, promoted.template)
 
 
-def _version_by(journal: Journal | None) -> int:
-    """Which version should serve, by the journal."""
+def _promoted(journal: Journal | None) -> Journal | None:
+    """The journal, if it says that its version serves from now on."""
     if journal is None:
-        return INCUMBENT
+        return None
     require(journal.is_over, f"the journal is not over: {journal.phase}")
-    return CANDIDATE if journal.outcome is Result.PROMOTED else INCUMBENT
+    return journal if journal.outcome is Result.PROMOTED else None
 
 
 def check_serves(scene: Scene, seen: Observation, version: int) -> None:
     """Spec, status, routes and requests all say that one ready revision of the version has everything."""
-    uri = scene.world.uri(version, scene.course.fate if version == CANDIDATE else "")
+    fate = scene.cell.course.fate if version == scene.job.version else ""
+    uri = scene.world.uri(version, fate)
     require(len(seen.traffic) == 1, f"production is split: {seen.traffic}")
     serving = next(iter(seen.traffic))
     stored = seen.revisions[serving].storage_uri
@@ -107,9 +131,8 @@ def check_serves(scene: Scene, seen: Observation, version: int) -> None:
         )
 
 
-def check_next(scene: Scene, outcome: object, version: int) -> None:
-    """The second release was promoted and serves."""
-    require(outcome == Result.PROMOTED.value, f"the second release ended {outcome}")
+def check_next(scene: Scene, version: int) -> None:
+    """What the second release promoted serves."""
     seen = scene.seen
     require(seen is not None, "the InferenceService is gone after the second release")
     assert seen is not None

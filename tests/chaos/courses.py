@@ -2,14 +2,21 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 from tidegate.documents import ModelRepository, Published, Subject, Tensor, Verdict, Word
 from tidegate.policy import Policy
 
 Mode = Literal["Knative", "Standard"]
+MODES: tuple[Mode, ...] = get_args(Mode)
+Verb = Literal["release", "abort", "resume", "rollback", "guard", "sweep", "nobody"]
 NEVER_READY = "never-ready"
-INCUMBENT, CANDIDATE, NEXT = 1, 2, 3  # versions of the model in every cell
+INCUMBENT, CANDIDATE, NEXT = 1, 2, 3  # versions of the model, counted from the cell's first one
+
+# Right after this write the release has died, before somebody typed the verb that is to die.
+STAGED = "PUT journal, STAGED, STAGE 0 % seen"
+AT_HALF = "50 %"
+TAKEN_BACK = "0 %"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,12 +30,37 @@ class Course:
     crashes_at: int = 0  # percent at which the candidate's container is seen crashed
     fate: str = ""  # how the candidate's model behaves, told by the end of its storage URI
     first: bool = False  # nothing serves before
+    initial: Literal["allow", "preview"] = "allow"
     candidate_may_serve: bool = True
+    verb: Verb = "release"  # what is killed at every write
+    died_at: str = (
+        ""  # before the verb: the write, or the share, right after which the release died
+    )
+    rescues: tuple[Verb, ...] = ("guard", "resume", "sweep")
+
+    @property
+    def start(self) -> tuple[object, ...]:
+        """What tells the beginning of this course from that of another."""
+        return self.verb, self.died_at, self.first, self.initial
+
+    def death_before(self, mode: Mode) -> str:
+        """The name of the write right after which the release died; '' when it did not."""
+        if not self.died_at.endswith("%"):
+            return self.died_at
+        shown = {"Knative": "", "Standard": f"canary model {CANDIDATE}, "}[mode]
+        return f"PATCH inferenceservice, {shown}{self.died_at}"
 
     def word(self, percent: int) -> Word:
         """What the live gate says there."""
         return self.live.get(percent, Word.PASS)
 
+
+HAND: tuple[Verb, ...] = ("abort", "guard", "resume", "sweep")
+AGAIN: tuple[Verb, ...] = (
+    "resume",
+    "sweep",
+    "abort",
+)  # guard leaves a resumed promotion to its hand
 
 COURSES = (
     Course(name="promote", sentence="a good candidate goes 10, 50, 100"),
@@ -48,6 +80,33 @@ COURSES = (
         candidate_may_serve=False,
     ),
     Course(name="first", sentence="a first release (initial: allow)", first=True),
+    Course(
+        name="preview", sentence="a first release, judged as a preview", first=True, initial="preview",
+    ),
+    Course(
+        name="preview-fails", sentence="the gate says FAIL of a first release's preview", first=True,
+        initial="preview", gate=Word.FAIL, candidate_may_serve=False,
+    ),
+    Course(
+        name="abort-staged", sentence="a release that died at 0 % is aborted", verb="abort",
+        died_at=STAGED, rescues=HAND,
+    ),
+    Course(
+        name="abort-at-50", sentence="a release that died at 50 % is aborted", verb="abort",
+        died_at=AT_HALF, rescues=HAND,
+    ),
+    Course(
+        name="resume-at-50", sentence="a promotion that died at 50 % is resumed", verb="resume",
+        died_at=AT_HALF, rescues=AGAIN,
+    ),
+    Course(
+        name="resume-return", sentence="a return that died at its first act is resumed",
+        live={50: Word.FAIL}, verb="resume", died_at=TAKEN_BACK, rescues=AGAIN,
+    ),
+    Course(
+        name="rollback", sentence="a version that serves is rolled back to the one before",
+        verb="rollback", rescues=("rollback", "resume", "sweep", "abort"),
+    ),
 )  # fmt: skip
 
 
@@ -66,15 +125,23 @@ class Patience:
     actor_s: float = 90.0  # for a process to end
 
 
-def policy(name: str, mode: Mode, *, fate: str = "", patience: Patience) -> Policy:
+def policy(
+    name: str,
+    mode: Mode,
+    *,
+    fate: str = "",
+    initial: str,
+    steps: tuple[int, ...],
+    patience: Patience,
+) -> Policy:
     """A policy with the shortest bakes; its limits are wide, so that a busy machine fails no cell."""
     ready = patience.hopeless_s if fate == NEVER_READY else patience.ready_s
     traffic = {
-        "steps": [10, 50, 100], "bake_s": 0.05, "max_bake_s": 20.0,
+        "steps": steps, "bake_s": 0.05, "max_bake_s": 20.0,
         "step_timeout_s": patience.step_s,
     }  # fmt: skip
     base = {
-        "name": name, "initial": "allow", "model": {"uri": f"models:/{name}/1"},
+        "name": name, "initial": initial, "model": {"uri": f"models:/{name}/1"},
         "serving": {"ready_timeout_s": ready, "mode": mode}, "traffic": traffic,
     }  # fmt: skip
     return Policy.model_validate(base)

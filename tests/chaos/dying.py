@@ -25,8 +25,11 @@ SAYING = {
 _ANSWER_S = 15.0
 
 
-def watch_writes(log: Path, kill: "tuple[str, int, Moment] | None") -> None:
-    """Note every write of this process in the log, and die at the n-th one of that name, if any."""
+def watch_writes(log: Path, kill: "tuple[str, int, Moment] | None", base: int = 0) -> None:
+    """Note every write of this process in the log, and die at the n-th one of that name, if any.
+
+    `base` is what the service's versions have gone up by before this cell; names do without it.
+    """
     met: Counter[str] = Counter()
 
     class Watched(HTTPConnection):
@@ -39,7 +42,7 @@ def watch_writes(log: Path, kill: "tuple[str, int, Moment] | None") -> None:
         ) -> None:
             self.moment = None
             if method != "GET" and "dryRun=All" not in url:
-                name = write_name(method, url, body)
+                name = write_name(method, url, body, base)
                 met[name] += 1
                 with log.open("a") as file:
                     file.write(f"{name}\n")
@@ -69,7 +72,7 @@ def _die() -> NoReturn:
 # -- names of writes
 
 
-def write_name(method: str, url: str, body: Any) -> str:
+def write_name(method: str, url: str, body: Any, base: int = 0) -> str:
     """What a write is about, the same in every run: `PATCH inferenceservice 10 %`."""
     wanted = json.loads(body) if body else {}
     parts = url.partition("?")[0].rstrip("/").split("/")
@@ -78,7 +81,7 @@ def write_name(method: str, url: str, body: Any) -> str:
     if "configmaps" in parts:
         return f"{method} journal, {_journal(json.loads(wanted['data']['journal.json']))}"
     if "inferenceservices" in parts:
-        return f"{method} {_inference_service(parts, wanted)}"
+        return f"{method} {_inference_service(parts, wanted, base)}"
     if "events" in parts:
         return f"{method} event {wanted.get('reason', '')}"
     return f"{method} {parts[-2]}"
@@ -95,21 +98,22 @@ def _journal(journal: dict[str, Any]) -> str:
     return ", ".join([*said, *([journal["outcome"]] if journal["outcome"] else [])])
 
 
-def _inference_service(parts: list[str], wanted: dict[str, Any]) -> str:
+def _inference_service(parts: list[str], wanted: dict[str, Any], base: int) -> str:
     spec = wanted.get("spec", {})
     predictor = spec.get("predictor", {})
-    said = [*_model(predictor), *_percent(predictor.get("canaryTrafficPercent"))]
+    said = [*_model(predictor, base), *_percent(predictor.get("canaryTrafficPercent"))]
     if "canary" in spec:  # Standard mode
         listed = spec["canary"] or [{"predictor": {}}]
-        said.append(" ".join(["canary", *_model(listed[0]["predictor"])]))
+        said.append(" ".join(["canary", *_model(listed[0]["predictor"], base)]))
         said += _percent(listed[0].get("trafficPercent"))
     name = "preview" if any("preview" in part for part in parts) else "inferenceservice"
     return ", ".join([name, *said])
 
 
-def _model(predictor: dict[str, Any]) -> list[str]:
+def _model(predictor: dict[str, Any], base: int) -> list[str]:
     uri = (predictor.get("model") or {}).get("storageUri", "").rstrip("/")
-    return [f"model {uri.split('/')[-1]}"] if uri else []
+    version, dash, fate = uri.split("/")[-1].partition("-")
+    return [f"model {int(version) - base}{dash}{fate}"] if uri else []
 
 
 def _percent(percent: int | None) -> list[str]:

@@ -60,12 +60,16 @@ class Matrix:
         bases = [c for d in dry if d.cell.course.name == DOUBLE for c in base_of_double_faults(d)]
         first = self._all(bases, "what the guard writes", counted=False)
         self.tallies["double"].writes = sum(len(result.rescue_writes) for result in first)
-        doubles = [cell for result in first for cell in double_faults(result)]
+        doubles = [cell for result in first for cell in double_faults(result, full=self._full)]
         self._all(doubles[:: self._every], "every write of the guard")
 
     def _deaths(self, dry: Sequence[Result], number: int) -> Iterator[Cell]:
         """The cells of one course, but for the beginning that it has in common with an earlier one."""
-        one, earlier = dry[number], [result.writes for result in dry[:number]]
+        one = dry[number]
+        earlier = [
+            result.writes for result in dry[:number]
+            if result.cell.course.start == one.cell.course.start
+        ]  # fmt: skip
         beyond = 0 if self._full else shared(one.writes, earlier)
         return cells_of(one, beyond=beyond, full=self._full)
 
@@ -82,7 +86,9 @@ class Matrix:
         ]
         if parts[4:]:
             first = self._all(found, "what the rescue writes", counted=False)
-            found = [c for result in first for c in double_faults(result) if c.name == name]
+            found = [
+                c for result in first for c in double_faults(result, full=True) if c.name == name
+            ]
         if not found:
             names = "|".join(course.name for course in COURSES)
             raise UsageError(f"CELL={name}: unknown; <mode>/<{names}>/<write>-<moment>/<rescue>")

@@ -54,13 +54,14 @@ def table(tallies: Sequence[Tally]) -> list[str]:
 def named_table(results: Sequence[tuple[str, Result]], seconds: float) -> list[str]:
     """The named cells, one a line."""
     lines = [
-        "|  # | what dies, and when | rescue | ended | requests | failed |",
-        "|---:|---------------------|--------|-------|---------:|-------:|",
+        "|  # | mode | what dies, and when | rescue | ended | requests | failed |",
+        "|---:|------|---------------------|--------|-------|---------:|-------:|",
     ]
     for number, (sentence, result) in enumerate(results, 1):
         ended = "FAILED" if result.trouble else "ok"
         figures = f"{ended} | {result.requests} | {result.failed_requests}"
-        lines.append(f"| {number} | {sentence} | {result.cell.rescue} | {figures} |")
+        mode, rescue = result.cell.mode, result.cell.rescue
+        lines.append(f"| {number} | {mode} | {sentence} | {rescue} | {figures} |")
     failed = sum(bool(result.trouble) for _, result in results)
     requests = sum(result.requests for _, result in results)
     lost = sum(result.failed_requests for _, result in results)

@@ -7,7 +7,7 @@ import shutil
 import signal
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
 
@@ -30,10 +30,29 @@ class MissedError(Exception):
     """The process ended before it came to the write at which it was to die."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Service:
+    """An InferenceService that serves version `base` + INCUMBENT; `cells` have been run on it."""
+
+    name: str
+    base: int = 0
+    cells: int = 0
+
+    @property
+    def is_new(self) -> bool:
+        """Nothing serves yet."""
+        return self.cells == 0
+
+    @property
+    def after(self) -> "Service":
+        """What a cell that went well leaves: the version of its second release is the next incumbent."""
+        return replace(self, base=self.base + NEXT - INCUMBENT, cells=self.cells + 1)
+
+
 def fork_server() -> ForkServerContext:
     """Forks worlds and actors from one process that has imported everything and runs no thread."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.chaos.actors", "tests.chaos.workers"])
+    context.set_forkserver_preload(["tests.chaos.warm"])
     return context
 
 
@@ -42,10 +61,10 @@ class Stage:
 
     def __init__(self, world: World, context: ForkServerContext) -> None:
         self._world, self._context, self._count = world, context, 0
+        self._left: Service | None = None  # by the cell before
         os.environ.update(world.environment)
-        template = self._job(
-            self._folder("setup"), NEIGHBOUR, Cell(mode=world.mode, course=PROMOTE)
-        )
+        neighbour, cell = Service(name=NEIGHBOUR), Cell(mode=world.mode, course=PROMOTE)
+        template = self._job(self._folder("setup"), neighbour, cell)
         self._lives(
             replace(template, version=INCUMBENT, uri=world.uri(INCUMBENT, ""), release_id="n1")
         )
@@ -54,11 +73,12 @@ class Stage:
         """The cell's result; a cell whose write was not met is tried again."""
         for tried in range(1, TRIES + 1):
             self._count += 1
-            began, name = time.monotonic(), f"m{self._count}"
-            folder = self._folder(name)
-            run = Run(self._world, self._job(folder, name, cell), cell, self._end)
+            began, folder = time.monotonic(), self._folder(f"c{self._count}")
+            service = self._service(cell)
+            run = Run(self._world, self._job(folder, service, cell), cell, self._end)
             try:
-                run.go()
+                run.go(service)
+                self._left = service.after
             except MissedError as missed:
                 run.trouble = str(missed)
                 if tried < TRIES:
@@ -67,6 +87,7 @@ class Stage:
                 run.trouble = f"{type(error).__name__}: {error}"
             finally:
                 run.close()
+                self._tidy(service)
             took = time.monotonic() - began
             result = replace(run.result(), tries=tried, seconds=took)
             if not result.trouble:
@@ -79,12 +100,29 @@ class Stage:
         folder.mkdir(parents=True)
         return folder
 
-    def _job(self, folder: Path, name: str, cell: Cell) -> Job:
-        world = self._world
+    def _service(self, cell: Cell) -> Service:
+        """What the cell before left, or a new one; a first release needs a new one."""
+        left, self._left = self._left, None
+        if left and not cell.course.first and left.cells < self._world.cells_per_service:
+            return left
+        if left:
+            self._world.remove(left.name)
+        return Service(name=f"m{self._count}")
+
+    def _tidy(self, service: Service) -> None:
+        self._world.forget_events()
+        if self._left is None:  # the cell failed, or was missed
+            self._world.remove(service.name)
+
+    def _job(self, folder: Path, service: Service, cell: Cell) -> Job:
+        """What is to die. A roll-back goes to what the incumbent's release replaced."""
+        world, back = self._world, cell.course.verb == "rollback"
+        version = service.base + (INCUMBENT if back else CANDIDATE)
         return Job(
-            verb="release", folder=folder, environment=world.environment, name=name,
-            release_id=f"{name}-r2", version=CANDIDATE, uri=world.uri(CANDIDATE, cell.course.fate),
-            course=cell.course, mode=world.mode, patience=world.patience,
+            verb=cell.course.verb, folder=folder, environment=world.environment, name=service.name,
+            release_id=f"c{self._count}-r2", base=service.base, version=version,
+            uri=world.uri(version, cell.course.fate), course=cell.course, mode=world.mode,
+            patience=world.patience, alias=world.folder / f"alias-{service.name}",
         )  # fmt: skip
 
     def _end(self, job: Job) -> int:
@@ -113,26 +151,30 @@ class Run:
         self.trouble = ""
         self._rescue = replace(job, verb=cell.rescue, folder=job.folder / "rescue")
 
-    def go(self) -> None:
+    def go(self, service: Service) -> None:
         """Raises what is wrong."""
-        first = self._cell.course.first
-        incumbent = {} if first else self._serve_incumbent()
+        course = self._cell.course
+        if service.is_new and not course.first:
+            self._serve(INCUMBENT)
+        if course.verb == "rollback":
+            self._serve(CANDIDATE)
         with connect() as kube:
-            scene = self._scene(kube, incumbent)
+            scene = self._scene(kube)
             self._client = self._start_client()
+            self._dies_before()
             self._victim()
             self._rescued()
             checks.check_rescued(scene)
-            self._client.allowed.add(str(NEXT))
-            checks.check_next(scene, self._second_release(), NEXT)
+            self._client.allowed.add(str(service.base + NEXT))
+            self._serve(NEXT)
+            checks.check_next(scene, service.base + NEXT)
         self._client.stop()
         checks.check_client(self._client)
 
     def close(self) -> None:
-        """Leave nothing behind in the world."""
+        """No request is on its way any more."""
         if self._client:
             self._client.stop()
-        self._world.remove(self._job.name)
 
     def result(self) -> Result:
         """So far."""
@@ -147,23 +189,39 @@ class Run:
 
     # -- the scenes
 
-    def _serve_incumbent(self) -> dict[str, object]:
-        came = self._told(self._release(INCUMBENT, "r1"))
-        require(came == Ending.PROMOTED.value, f"the incumbent's own release ended {came}")
-        with connect() as kube:
-            seen = self._scene(kube, {}).seen
-        require(seen is not None, "the incumbent is not there")
-        assert seen is not None
-        return dict(seen.template)
+    def _serve(self, role: int) -> None:
+        """An undisturbed release of a good version, all at once: its own course is not what is tried."""
+        job, version = self._job, self._job.base + role
+        course = replace(PROMOTE, initial=job.course.initial)
+        release = replace(
+            job, verb="release", folder=job.folder / f"r{role}", version=version, course=course,
+            uri=self._world.uri(version, ""), release_id=f"{job.folder.name}-serve{role}",
+            steps=(100,),
+        )  # fmt: skip
+        self._live(release)
+        came = json.loads(release.result.read_text())
+        require(came == Ending.PROMOTED.value, f"the release of version {role} ended {came}")
 
     def _start_client(self) -> Client:
         """A first release has no production yet: there, a neighbour's client must notice nothing."""
-        course = self._cell.course
-        name = NEIGHBOUR if course.first else self._job.name
-        allowed = {str(INCUMBENT)}
-        if course.candidate_may_serve and not course.first:
-            allowed.add(str(CANDIDATE))
-        return Client(self._world.ingress.port, self._world.host(name), allowed)
+        job, course = self._job, self._cell.course
+        if course.first:
+            return Client(self._world.ingress.port, self._world.host(NEIGHBOUR), {str(INCUMBENT)})
+        allowed = {str(job.base + INCUMBENT)}
+        if course.candidate_may_serve:
+            allowed.add(str(job.base + CANDIDATE))
+        return Client(self._world.ingress.port, self._world.host(job.name), allowed)
+
+    def _dies_before(self) -> None:
+        """The release whose verb is to be killed has died itself, longer ago than a Lease lasts."""
+        write = self._cell.course.death_before(self._world.mode)
+        if write:
+            job = self._job
+            died = replace(
+                job, verb="release", folder=job.folder / "died", kill=(write, 1, "after")
+            )
+            self._dies(died)
+            self._world.let_leases_expire()
 
     def _victim(self) -> None:
         death = self._cell.death
@@ -172,34 +230,25 @@ class Run:
     def _rescued(self) -> None:
         if self._cell.death is None or self._cell.rescue == "nobody":
             return
-        if self._cell.rescue != "guard":  # only guard has the dead release's own name
+        if self._cell.rescue != "guard" or self._job.verb != "release":
+            # guard of a dead release has its name, and so its Lease; others have to wait for it
             self._world.let_leases_expire()
         if second := self._cell.second:
             folder = self._rescue.folder.with_name("killed-rescue")
             self._dies(replace(self._rescue, folder=folder, kill=second.kill))
         self._live(self._rescue)
 
-    def _second_release(self) -> object:
-        return self._told(self._release(NEXT, "r3"))
-
-    def _told(self, job: Job) -> object:
-        self._live(job)
-        return json.loads(job.result.read_text())
-
-    def _release(self, version: int, release_id: str) -> Job:
-        """An undisturbed release of a good version."""
-        job, uri = self._job, self._world.uri(version, "")
-        return replace(
-            job, verb="release", folder=job.folder / release_id, version=version, uri=uri,
-            release_id=f"{job.name}-{release_id}", course=PROMOTE,
+    def _scene(self, kube: Kubernetes) -> Scene:
+        """As it is before anybody dies."""
+        job, course = self._job, self._cell.course
+        back = course.verb == "rollback"
+        scene = Scene(
+            world=self._world, kube=kube, job=job, cell=self._cell, template={},
+            incumbent=job.base + (CANDIDATE if back else INCUMBENT),
         )  # fmt: skip
-
-    def _scene(self, kube: Kubernetes, template: dict[str, object]) -> Scene:
-        job = self._job
-        return Scene(
-            world=self._world, kube=kube, name=job.name, release_id=job.release_id,
-            course=job.course, template=template,
-        )  # fmt: skip
+        seen = scene.seen
+        require(course.first or seen is not None, "the incumbent is not there")
+        return replace(scene, template=dict(seen.template)) if seen else scene
 
     # -- lives and deaths
 

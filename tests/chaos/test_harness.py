@@ -45,6 +45,18 @@ def test_a_release_that_is_killed_at_half_of_the_traffic_is_rescued(
     assert result.requests > 0
 
 
+def test_an_abort_that_dies_when_it_has_taken_the_release_is_finished_by_another(
+    stage: Stage,
+) -> None:
+    cell = Cell(mode="Knative", course=course("abort-at-50"), rescue="abort")
+    taken = "PUT journal, RETURNING, SHIFT 50 % meant, 10 % judged PASS"
+    result = stage.run(
+        replace(cell, death=Death(number=1, name=taken, occurrence=1, moment="after"))
+    )
+    assert (result.trouble, result.writes[-1]) == ("", taken)
+    assert result.rescue_writes
+
+
 def test_a_release_that_nobody_rescues_fails_its_cell(stage: Stage) -> None:
     result = stage.run(replace(at_half("after"), rescue="nobody"))
     assert "the journal is not over: PROMOTING" in result.trouble
@@ -70,13 +82,17 @@ def test_the_client_tells_a_request_that_fails_and_a_version_that_nobody_verifie
     assert "answered by version 1, which was not verified" in surprised.failures[0]
 
 
-def test_every_write_meets_every_moment_and_over_them_every_rescue() -> None:
+def test_every_write_is_killed_before_and_after_and_its_neighbours_meet_every_rescue() -> None:
     dry = Result(cell=PROMOTE, seconds=0, writes=("PUT a", "PUT b", "PUT a"))
     cells = list(cells_of(dry, beyond=0, full=False))
-    for number in (1, 2, 3):
-        mine = [c for c in cells if c.death and c.death.number == number]
-        assert {c.death.moment for c in mine if c.death} == set(MOMENTS)
-        assert {c.rescue for c in mine} == {"guard", "resume", "sweep"}
+    met = [(c.death.number, c.death.moment) for c in cells if c.death]
+    assert met == [
+        (1, "before"), (1, "lost"), (2, "before"), (2, "after"), (3, "before"), (3, "lost"),
+    ]  # fmt: skip
+    for done in (1, 2):
+        left = [c for c in cells if c.death and c.death.done == done]
+        assert len({c.rescue for c in left}) == 2
+    assert {c.rescue for c in cells} == {"guard", "resume", "sweep"}
     assert [d.occurrence for d in deaths(dry.writes)] == [1, 1, 1, 1, 1, 1, 2, 2, 2]
     assert len(list(cells_of(dry, beyond=1, full=True))) == 2 * 3 * 3
 

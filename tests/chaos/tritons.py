@@ -1,4 +1,4 @@
-"""A world of real Tritons, and the twelve nastiest deaths in it, by name."""
+"""A world of real Tritons, and the nastiest deaths in it, by name."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,9 +8,17 @@ from pathlib import Path
 import onnx
 from onnx import TensorProto, helper
 
-from tests.chaos.actors import Verb
 from tests.chaos.cells import Cell, Death
-from tests.chaos.courses import CANDIDATE, INCUMBENT, NEVER_READY, NEXT, Mode, Patience, course
+from tests.chaos.courses import (
+    CANDIDATE,
+    INCUMBENT,
+    NEVER_READY,
+    NEXT,
+    Mode,
+    Patience,
+    Verb,
+    course,
+)
 from tests.chaos.dying import Moment
 from tests.chaos.world import World
 from tidegate.sandbox.process import Spawner
@@ -35,17 +43,26 @@ class Named:
 
 
 def _named(
-    sentence: str, name: str, write: str, moment: Moment, rescue: Verb, again: str = ""
+    sentence: str,
+    name: str,
+    write: str,
+    moment: Moment,
+    rescue: Verb,
+    again: str = "",
+    mode: Mode = "Knative",
 ) -> Named:
     """`write` is the name of the first write of that name; `again`, of the one that ends the rescue."""
     death = Death(number=1, name=write, occurrence=1, moment=moment)
     second = Death(number=1, name=again, occurrence=1, moment="after") if again else None
-    cell = Cell(mode="Knative", course=course(name), death=death, rescue=rescue, second=second)
+    cell = Cell(mode=mode, course=course(name), death=death, rescue=rescue, second=second)
     return Named(sentence, cell)
 
 
 STAGE = "PATCH inferenceservice, model 2, 0 %"
 SHIFT = "PATCH inferenceservice, {} %"
+CANARY = "PATCH inferenceservice, canary model 2"
+RENAME = "PATCH inferenceservice, model 2, canary"
+ABORTED = "PUT journal, RETURNING, SHIFT 50 % meant, 10 % judged PASS"
 RESTORE = "PATCH inferenceservice, model 1"
 STAGED = "PUT journal, STAGED, STAGE 0 % seen"
 PROMOTED = "PUT journal, ENDED, SHIFT 100 % seen, 100 % judged PASS, PROMOTED"
@@ -104,6 +121,31 @@ NAMED = (
     _named(
         "The candidate cannot be loaded by Triton, and it dies before it takes the template back.",
         "never-ready", RESTORE, "before", "sweep",
+    ),
+    _named(
+        "It dies right after the canary went out, before a word of it is noted.",
+        "promote", f"{CANARY}, 0 %", "after", "guard", mode="Standard",
+    ),
+    _named(
+        "The answer to 50 % is lost with the process, and the Lease with it.",
+        "promote", f"{CANARY}, 50 %", "lost", "sweep", mode="Standard",
+    ),
+    _named(
+        "The answer to the renaming is lost: the candidate already takes the incumbent's place; it is "
+        "resumed.",
+        "promote", RENAME, "lost", "resume", mode="Standard",
+    ),
+    _named(
+        "It dies right after the renaming, and guard undoes it.",
+        "promote", RENAME, "after", "guard", mode="Standard",
+    ),
+    _named(
+        "The live gate fails at 50 %, and it dies while the canary is taken out of the spec.",
+        "fails-at-50", "PATCH inferenceservice, canary", "lost", "sweep", mode="Standard",
+    ),
+    _named(
+        "A release that died at 50 % is aborted, and the abort dies right after it took it over.",
+        "abort-at-50", ABORTED, "after", "abort", mode="Standard",
     ),
 )  # fmt: skip
 

@@ -8,7 +8,8 @@ from typing import Any, Protocol
 
 from tests.chaos.courses import Mode, Patience
 from tests.chaos.light_runtime import LightRuntime
-from tidegate.sandbox.api.kinds import CONFIGMAPS, INFERENCESERVICES, LEASES
+from tidegate.core.first_release import preview_name
+from tidegate.sandbox.api.kinds import CONFIGMAPS, EVENTS, INFERENCESERVICES, LEASES
 from tidegate.sandbox.api.server import ApiServer
 from tidegate.sandbox.controllers.loop import ControllerLoop
 from tidegate.sandbox.envoy import EnvoyIngress
@@ -17,6 +18,7 @@ from tidegate.sandbox.process import Spawner
 from tidegate.sandbox.revision import Endpoint
 
 NAMESPACE = "default"
+CELLS_PER_SERVICE = 5  # then a new one: its old revisions are looked at by the controllers for ever
 LONG_AGO = "2020-01-01T00:00:00.000000Z"
 
 
@@ -36,8 +38,9 @@ class World:
 
     def __init__(
         self, folder: Path, mode: Mode, runtime: Runtime, uri: Callable[[int, str], str],
-        patience: Patience, spawner: Spawner,
+        patience: Patience, spawner: Spawner, *, cells_per_service: int = 1,
     ) -> None:  # fmt: skip
+        self.cells_per_service = cells_per_service
         self.folder, self.mode, self.uri, self.patience = folder, mode, uri, patience
         self.runtime = runtime
         self.ingress = EnvoyIngress(
@@ -81,13 +84,23 @@ class World:
                 self.api.store.edit(LEASES, NAMESPACE, name, partial(_with_spec, aged))
 
     def remove(self, name: str) -> None:
-        """Forget an InferenceService, with its journal and its Lease."""
+        """Forget an InferenceService, with its preview, its journal and its Lease."""
         store = self.api.store
         for kind, named in (
-            (INFERENCESERVICES, name), (CONFIGMAPS, f"tidegate-{name}"), (LEASES, f"tidegate-{name}"),
+            (INFERENCESERVICES, name), (INFERENCESERVICES, preview_name(name)),
+            (CONFIGMAPS, f"tidegate-{name}"), (LEASES, f"tidegate-{name}"),
         ):  # fmt: skip
             if store.find(kind, NAMESPACE, named):
                 store.delete(kind, NAMESPACE, named)
+
+    def forget_events(self) -> None:
+        """As a cluster does after an hour: every look at a candidate reads them all."""
+        for event in self.api.store.items(EVENTS):
+            self.api.store.delete(EVENTS, NAMESPACE, event["metadata"]["name"])
+
+    def exists(self, name: str) -> bool:
+        """Whether there is an InferenceService of this name."""
+        return self.api.store.find(INFERENCESERVICES, NAMESPACE, name) is not None
 
     def lease_holder(self, name: str) -> str:
         """Who keeps others from the Lease of an InferenceService; '' when it is free or has expired."""
@@ -101,7 +114,9 @@ class World:
 def light_world(folder: Path, mode: Mode) -> Iterator[World]:
     """A world of light servers."""
     spawner, runtime = Spawner(), LightRuntime()
-    world = World(folder, mode, runtime, light_uri, Patience(), spawner)
+    world = World(
+        folder, mode, runtime, light_uri, Patience(), spawner, cells_per_service=CELLS_PER_SERVICE
+    )
     try:
         world.start()
         yield world
