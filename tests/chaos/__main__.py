@@ -31,7 +31,10 @@ def main() -> int:
             cpu_s = pool.cpu_s()  # since the beginning: the fork server outlives its workers
         tallies += [tally for tally in matrix.tallies.values() if tally.cells]
     return _told(
-        tallies, time.monotonic() - began, cpu_s, keep=not (options.course or options.mode)
+        tallies,
+        time.monotonic() - began,
+        cpu_s,
+        keep=not (options.course or options.mode or options.every > 1),
     )
 
 
@@ -44,7 +47,7 @@ def _told(tallies: list[Tally], seconds: float, cpu_s: float, *, keep: bool) -> 
     )
     lines = [*table(tallies), "", figures]
     say("\n".join(lines))
-    if keep and not summary.failed:
+    if keep:
         write_block("chaos", lines)
     return 1 if summary.failed else 0
 
