@@ -109,11 +109,18 @@ def _sandbox_environment() -> dict[str, str]:
 @app.command()
 def validate(
     policy: Annotated[Path, typer.Argument(help="A policy file.")],
+    prometheus: Annotated[
+        bool, typer.Option("--prometheus", help="Also ask Prometheus for every metric it names.")
+    ] = False,
 ) -> None:
     """Read a policy and print what it means, every default filled in."""
     from tidegate.adapters.files import read_policy
+    from tidegate.operations.queries import require_metrics
 
-    typer.echo(read_policy(policy).model_dump_json(indent=2))
+    read = read_policy(policy)
+    if prometheus:
+        require_metrics(read, what=str(policy))
+    typer.echo(read.model_dump_json(indent=2))
 
 
 @app.command()

@@ -16,6 +16,14 @@ class Settings:
     mlflow_tracking_username: str = ""
     mlflow_tracking_password: str = field(default="", repr=False)
     prometheus_url: str = ""
+    prometheus_ca_file: str = ""
+    prometheus_cert_file: str = ""
+    prometheus_key_file: str = ""
+    prometheus_insecure: str = ""  # "true": TLS without checking who answers
+    prometheus_token_file: str = ""
+    prometheus_username: str = ""
+    prometheus_password_file: str = ""
+    gate_token_file: str = ""
     ingress_url: str = ""  # send here with the service's Host; '' = the service's own URL resolves
     ingress_ca: str = ""  # a bundle of certificates; '' = the system's
     ingress_certificate: str = ""
@@ -42,6 +50,14 @@ VARIABLES: Mapping[str, str] = {
     "mlflow_tracking_username": "MLFLOW_TRACKING_USERNAME",
     "mlflow_tracking_password": "MLFLOW_TRACKING_PASSWORD",
     "prometheus_url": "TIDEGATE_PROMETHEUS_URL",
+    "prometheus_ca_file": "TIDEGATE_PROMETHEUS_CA_FILE",
+    "prometheus_cert_file": "TIDEGATE_PROMETHEUS_CERT_FILE",
+    "prometheus_key_file": "TIDEGATE_PROMETHEUS_KEY_FILE",
+    "prometheus_insecure": "TIDEGATE_PROMETHEUS_INSECURE",
+    "prometheus_token_file": "TIDEGATE_PROMETHEUS_TOKEN_FILE",
+    "prometheus_username": "TIDEGATE_PROMETHEUS_USERNAME",
+    "prometheus_password_file": "TIDEGATE_PROMETHEUS_PASSWORD_FILE",
+    "gate_token_file": "TIDEGATE_GATE_TOKEN_FILE",
     "ingress_url": "TIDEGATE_INGRESS_URL",
     "ingress_ca": "TIDEGATE_INGRESS_CA",
     "ingress_certificate": "TIDEGATE_INGRESS_CERTIFICATE",
@@ -60,6 +76,14 @@ EXAMPLES: Mapping[str, str] = {
     "mlflow_tracking_username": "a user of the tracking server",
     "mlflow_tracking_password": "that user's password",
     "prometheus_url": "Prometheus, e.g. http://prometheus.monitoring:9090",
+    "prometheus_ca_file": "a PEM file of the authority that signed Prometheus' certificate",
+    "prometheus_cert_file": "a PEM file of a client certificate",
+    "prometheus_key_file": "the PEM file of its key",
+    "prometheus_insecure": "true, to trust whoever answers",
+    "prometheus_token_file": "a file that holds a bearer token",
+    "prometheus_username": "a user of Prometheus",
+    "prometheus_password_file": "a file that holds that user's password",
+    "gate_token_file": "a file that holds a bearer token for http objectives",
     "ingress_url": "the ingress gateway, e.g. http://istio-ingressgateway.istio-system",
     "ingress_ca": "a file of the certificates that vouch for the ingress",
     "ingress_certificate": "a file of this client's own certificate",

@@ -24,7 +24,8 @@ def look(
     namespace: str, *objectives: dict[str, Any], percent: int = 10, **traffic: Any
 ) -> LiveEvidence:
     deployed = deployment().model_copy(update={"namespace": namespace})
-    wanted = policy(slo={"objectives": objectives or (ERRORS,)}, traffic=BAKED | traffic)
+    slo = {"objectives": objectives or (ERRORS,), "metrics": ["failures"]}
+    wanted = policy(slo=slo, traffic=BAKED | traffic)
     return judge_step(deployed, wanted, percent=percent, since_s=time.time() - 150)
 
 

@@ -157,7 +157,7 @@ ONE = [{"metric": {}, "value": [1, "5"]}]
         (200, '{"status":"success"}', Trouble.UNREACHABLE, "HTTP 200"),
         (200, '{"status":"success","data":{"result":[]}}', Trouble.UNREACHABLE, "HTTP 200"),
         (200, success([{"metric": {}, "histogram": [1, {}]}]), Trouble.REFUSED, "native histogram"),
-        (401, "who?", Trouble.REFUSED, "give credentials in TIDEGATE_PROMETHEUS_URL"),
+        (401, "who?", Trouble.REFUSED, "give credentials in TIDEGATE_PROMETHEUS_TOKEN_FILE"),
         (403, "no", Trouble.REFUSED, "give credentials"),
         (404, "no", Trouble.REFUSED, "does not name a Prometheus"),
         (302, "", Trouble.REFUSED, "does not name a Prometheus"),
@@ -177,15 +177,24 @@ def test_every_answer_has_its_own_trouble(
     status: int, text: str, trouble: Trouble, words: str
 ) -> None:
     with answering(status, text) as (url, _):
-        found = Prometheus(url=url, budget_s=0.01).number("q")
+        found = Prometheus(url=url, budget_s=0.01).number("vector(1)")
     assert found.trouble is trouble
     assert words in found.detail
+
+
+def test_series_of_native_histograms_are_refused() -> None:
+    native = success([{"metric": {}, "histograms": [[1, {}]]}], kind="matrix")
+    with (
+        answering(200, native) as (url, _),
+        pytest.raises(RejectedError, match="native histograms"),
+    ):
+        Prometheus(url=url, budget_s=0.1).series("h", window_s=5)
 
 
 def test_a_refused_query_is_asked_once_and_an_overloaded_server_again() -> None:
     for status, again in ((400, False), (503, True)):
         with answering(status, "no") as (url, asked):
-            Prometheus(url=url, budget_s=0.3).number("q")
+            Prometheus(url=url, budget_s=0.3).number("vector(1)")
         assert (len(asked) > 1) == again
 
 
@@ -199,17 +208,17 @@ def test_an_outage_names_the_setting_and_hides_the_password() -> None:
 def test_a_server_that_never_answers_is_given_up_within_the_budget() -> None:
     with answering(200, "", delay_s=2) as (url, _):
         begun = time.monotonic()
-        found = Prometheus(url=url, timeout_s=0.3, budget_s=0.6).number("q")
+        found = Prometheus(url=url, timeout_s=0.3, budget_s=0.6).number("vector(1)")
     assert found.trouble is Trouble.UNREACHABLE
     assert time.monotonic() - begun < 4
 
 
 def test_a_server_that_hangs_up_is_asked_again_and_at_last_an_outage() -> None:
     with answering(200, success(ONE), hangs_up=2) as (url, asked):
-        assert Prometheus(url=url, budget_s=5).number("q").value == 5
+        assert Prometheus(url=url, budget_s=5).number("vector(1)").value == 5
     assert len(asked) == 3
     with answering(200, success(ONE), hangs_up=10_000) as (url, _):
-        found = Prometheus(url=url, budget_s=0.3).number("q")
+        found = Prometheus(url=url, budget_s=0.3).number("vector(1)")
         with pytest.raises(UnavailableError, match="RemoteProtocolError"):
             Prometheus(url=url, budget_s=0.3).series("up", window_s=5)
     assert found.trouble is Trouble.UNREACHABLE
@@ -218,12 +227,14 @@ def test_a_server_that_hangs_up_is_asked_again_and_at_last_an_outage() -> None:
 
 def test_tls_to_a_server_without_it_is_an_outage() -> None:
     with answering(200, success(ONE)) as (url, _):
-        found = Prometheus(url=url.replace("http:", "https:"), budget_s=0.2).number("q")
+        found = Prometheus(url=url.replace("http:", "https:"), budget_s=0.2).number("vector(1)")
     assert found.trouble is Trouble.UNREACHABLE
 
 
 def test_a_url_that_is_none_is_an_outage_not_a_crash() -> None:
-    assert Prometheus(url="not a url", budget_s=0.2).number("q").trouble is Trouble.UNREACHABLE
+    assert (
+        Prometheus(url="not a url", budget_s=0.2).number("vector(1)").trouble is Trouble.UNREACHABLE
+    )
 
 
 def test_refused_series_are_not_retried() -> None:

@@ -8,19 +8,24 @@ https://prometheus.io/docs/prometheus/latest/querying/api/
 import math
 import re
 import time
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
+from tidegate.adapters.prometheus_access import Access
+from tidegate.config import VARIABLES
 from tidegate.core.counters import Series, longest_gap, newest, scrape_interval
 from tidegate.core.readings import Reading, Trouble
 from tidegate.errors import RejectedError, TidegateError, UnavailableError
+from tidegate.policy.promql import selectors_of
 
 STALE_AFTER_INTERVALS = 2
 MOST_MISSING = 0.1  # of a window
-SELECTOR = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*\s*\{[^}]*\}|\{[^}]*\}")
+CLASSIC = "keep the classic ones beside them (always_scrape_classic_histograms)"
+CREDENTIALS = f"{VARIABLES['prometheus_token_file']} or {VARIABLES['prometheus_username']}"
 
 
 class PartialAnswerError(UnavailableError):
@@ -29,23 +34,37 @@ class PartialAnswerError(UnavailableError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prometheus:
-    """One Prometheus-compatible server; credentials may stand in the URL (https://user:password@host)."""
+    """One Prometheus-compatible server; a user and password may also stand in the URL."""
 
     url: str
+    access: Access = field(default_factory=Access)
     timeout_s: float = 5.0
     budget_s: float = 15.0
+    clock: Callable[[], float] = time.time  # this machine's, Unix time
 
     def now(self) -> float:
         """Prometheus' own clock, Unix time. Raises UnavailableError or RejectedError."""
-        return float(self._ask("time()")["result"][1])
+        return float(self._ask("query", query="time()")["result"][1])
 
-    def number(self, query: str) -> Reading:
-        """The one number that a query gives now, or the trouble; never raises for what a server does."""
+    def skew_s(self) -> float:
+        """How far Prometheus' clock is surely ahead of this machine's (behind: negative), seconds.
+
+        What the question took is on either side of the answer, so that much is never called skew.
+        """
+        before = self.clock()
+        there, after = self.now(), self.clock()
+        return min(0.0, there - before) or max(0.0, there - after)
+
+    def number(self, query: str, *, window_s: float = 0.0) -> Reading:
+        """The one number that a query gives now, or the trouble; never raises for what a server does.
+
+        A hole in the samples of the last `window_s` is trouble too.
+        """
         try:
-            stale = self._staleness(query)
+            stale = self._staleness(query, window_s)
             if stale:
                 return Reading(query=query, trouble=Trouble.STALE, detail=stale)
-            return reading(query, self._ask(query))
+            return reading(query, self._ask("query", query=query))
         except PartialAnswerError as error:
             return Reading(query=query, trouble=Trouble.PARTIAL, detail=str(error))
         except RejectedError as error:
@@ -53,23 +72,45 @@ class Prometheus:
         except UnavailableError as error:
             return Reading(query=query, trouble=Trouble.UNREACHABLE, detail=str(error))
 
+    def numbers_before(self, query: str, *, looks: int, every_s: float) -> tuple[float, ...]:
+        """What the query gave at the looks before now, newest first; NaN where it gave no one number.
+
+        Raises UnavailableError or RejectedError.
+        """
+        now = self.now()
+        times = [now - every_s * n for n in range(1, looks + 1)]
+        span = {"start": f"{times[-1]:.3f}", "end": f"{times[0]:.3f}", "step": f"{every_s:g}"}
+        found = self._ask("query_range", query=query, **span)["result"]
+        values = dict(found[0]["values"]) if len(found) == 1 and "values" in found[0] else {}
+        by_time = {round(at): float(value) for at, value in values.items()}
+        return tuple(by_time.get(round(at), math.nan) for at in times)
+
     def series(self, selector: str, *, window_s: float) -> tuple[Series, ...]:
         """Raw samples of the last window, as scraped. Raises UnavailableError or RejectedError."""
-        answer = self._ask(f"{selector}[{max(1, math.ceil(window_s))}s]")
-        return tuple(
-            Series(
-                labels=one["metric"],
-                samples=tuple((float(at), float(value)) for at, value in one["values"]),
-            )
-            for one in answer["result"]
-        )
+        answer = self._ask("query", query=f"{selector}[{max(1, math.ceil(window_s))}s]")
+        return tuple(_series(selector, one) for one in answer["result"])
 
-    def _staleness(self, query: str) -> str:
-        """Words when the newest sample behind a query is older than two scrapes; '' otherwise."""
-        found = [s for name in SELECTOR.findall(query) for s in self.series(name, window_s=600)]
-        return staleness(found, now=self.now()) if found else ""
+    def metric_names(self, pattern: str = ".+") -> frozenset[str]:
+        """The metrics of that name that it has samples of now. Raises UnavailableError or RejectedError."""
+        query = f'count by (__name__) ({{__name__=~"{pattern}"}})'
+        found = self._ask("query", query=query)["result"]
+        return frozenset(one["metric"].get("__name__", "") for one in found)
 
-    def _ask(self, query: str) -> dict[str, Any]:
+    def _staleness(self, query: str, window_s: float) -> str:
+        """Words when the newest sample behind a query is older than two scrapes, or samples are missing."""
+        try:
+            selectors = selectors_of(query)
+        except ValueError:
+            return ""  # Prometheus says itself what is wrong with it
+        for name in selectors:
+            found = self.series(name, window_s=max(600.0, window_s))
+            now = self.now()
+            stale = staleness(found, now=now) or gap(found, since=now - window_s) if found else ""
+            if stale:
+                return stale
+        return ""
+
+    def _ask(self, path: str, **asked: str) -> dict[str, Any]:
         retrying = Retrying(
             retry=retry_if_exception_type(UnavailableError),
             stop=stop_after_delay(self.budget_s),
@@ -77,23 +118,38 @@ class Prometheus:
             reraise=True,
             sleep=time.sleep,
         )
-        answer: dict[str, Any] = retrying(self._ask_once, query)
+        answer: dict[str, Any] = retrying(self._ask_once, path, asked)
         return answer
 
-    def _ask_once(self, query: str) -> dict[str, Any]:
+    def _ask_once(self, path: str, asked: Mapping[str, str]) -> dict[str, Any]:
         try:
             response = httpx.post(
-                f"{self.url.rstrip('/')}/api/v1/query",
-                data={"query": query, "timeout": f"{self.timeout_s:g}s"},
+                f"{self.url.rstrip('/')}/api/v1/{path}",
+                data={**asked, "timeout": f"{self.timeout_s:g}s"},
                 timeout=self.timeout_s,
-                verify=self.url.startswith("https:"),  # no certificates are read for plain HTTP
+                verify=self.access.tls(self.url),
+                headers=self.access.headers(),
+                auth=self.access.auth(),
             )
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise UnavailableError(
-                f"Prometheus at {shown(self.url)} cannot be asked ({type(error).__name__}: {error}); "
-                f"check TIDEGATE_PROMETHEUS_URL and that it runs"
-            ) from error
+            raise _unreachable(error, self.url) from error
         return _payload(response, self.url)
+
+
+def _unreachable(error: Exception, url: str) -> TidegateError:
+    said = f"Prometheus at {shown(url)} cannot be asked ({type(error).__name__}: {error})"
+    if "CERTIFICATE_VERIFY_FAILED" in str(error):
+        return RejectedError(f"{said}; name its authority in {VARIABLES['prometheus_ca_file']}")
+    return UnavailableError(f"{said}; check {VARIABLES['prometheus_url']} and that it runs")
+
+
+def _series(selector: str, one: dict[str, Any]) -> Series:
+    if "values" not in one:
+        raise RejectedError(
+            f"{selector} has native histograms, which have no buckets to count; {CLASSIC}"
+        )
+    samples = tuple((float(at), float(value)) for at, value in one["values"])
+    return Series(labels=one["metric"], samples=samples)
 
 
 def shown(url: str) -> str:
@@ -128,7 +184,7 @@ def _refusal(response: httpx.Response, words: str, url: str) -> TidegateError:
     if status in (400, 422):
         return RejectedError(f"{text}; correct the query")
     if status in (401, 403):
-        return RejectedError(f"{text}; give credentials in TIDEGATE_PROMETHEUS_URL")
+        return RejectedError(f"{text}; give credentials in {CREDENTIALS}")
     if status == 404 or 300 <= status < 400:
         return RejectedError(f"{text}; TIDEGATE_PROMETHEUS_URL does not name a Prometheus")
     return UnavailableError(f"{text}; try again later")

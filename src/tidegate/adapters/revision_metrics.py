@@ -1,9 +1,11 @@
-"""What is counted of each revision's requests, read from Prometheus: who counts depends on the mode."""
+"""What is counted of each revision's requests, read from Prometheus by the preset of who counts them."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from tidegate.adapters.prometheus import Prometheus, gap, staleness
+from tidegate.adapters.prometheus_access import Access
 from tidegate.config import VARIABLES, settings
 from tidegate.core.counters import (
     Series,
@@ -16,47 +18,15 @@ from tidegate.core.counters import (
     span,
 )
 from tidegate.core.load_plan import Production
+from tidegate.core.readings import Reading
 from tidegate.documents import Deployment
 from tidegate.errors import RejectedError, UnavailableError
 from tidegate.policy import Policy
+from tidegate.policy.presets import BY_MODE, PRESETS, Preset, Requests
+from tidegate.policy.promql import filled
 
 MARGIN_S = 60.0  # samples before the window, so that growth has a base
 WINDOWS_S = (15.0, 60.0, 300.0)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
-    """One histogram of requests: its name, how it names namespace and revision, and its unit."""
-
-    metric: str
-    namespace: str
-    revision: str
-    code: str
-    unit_ms: float
-    reporter: str = ""  # a label by which both ends of a request may count it
-
-
-SOURCES: Mapping[str, Source] = {
-    # Knative's queue-proxy (1.19.8, 1.20.1 and newer); the revision is a label because a PodMonitor copies
-    # it from the pod. Buckets end at 5, 10, 25, 50, 75, 100, 250, 500, 750 ms and so on.
-    "Knative": Source(
-        metric="kn_serving_invocation_duration_seconds",
-        namespace="namespace",
-        revision="serving_knative_dev_revision",
-        code="http_response_status_code",
-        unit_ms=1000.0,
-    ),
-    # Istio's gateway and sidecars; a Deployment goes by its Service's name. Buckets end at 0.5, 1, 5, 10,
-    # 25, 50, 100, 250, 500 ms and so on.
-    "Standard": Source(
-        metric="istio_request_duration_milliseconds",
-        namespace="destination_service_namespace",
-        revision="destination_service_name",
-        code="response_code",
-        unit_ms=1.0,
-        reporter="reporter",
-    ),
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,31 +35,82 @@ class RevisionMetrics:
 
     prometheus: Prometheus
     namespace: str
-    source: Source = SOURCES["Knative"]
+    preset: Preset = PRESETS["knative"]
     pods: Mapping[str, int] = field(default_factory=dict)
 
-    def _selector(self, suffix: str, revision: str) -> str:
-        one = self.source
-        labels = f'{one.namespace}="{self.namespace}",{one.revision}="{revision}"'
-        return f"{one.metric}_{suffix}{{{labels}}}"
+    @property
+    def requests(self) -> Requests:
+        """How the preset counts requests; the policy allows only presets that do."""
+        assert self.preset.requests is not None
+        return self.preset.requests
 
-    def _series(self, suffix: str, revision: str, *, window_s: float) -> tuple[Series, ...]:
-        selector = self._selector(suffix, revision)
+    @property
+    def counts(self) -> tuple[str, ...]:
+        """The counters that together count every request."""
+        return self.requests.counters or (f"{self.requests.histogram}_count",)
+
+    def _selector(self, metric: str, revision: str, further: str = "") -> str:
+        one = self.requests
+        labels = f'{one.namespace}="{self.namespace}",{one.revision}="{revision}"'
+        return f"{metric}{{{','.join(filter(None, (labels, further)))}}}"
+
+    def _series(
+        self, metric: str, revision: str, *, window_s: float, further: str = ""
+    ) -> tuple[Series, ...]:
+        selector = self._selector(metric, revision, further)
         found = self.prometheus.series(selector, window_s=window_s)
         if not is_finite(found):
             raise RejectedError(f"{selector} has samples that are no number; repair its exporter")
-        return of_one_end(found, self.source.reporter)
+        return of_one_end(found, self.requests.reporter)
+
+    def _counted(self, revision: str, *, window_s: float) -> tuple[Series, ...]:
+        """The counters of all requests."""
+        return tuple(
+            one for name in self.counts for one in self._series(name, revision, window_s=window_s)
+        )
 
     def served(self, revision: str, *, elapsed_s: float) -> tuple[Served | None, str]:
         """What a revision answered in the last `elapsed_s`, and words when its series are stale.
 
         Raises UnavailableError or RejectedError.
         """
-        found = self._series("bucket", revision, window_s=elapsed_s + MARGIN_S)
+        one, window_s = self.requests, elapsed_s + MARGIN_S
+        bucket = f"{one.histogram}_bucket"
+        buckets = self._series(bucket, revision, window_s=window_s) if one.histogram else ()
+        totals = self._counted(revision, window_s=window_s) if one.counters else ()
+        failures: tuple[Series, ...] = ()
+        if one.failures:
+            failures = self._series(one.failures, revision, window_s=window_s, further=one.failing)
         now = self.prometheus.now()
+        found = buckets + totals + failures
         stale = staleness(found, now=now) or gap(found, since=now - elapsed_s) if found else ""
-        code, unit_ms = self.source.code, self.source.unit_ms
-        return served(found, since=now - elapsed_s, code_label=code, unit_ms=unit_ms), stale
+        counted = served(
+            buckets,
+            since=now - elapsed_s,
+            code_label=one.code,
+            unit_ms=one.unit_ms,
+            totals=totals,
+            failures=failures,
+        )
+        return counted, stale
+
+    def peak(self, name: str, *, window_s: float) -> Reading:
+        """The highest rate of a whole InferenceService over any 5 minutes of the last window, per second."""
+        one = self.requests
+        service = filled(one.service_of, name=name)
+        labels = f'{one.namespace}="{self.namespace}",{one.service}=~"{service}"'
+        if one.reporter:
+            labels += f',{one.reporter}!="destination"'
+        rates = " + ".join(f"sum(rate({count}{{{labels}}}[5m]))" for count in self.counts)
+        return self.prometheus.number(f"max_over_time(({rates})[{math.ceil(window_s)}s:1m])")
+
+    def requests_within(self, revision: str, *, window_s: float) -> int:
+        """How many requests a revision served in the window. Raises UnavailableError or RejectedError."""
+        found = self._counted(revision, window_s=window_s + MARGIN_S)
+        since = self.prometheus.now() - window_s
+        window = span(found, since=since)
+        first = window[0] if window else since
+        return round(sum(growth(one.samples, since=since, first=first) for one in found))
 
     def production(self, revision: str) -> Production:
         """The rate of requests to a revision just now: over 15 s, or more where scrapes are rarer.
@@ -97,7 +118,7 @@ class RevisionMetrics:
         A revision without series has served nobody yet: rate 0.
         """
         try:
-            found = self._series("count", revision, window_s=MARGIN_S * 5)
+            found = self._counted(revision, window_s=MARGIN_S * 5)
             now = self.prometheus.now()
         except (UnavailableError, RejectedError) as error:
             return Production(rate_rps=None, why=str(error))
@@ -109,7 +130,7 @@ class RevisionMetrics:
     def beside(self, revision: str, *, elapsed_s: float, sent: int) -> Production:
         """Production's rate on a revision during the test: what it served, less what we sent."""
         try:
-            found = self._series("count", revision, window_s=elapsed_s + MARGIN_S)
+            found = self._counted(revision, window_s=elapsed_s + MARGIN_S)
             since = self.prometheus.now() - elapsed_s
         except (UnavailableError, RejectedError) as error:
             return Production(rate_rps=None, why=str(error))
@@ -118,7 +139,7 @@ class RevisionMetrics:
             return Production(rate_rps=None, why=f"no request metrics of {revision}")
         total = sum(growth(one.samples, since=since, first=window[0]) for one in found)
         if total < 0.5 * sent:
-            why = f"{self.source.metric} of {revision} counts {total:.0f} requests, {sent} were sent to it"
+            why = f"{self.counts[0]} of {revision} counts {total:.0f} requests, {sent} were sent to it"
             return Production(rate_rps=None, why=why)
         return Production(rate_rps=max(0.0, total - sent) / (window[1] - window[0]))
 
@@ -126,7 +147,7 @@ class RevisionMetrics:
         """How many pods a revision has, as known or as scraped; 1 when that cannot be told."""
         if revision in self.pods:
             return max(1, self.pods[revision])
-        selector = self._selector("count", revision)
+        selector = self._selector(self.counts[0], revision)
         answer = self.prometheus.number(f"count(count by (instance, pod) ({selector}))")
         return max(1, round(answer.value)) if answer.value is not None else 1
 
@@ -147,10 +168,14 @@ def open_prometheus(policy: Policy, *, budget_s: float = 15.0) -> tuple[Promethe
     """Prometheus and '', or None and why it is not asked."""
     if not policy.slo.prometheus:
         return None, "slo.prometheus is false, so Prometheus is not asked"
-    url = settings().prometheus_url
-    if not url:
+    where = settings()
+    if not where.prometheus_url:
         return None, f"{VARIABLES['prometheus_url']} is not set, so Prometheus cannot be asked"
-    return Prometheus(url=url, budget_s=budget_s), ""
+    try:
+        access = Access.of(where)
+    except RejectedError as error:
+        return None, str(error)
+    return Prometheus(url=where.prometheus_url, access=access, budget_s=budget_s), ""
 
 
 def open_metrics(
@@ -160,10 +185,26 @@ def open_metrics(
     asked, why = open_prometheus(policy, budget_s=budget_s)
     if asked is None:
         return None, why
+    try:
+        preset = preset_for(asked, policy.slo.source, deployed.mode)
+    except (UnavailableError, RejectedError) as error:
+        return None, str(error)
     metrics = RevisionMetrics(
-        prometheus=asked,
-        namespace=deployed.namespace,
-        source=SOURCES[deployed.mode],
-        pods=deployed.pods,
+        prometheus=asked, namespace=deployed.namespace, preset=preset, pods=deployed.pods
     )
     return metrics, ""
+
+
+def preset_for(prometheus: Prometheus, source: str, mode: str) -> Preset:
+    """The policy's, or the mode's; of several eras the newest that Prometheus has series of.
+
+    Raises UnavailableError or RejectedError.
+    """
+    if source != "auto":
+        return PRESETS[source]
+    eras = [PRESETS[name] for name in BY_MODE[mode]]
+    if len(eras) == 1:
+        return eras[0]
+    counters = {f"{era.requests.histogram}_count": era for era in eras if era.requests}
+    present = prometheus.metric_names("|".join(counters))
+    return next((era for name, era in counters.items() if name in present), eras[0])

@@ -7,8 +7,9 @@ bucket edges, so what is asked between them is answered as a bracket. No numpy: 
 import itertools
 import math
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +112,7 @@ class Histogram:
             return None
         lower, upper = found
         if math.isinf(upper):
-            return lower
+            return lower if self.edges_ms else None
         counts = {0.0: 0.0, **dict(zip(self.edges_ms, self.cumulative, strict=True))}
         inside = counts[upper] - counts[lower]
         fraction = (quantile * self.total - counts[lower]) / inside if inside else 1.0
@@ -127,6 +128,8 @@ class Served:
     latency: Histogram
     started_s: float
     ended_s: float
+    resets: int = 0  # how often a counter began again
+    interval_s: float = 0.0  # between two scrapes; 0 where it is not known
 
     @property
     def seconds(self) -> float:
@@ -135,30 +138,70 @@ class Served:
 
 
 def served(
-    buckets: Sequence[Series], *, since: float, code_label: str, unit_ms: float = 1000.0
+    buckets: Sequence[Series],
+    *,
+    since: float,
+    code_label: str,
+    unit_ms: float = 1000.0,
+    totals: Sequence[Series] = (),
+    failures: Sequence[Series] = (),
 ) -> Served | None:
-    """Requests, 5xx and latencies since a time from a revision's `_bucket` series; None without samples."""
-    window = span(buckets, since=since)
+    """Requests, 5xx and latencies since a time from a revision's `_bucket` series; None without samples.
+
+    Where the buckets know no status code `failures` are counted, and where they do not count every request
+    (or there are none) `totals` are. Without buckets no latency is known.
+    """
+    window = span((*buckets, *totals, *failures), since=since)
     if window is None:
         return None
-    edges: dict[float, float] = {}
-    total = errors = 0.0
-    for one in buckets:
-        grown = growth(one.samples, since=since, first=window[0])
-        edge = float(one.labels.get("le", "+Inf"))
-        if math.isfinite(edge):
-            edges[edge * unit_ms] = edges.get(edge * unit_ms, 0.0) + grown
-            continue
-        total += grown
-        errors += grown if one.labels.get(code_label, "").startswith("5") else 0.0
-    ordered = tuple(sorted(edges))
-    histogram = Histogram(
-        edges_ms=ordered, cumulative=tuple(edges[edge] for edge in ordered), total=total
-    )
+    grown = partial(_grown, since=since, first=window[0])
+    infinite = [one for one in buckets if not math.isfinite(_edge(one))]
+    total = grown(totals or infinite)
+    bad = [one for one in infinite if one.labels.get(code_label, "").startswith("5")]
     return Served(
         requests=round(total),
-        errors=round(errors),
-        latency=histogram,
+        errors=round(grown(failures or bad)),
+        latency=_histogram(buckets, grown, unit_ms, grown(infinite) if infinite else total),
         started_s=window[0],
         ended_s=window[1],
+        resets=_resets((*infinite, *totals), since=since),
+        interval_s=scrape_interval((*infinite, *totals)) or 0.0,
     )
+
+
+def _edge(one: Series) -> float:
+    return float(one.labels.get("le", "+Inf"))
+
+
+def _grown(series: Iterable[Series], *, since: float, first: float) -> float:
+    return sum(growth(one.samples, since=since, first=first) for one in series)
+
+
+def _histogram(
+    buckets: Sequence[Series],
+    grown: Callable[[Iterable[Series]], float],
+    unit_ms: float,
+    total: float,
+) -> Histogram:
+    edges: dict[float, float] = {}
+    for one in buckets:
+        edge = _edge(one) * unit_ms
+        if math.isfinite(edge):
+            edges[edge] = edges.get(edge, 0.0) + grown([one])
+    ordered = tuple(sorted(edges))
+    return Histogram(
+        edges_ms=ordered, cumulative=tuple(edges[edge] for edge in ordered), total=total
+    )
+
+
+def _resets(series: Iterable[Series], *, since: float) -> int:
+    """The most often that any one counter fell: its process was started again."""
+    falls = (
+        sum(
+            later < earlier
+            for (_, earlier), (at, later) in itertools.pairwise(one.samples)
+            if at >= since
+        )
+        for one in series
+    )
+    return max(falls, default=0)

@@ -14,6 +14,7 @@ from tidegate.core.counters import Served
 from tidegate.core.slo import Judgement, conclude, quantile_name
 from tidegate.documents import Finding, Word
 from tidegate.policy import ErrorSlo, LatencySlo, Policy, Slo
+from tidegate.policy.presets import PRESETS
 
 MISMATCH_P = 1e-3
 LIVE_ERRORS = "live errors"
@@ -31,6 +32,7 @@ class Look:
     candidate: Served | None
     incumbent: Served | None
     compared: bool  # there is an incumbent at all
+    source: str = "knative"  # the preset of who counted
     readings: tuple[Finding, ...] = ()
 
 
@@ -52,6 +54,7 @@ def judge_live(look: Look, policy: Policy) -> Judgement:
                 if isinstance(o, LatencySlo)
             ),
             *look.readings,
+            _counted(look, served),
         )
     )
 
@@ -83,6 +86,17 @@ def _alpha(look: Look, policy: Policy) -> float:
     return sequential.alpha_of_step(
         policy.slo.alpha_fail / max(1, tests), step=step, steps=len(steps)
     )
+
+
+def _counted(look: Look, served: Served) -> Finding:
+    """Who counted, and whether a counter began again: its process did, so somebody should know."""
+    message = f"requests are counted by the preset {look.source} ({PRESETS[look.source].versions})"
+    if served.resets:
+        message += (
+            f"; a counter of the candidate began again {served.resets} times, as after a restart"
+        )
+    word = Word.INCONCLUSIVE if served.resets else Word.PASS
+    return Finding(name="request metrics", word=word, message=message, blocking=False)
 
 
 def _bake(look: Look, served: Served, policy: Policy) -> Finding:

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from tidegate.adapters import checkup as reading
 from tidegate.adapters import standard, storage
-from tidegate.adapters.revision_metrics import SOURCES
+from tidegate.adapters.revision_metrics import preset_for
 from tidegate.config import EXAMPLES, VARIABLES, settings
 from tidegate.core import checkup as judged
 from tidegate.core.checkup import Check
@@ -181,12 +181,15 @@ def _unset(name: str, key: str) -> Check:
 def _prometheus(cluster: reading.Cluster, wanted: Wanted) -> Iterator[Check]:
     """Reachable; and the series that gates read carry the revision."""
     from tidegate.adapters.prometheus import Prometheus
+    from tidegate.adapters.prometheus_access import Access
 
-    if not settings().prometheus_url:
+    where = settings()
+    if not where.prometheus_url:
         yield _unset("Prometheus", "prometheus_url")
         return
-    asked = Prometheus(url=settings().prometheus_url, timeout_s=3, budget_s=3)
     try:
+        access = Access.of(where)
+        asked = Prometheus(url=where.prometheus_url, access=access, timeout_s=3, budget_s=3)
         yield judged.ok("Prometheus", f"answers; its clock says {asked.now():.0f}")
         yield _scraping(asked, cluster, wanted)
     except RejectedError as error:
@@ -197,8 +200,10 @@ def _prometheus(cluster: reading.Cluster, wanted: Wanted) -> Iterator[Check]:
 def _scraping(asked: "Prometheus", cluster: reading.Cluster, wanted: Wanted) -> Check:
     from tidegate.adapters.prometheus import staleness
 
-    source = SOURCES["Standard" if wanted.mode == "Standard" else "Knative"]
-    selector = f'{source.metric}_count{{{source.namespace}="{wanted.namespace}"}}'
+    mode = "Standard" if wanted.mode == "Standard" else "Knative"
+    source = preset_for(asked, "auto", mode).requests
+    assert source is not None  # every preset of a mode counts requests
+    selector = f'{source.histogram}_count{{{source.namespace}="{wanted.namespace}"}}'
     found = asked.series(selector, window_s=600)
     stale = staleness(found, now=asked.now()) if found else ""
     pinned = [one for one in found if one.labels.get(source.revision)]

@@ -9,20 +9,31 @@ from tidegate.policy.model import Model, Optimize, Parity, Tolerance, Triton
 from tidegate.policy.section import Section
 from tidegate.policy.serving import Serving
 from tidegate.policy.slo import (
+    CapacitySlo,
+    CostSlo,
     ErrorSlo,
+    GpuSlo,
+    HttpSlo,
     LatencySlo,
     Objective,
     PromqlSlo,
+    QueriedObjective,
     RelativeLatencySlo,
+    RestartsSlo,
     Slo,
+    ThroughputSlo,
 )
 from tidegate.policy.traffic import Traffic
 from tidegate.policy.whole import Policy, ReportTo
 
 __all__ = [
+    "CapacitySlo",
+    "CostSlo",
     "Curve",
     "ErrorSlo",
+    "GpuSlo",
     "Guard",
+    "HttpSlo",
     "LatencySlo",
     "Load",
     "Model",
@@ -31,12 +42,15 @@ __all__ = [
     "Parity",
     "Policy",
     "PromqlSlo",
+    "QueriedObjective",
     "Recording",
     "RelativeLatencySlo",
     "ReportTo",
+    "RestartsSlo",
     "Section",
     "Serving",
     "Slo",
+    "ThroughputSlo",
     "Tolerance",
     "Traffic",
     "Triton",

@@ -1,8 +1,9 @@
 """The InferenceService's predictor."""
 
+import re
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from tidegate.policy.section import Section
 
@@ -25,3 +26,18 @@ class Serving(Section):
     labels: dict[str, str] = Field(default_factory=dict)
     args: tuple[str, ...] = Field(default=(), strict=False)
     ready_timeout_s: float = Field(default=600, gt=0)
+
+    @field_validator("args")
+    @classmethod
+    def _keeps_the_counters(cls, args: tuple[str, ...]) -> tuple[str, ...]:
+        for arg in args:
+            if re.search(r"counter_latencies\s*=\s*(false|0|off|no)\b", arg, re.IGNORECASE):
+                raise ValueError(
+                    f"{arg} leaves every counter of Triton at 0, so nothing could be judged; remove it"
+                )
+            if re.search(r"summary_latencies\s*=\s*(true|1|on|yes)\b", arg, re.IGNORECASE):
+                raise ValueError(
+                    f"{arg} costs a third of the throughput, and summaries cannot be added over replicas; "
+                    "remove it and judge the counters or histograms"
+                )
+        return args

@@ -2,13 +2,14 @@
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from tidegate.policy.load import Load
 from tidegate.policy.model import Model, Optimize, Parity, Triton
+from tidegate.policy.promql import longest_range_s
 from tidegate.policy.section import Section
 from tidegate.policy.serving import Serving
-from tidegate.policy.slo import Slo
+from tidegate.policy.slo import QueriedObjective, Slo
 from tidegate.policy.traffic import Traffic
 
 
@@ -65,6 +66,20 @@ class Policy(Section):
     slo: Slo = Field(default_factory=Slo)
     traffic: Traffic = Field(default_factory=Traffic)
     report: ReportTo = Field(default_factory=ReportTo)
+
+    @model_validator(mode="after")
+    def _looks_at_one_step(self) -> "Policy":
+        """A longer range than the bake would judge two shares of traffic as one."""
+        for at, one in enumerate(self.slo.objectives):
+            if not isinstance(one, QueriedObjective) or not one.live:
+                continue
+            longest = longest_range_s(one.text)
+            if longest > self.traffic.bake_s:
+                raise ValueError(
+                    f"slo.objectives.{at}.query = {one.text!r} looks back {longest:g} s, longer than "
+                    f"traffic.bake_s {self.traffic.bake_s:g}; write [$window], or live: false"
+                )
+        return self
 
     @property
     def triton_model(self) -> str:

@@ -1,13 +1,18 @@
-"""gate: judges the load report and the PromQL objectives; the word is data, never an exit code."""
+"""gate: judges the load report and what others are asked; the word is data, never an exit code."""
 
 import json
+import time
 from dataclasses import dataclass
 
 from tidegate.documents import Deployment, Finding, LoadReport, Verdict
 from tidegate.errors import DocumentError
-from tidegate.policy import Policy, PromqlSlo
+from tidegate.policy import CapacitySlo, HttpSlo, Policy, QueriedObjective
+from tidegate.steps.asking import Asking, clock_trouble, gate_readings
 from tidegate.steps.progress import say
 from tidegate.steps.registry import InDocument, InPolicy, OutDocument, OutMetrics, step
+
+ASKED = (QueriedObjective, CapacitySlo, HttpSlo)
+USUAL_SCRAPE_S = 60.0  # Prometheus' own default
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +33,7 @@ def gate(
     evidence: OutDocument,
     metrics: OutMetrics,
 ) -> Gated:
-    """Judge the candidate by its load report and by PromQL; only PASS promotes."""
+    """Judge the candidate by its load report and by what others are asked; only PASS promotes."""
     from tidegate.adapters.evidence_file import versions, write_evidence
     from tidegate.adapters.files import read, read_policy, write, write_text
     from tidegate.core import replay
@@ -41,7 +46,7 @@ def gate(
             f"{load_report}: is about revision {report.candidate.revision}, deployed is "
             f"{deployed.candidate_revision}; run load-test again"
         )
-    readings = ask_all(policy, revision=deployed.candidate_revision, namespace=deployed.namespace)
+    readings = ask_all(deployed, policy, report)
     first = deployed.incumbent is None
     judged = judge(
         report, per_look(policy.slo, policy.load), first_release=first, readings=readings
@@ -65,25 +70,22 @@ def gate(
     return Gated(verdict=judged.word.value, reason=judged.reason)
 
 
-def ask_all(
-    policy: Policy, *, revision: str, namespace: str, live: bool = False
-) -> tuple[Finding, ...]:
-    """Ask every PromQL objective (at a traffic step: the live ones) and judge it."""
-    from tidegate.adapters.revision_metrics import open_prometheus
-    from tidegate.core.readings import Reading, Trouble, judge_reading, resolve
+def ask_all(deployed: Deployment, policy: Policy, report: LoadReport) -> tuple[Finding, ...]:
+    """Ask about every objective that the report cannot tell, over the time since the load test began."""
+    if not any(isinstance(one, ASKED) for one in policy.slo.objectives):
+        return ()
+    from tidegate.adapters.revision_metrics import open_metrics
 
-    asked, why = open_prometheus(policy)
-    findings = []
-    for objective in policy.slo.objectives:
-        if not isinstance(objective, PromqlSlo) or (live and not objective.live):
-            continue
-        query = resolve(objective.query, revision=revision, namespace=namespace)
-        if asked is None:
-            found = Reading(query=query, trouble=Trouble.UNREACHABLE, detail=why)
-        else:
-            found = asked.number(query)
-        findings.append(judge_reading(objective, found))
-    return tuple(findings)
+    metrics, why = open_metrics(policy, deployed)
+    asking = Asking(
+        deployed=deployed,
+        policy=policy,
+        elapsed_s=max(report.ended_s - report.started_s, time.time() - report.started_s),
+        metrics=metrics,
+        why=why,
+    )
+    skewed = clock_trouble(asking, interval_s=USUAL_SCRAPE_S)
+    return (*skewed, *gate_readings(asking, report.capacity))
 
 
 def figures(report: LoadReport) -> dict[str, float]:

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 from tidegate.documents import Deployment, Finding, Word
 from tidegate.errors import RejectedError, UnavailableError
 from tidegate.policy import Policy
-from tidegate.steps.gate import ask_all
+from tidegate.steps.asking import Asking, clock_trouble, live_readings
 
 if TYPE_CHECKING:
     from tidegate.adapters.revision_metrics import RevisionMetrics
     from tidegate.core.counters import Served
 
 BUDGET_S = 3.0  # promote asks again in a second; a long retry would only hold the release silent
+LEAST_SKEW_S = 2.0  # a busy machine may take that long to look at its clock twice
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +55,14 @@ def judge_step(
         return _invalid(str(error))
     if stale:
         return _invalid(f"metrics of {deployment.candidate_revision} are stale: {stale}")
-    return _judged(deployment, policy, percent, elapsed, candidate, incumbent)
+    asking = Asking(
+        deployed=deployment,
+        policy=policy,
+        elapsed_s=elapsed,
+        metrics=metrics,
+        exposed=candidate is not None and candidate.requests >= policy.traffic.min_requests,
+    )
+    return _judged(asking, percent, candidate, incumbent)
 
 
 def _incumbent(
@@ -66,26 +74,26 @@ def _incumbent(
 
 
 def _judged(
-    deployment: Deployment,
-    policy: Policy,
-    percent: int,
-    elapsed_s: float,
-    candidate: "Served | None",
-    incumbent: "Served | None",
+    asking: Asking, percent: int, candidate: "Served | None", incumbent: "Served | None"
 ) -> LiveEvidence:
     from tidegate.core.live import Look, has_errors, judge_live
     from tidegate.core.replay import look_record
 
-    revision, namespace = deployment.candidate_revision, deployment.namespace
+    assert asking.metrics is not None  # candidate and incumbent came from there
+    interval = candidate.interval_s if candidate else 0.0
     look = Look(
         percent=percent,
-        elapsed_s=elapsed_s,
+        elapsed_s=asking.elapsed_s,
         candidate=candidate,
         incumbent=incumbent,
-        compared=deployment.incumbent is not None,
-        readings=ask_all(policy, revision=revision, namespace=namespace, live=True),
+        compared=asking.deployed.incumbent is not None,
+        source=asking.metrics.preset.name,
+        readings=(
+            *clock_trouble(asking, interval_s=max(LEAST_SKEW_S, interval)),
+            *live_readings(asking),
+        ),
     )
-    judged = judge_live(look, policy)
+    judged = judge_live(look, asking.policy)
     latency = candidate.latency if candidate else None
     return LiveEvidence(
         word=judged.word,
@@ -95,7 +103,7 @@ def _judged(
         p50_ms=latency.shown(0.5) if latency else None,
         p95_ms=latency.shown(0.95) if latency else None,
         p99_ms=latency.shown(0.99) if latency else None,
-        is_urgent=has_errors(judged.findings, policy),
+        is_urgent=has_errors(judged.findings, asking.policy),
         record=look_record(look),
     )
 

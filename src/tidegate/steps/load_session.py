@@ -159,12 +159,12 @@ def _climb(session: Session, sender: Sender) -> None:
 
 
 def _wants_more(session: Session, sender: Sender, extension: int) -> bool:
-    from tidegate.core.slo import judge, per_look
+    from tidegate.core.slo import judge, of_blocks, per_look
 
     policy, report = session.policy, _report(session, _fairness(session, sender))
     judged = judge(
         report,
-        per_look(policy.slo, policy.load),
+        per_look(of_blocks(policy.slo), policy.load),
         first_release=session.deployed.incumbent is None,
     )
     if judged.word is not Word.INCONCLUSIVE:

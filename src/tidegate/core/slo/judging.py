@@ -7,6 +7,7 @@ bottleneck, another revision answered, the arms are not comparable) is INVALID b
 
 from collections.abc import Iterable
 
+from tidegate.core.slo.capacity import judge_cost, judge_throughput
 from tidegate.core.slo.conclusion import Judgement, conclude, surely_failed
 from tidegate.core.slo.errors import judge_errors
 from tidegate.core.slo.fitness import broken_evidence
@@ -14,25 +15,28 @@ from tidegate.core.slo.latency import judge_latency
 from tidegate.core.slo.relative import judge_relative
 from tidegate.documents import Arm, Block, Finding, LoadReport, Word
 from tidegate.policy import (
+    CostSlo,
     ErrorSlo,
     LatencySlo,
     Load,
-    Objective,
-    PromqlSlo,
     RelativeLatencySlo,
     Slo,
+    ThroughputSlo,
 )
+
+OfBlocks = LatencySlo | RelativeLatencySlo | ErrorSlo  # more blocks say more of them
+OfReport = OfBlocks | ThroughputSlo | CostSlo
 
 
 def judge(
     report: LoadReport, slo: Slo, *, first_release: bool, readings: Iterable[Finding] = ()
 ) -> Judgement:
-    """Judge a load report; `readings` are the findings of the PromQL objectives."""
+    """Judge a load report; `readings` are the findings of the objectives that others were asked about."""
     broken = broken_evidence(report)
     judged = tuple(
         _judged(objective, report, slo, first_release=first_release, broken=bool(broken))
         for objective in slo.objectives
-        if not isinstance(objective, PromqlSlo)
+        if isinstance(objective, OfReport)
     )
     findings = (
         *broken,
@@ -51,8 +55,14 @@ def per_look(slo: Slo, load: Load) -> Slo:
     )
 
 
+def of_blocks(slo: Slo) -> Slo:
+    """The objectives that further blocks of load can decide, alone."""
+    kept = tuple(one for one in slo.objectives if isinstance(one, OfBlocks))
+    return slo.model_copy(update={"objectives": kept})
+
+
 def _judged(
-    objective: Objective, report: LoadReport, slo: Slo, *, first_release: bool, broken: bool
+    objective: OfReport, report: LoadReport, slo: Slo, *, first_release: bool, broken: bool
 ) -> Finding:
     finding = _finding(objective, report, slo, first_release=first_release)
     if broken and finding.word in (Word.PASS, Word.FAIL):
@@ -61,14 +71,18 @@ def _judged(
     return finding
 
 
-def _finding(objective: Objective, report: LoadReport, slo: Slo, *, first_release: bool) -> Finding:
-    if isinstance(objective, LatencySlo):
-        return judge_latency(objective, report.candidate, slo, blocks=_blocks(report))
-    if isinstance(objective, RelativeLatencySlo):
-        return judge_relative(objective, report, slo, first_release=first_release)
-    if isinstance(objective, ErrorSlo):
-        return judge_errors(objective, report.candidate, slo, blocks=_blocks(report))
-    raise TypeError(f"{objective.kind} is not judged on a load report")
+def _finding(objective: OfReport, report: LoadReport, slo: Slo, *, first_release: bool) -> Finding:
+    match objective:
+        case LatencySlo():
+            return judge_latency(objective, report.candidate, slo, blocks=_blocks(report))
+        case RelativeLatencySlo():
+            return judge_relative(objective, report, slo, first_release=first_release)
+        case ErrorSlo():
+            return judge_errors(objective, report.candidate, slo, blocks=_blocks(report))
+        case ThroughputSlo():
+            return judge_throughput(objective, report)
+        case CostSlo():
+            return judge_cost(objective, report)
 
 
 def _blocks(report: LoadReport) -> tuple[Block, ...]:
