@@ -14,6 +14,7 @@ from tidegate.policy.slo import (
     ErrorSlo,
     GpuSlo,
     HttpSlo,
+    JobSlo,
     LatencySlo,
     Objective,
     PromqlSlo,
@@ -23,7 +24,7 @@ from tidegate.policy.slo import (
     Slo,
     ThroughputSlo,
 )
-from tidegate.policy.traffic import Traffic
+from tidegate.policy.traffic import Exposure, Traffic
 from tidegate.policy.whole import Policy, ReportTo
 
 __all__ = [
@@ -31,9 +32,11 @@ __all__ = [
     "CostSlo",
     "Curve",
     "ErrorSlo",
+    "Exposure",
     "GpuSlo",
     "Guard",
     "HttpSlo",
+    "JobSlo",
     "LatencySlo",
     "Load",
     "Model",

@@ -7,6 +7,19 @@ from pydantic import Field, field_validator, model_validator
 from tidegate.policy.section import Section
 
 
+class Exposure(Section):
+    """The most that users may see of the candidate in one release, from its first share on."""
+
+    max_requests: int | None = Field(
+        default=None,
+        ge=1,
+        description="Answered by the candidate below 100 %; more ends the release",
+    )
+    max_errors: int | None = Field(
+        default=None, ge=0, description="5xx of the candidate at any share; more is FAIL at once"
+    )
+
+
 class Traffic(Section):
     """How production moves to the candidate."""
 
@@ -15,6 +28,15 @@ class Traffic(Section):
     max_bake_s: float = Field(
         default=1800, gt=0, description="Longest extension while INCONCLUSIVE"
     )
+    on_inconclusive: Literal["roll-back", "hold"] = Field(
+        default="roll-back",
+        description="When max_bake_s is over without a PASS: back to the incumbent, or hold this share for "
+        "up to hold_s for evidence or for `tidegate abort`. Only PASS goes on, nobody can approve less",
+    )
+    hold_s: float = Field(
+        default=3600, gt=0, description="Longest hold; then back to the incumbent"
+    )
+    exposure: Exposure = Field(default_factory=Exposure)
     min_requests: int = Field(
         default=100, ge=1, description="Candidate requests a step must have seen"
     )
@@ -37,6 +59,11 @@ class Traffic(Section):
         description="Knative mode: how long the last pod of this version stays after a later release took "
         "its place, so that a return in the bake after 100 % finds it warm; 0 = as the cluster does",
     )
+
+    @property
+    def longest_bake_s(self) -> float:
+        """How long one step may take to judge, a hold included."""
+        return self.max_bake_s + (self.hold_s if self.on_inconclusive == "hold" else 0.0)
 
     @field_validator("steps")
     @classmethod

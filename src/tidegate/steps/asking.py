@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from tidegate.core.readings import Answers, Place, Reading, Trouble, clamped, judge_reading, resolve
 from tidegate.documents import Capacity, Deployment, Finding, Word
-from tidegate.errors import RejectedError, UnavailableError
-from tidegate.policy import CapacitySlo, HttpSlo, Policy, QueriedObjective
+from tidegate.errors import RejectedError, TidegateError, UnavailableError
+from tidegate.policy import CapacitySlo, HttpSlo, JobSlo, Policy, QueriedObjective
 
 if TYPE_CHECKING:
     from tidegate.adapters.revision_metrics import RevisionMetrics
@@ -60,8 +60,8 @@ def _once(asking: Asking, capacity: Capacity | None) -> Iterator[Finding]:
             yield _queried(asking, objective)
         if isinstance(objective, CapacitySlo):
             yield _capacity(asking, objective, capacity)
-        if isinstance(objective, HttpSlo):
-            yield _service(asking, objective)
+        if isinstance(objective, HttpSlo | JobSlo):
+            yield _external(asking, objective)
 
 
 # -- Prometheus
@@ -130,28 +130,57 @@ def _capacity(asking: Asking, objective: CapacitySlo, capacity: Capacity | None)
     return judge_capacity(objective, capacity, peak, replicas=replicas)
 
 
-# -- a service of the user's own
+# -- a service or a Job of the user's own
 
 
-def _service(asking: Asking, objective: HttpSlo) -> Finding:
-    from tidegate.adapters.http_gate import asked
+def _external(asking: Asking, objective: HttpSlo | JobSlo) -> Finding:
+    from tidegate.adapters import http_gate
 
-    deployed = asking.deployed
-    told = {
-        "subject": str(deployed.subject),
-        "namespace": deployed.namespace,
-        "name": deployed.name,
-        "revision": deployed.candidate_revision,
-        "release_id": deployed.release_id,
-    }
-    word, why = asked(objective, told)
+    told = _told(asking.deployed)
+    if isinstance(objective, HttpSlo):
+        word, why = http_gate.asked(objective, told)
+        query = f"POST {objective.url}"
+    else:
+        word, why = _job(asking.deployed, objective, told)
+        query = f"Job {objective.name}"
     return Finding(
         name=objective.name,
         word=word,
         message=f"{objective.name}: {why}",
         blocking=objective.severity == "blocking",
-        query=f"POST {objective.url}",
+        query=query,
     )
+
+
+def _told(deployed: Deployment) -> dict[str, str]:
+    return {
+        "subject": str(deployed.subject),
+        "namespace": deployed.namespace,
+        "name": deployed.name,
+        "revision": deployed.candidate_revision,
+        "host": deployed.candidate_host,
+        "release_id": deployed.release_id,
+    }
+
+
+def _job(deployed: Deployment, objective: JobSlo, told: dict[str, str]) -> tuple[Word, str]:
+    from tidegate.adapters import job_gate
+    from tidegate.adapters.kubernetes import connect
+
+    try:
+        with connect() as kube:
+            return job_gate.asked(
+                kube,
+                objective,
+                told,
+                namespace=deployed.namespace,
+                release_id=deployed.release_id,
+            )
+    except TidegateError as error:
+        return Word.INVALID, str(error)
+
+
+# -- clocks
 
 
 def clock_trouble(asking: Asking, *, interval_s: float) -> tuple[Finding, ...]:

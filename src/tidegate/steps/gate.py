@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 from tidegate.documents import Deployment, Finding, LoadReport, Verdict
 from tidegate.errors import DocumentError
-from tidegate.policy import CapacitySlo, HttpSlo, Policy, QueriedObjective
+from tidegate.policy import CapacitySlo, HttpSlo, JobSlo, Policy, QueriedObjective
 from tidegate.steps.asking import Asking, clock_trouble, gate_readings
 from tidegate.steps.progress import say
 from tidegate.steps.registry import InDocument, InPolicy, OutDocument, OutMetrics, step
 
-ASKED = (QueriedObjective, CapacitySlo, HttpSlo)
+ASKED = (QueriedObjective, CapacitySlo, HttpSlo, JobSlo)
 USUAL_SCRAPE_S = 60.0  # Prometheus' own default
 
 

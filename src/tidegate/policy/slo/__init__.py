@@ -1,6 +1,6 @@
 """What must hold for a promotion: objectives, their limits, and how sure a verdict must be."""
 
-from tidegate.policy.slo.external import HttpSlo
+from tidegate.policy.slo.external import HttpSlo, JobSlo
 from tidegate.policy.slo.measured import (
     CostSlo,
     ErrorSlo,
@@ -20,6 +20,7 @@ __all__ = [
     "Failing",
     "GpuSlo",
     "HttpSlo",
+    "JobSlo",
     "LatencySlo",
     "Objective",
     "PromqlSlo",

@@ -10,7 +10,7 @@ Severity = Literal["blocking", "warn", "info"]
 
 
 class BaseObjective(Section):
-    """Its name in findings, and what its word counts: info is reported only, warn is also said aloud."""
+    """Its name in findings, and whether its word counts: warn and info are reported and never block."""
 
     name: str = ""
     severity: Severity = "blocking"

@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from tidegate.policy.promql import complaint
 from tidegate.policy.section import Section
-from tidegate.policy.slo.external import HttpSlo
+from tidegate.policy.slo.external import HttpSlo, JobSlo
 from tidegate.policy.slo.measured import (
     CostSlo,
     ErrorSlo,
@@ -26,7 +26,8 @@ Objective = Annotated[
     | RestartsSlo
     | CostSlo
     | PromqlSlo
-    | HttpSlo,
+    | HttpSlo
+    | JobSlo,
     Field(discriminator="kind"),
 ]
 Source = Literal[
