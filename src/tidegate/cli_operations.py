@@ -4,6 +4,7 @@ stdout carries what was asked for; progress and errors go to stderr.
 """
 
 import json
+from functools import partial
 from typing import Annotated, Literal
 
 import typer
@@ -153,7 +154,8 @@ def resume(name: Release, namespace: Everywhere = "") -> None:
 
     with connect(say=_say) as kube, finishing_acts():
         stored = found(kube, name, namespace)
-        ended = resumed(kube, stored, who=operator(), judge=judge_step, aliases=mlflow_aliases())
+        judge = partial(judge_step, kube=kube)
+        ended = resumed(kube, stored, who=operator(), judge=judge, aliases=mlflow_aliases())
     _tell(ended)
     if stored.journal.phase is Phase.PROMOTING and ended.outcome is not Result.PROMOTED:
         raise NotPromotedError(f"release {ended.release_id} was not promoted: {ended.reason}")

@@ -14,11 +14,14 @@ import pytest
 from tests.core.test_diagnosis import TRITON_LOG, container, event, isvc, pod, revision
 from tests.core.test_readiness import NEW, OLD, R1, R2, STAGED
 from tests.core.test_readiness import revision as a_revision
+from tests.evidence.conftest import CANDIDATE, deployment, policy
 from tidegate.adapters.inference_service import InferenceServices
 from tidegate.adapters.kubernetes import connect
 from tidegate.adapters.pods import Pods
 from tidegate.core.diagnosis import Diagnosis, Reason
+from tidegate.documents import Word
 from tidegate.sandbox.api.kubeconfig import write_kubeconfig
+from tidegate.steps.live_gate import judge_step
 
 SELECTOR = "serving.knative.dev/revision=r2"
 CRASHED = container(waiting=("CrashLoopBackOff", ""), before=("Error", 1, ""), restarts=1)
@@ -199,3 +202,25 @@ def test_a_second_look_within_a_second_asks_nothing_more(api: Api) -> None:
     assert first
     assert first == second
     assert len(api.queries("pods")) == 1
+
+
+def test_a_restart_within_a_bake_is_found_in_the_candidates_own_pods(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("TIDEGATE_PROMETHEUS_URL", raising=False)
+    crashed = pod(container(before=("OOMKilled", 137, ""), restarts=1))
+    crashed["status"]["containerStatuses"][0]["lastState"]["terminated"]["finishedAt"] = (
+        "2030-01-01T00:00:00Z"
+    )
+    cases: list[tuple[list[Any] | int, Word, Word]] = [
+        ([crashed], Word.FAIL, Word.FAIL),  # whatever Prometheus knows
+        ([pod()], Word.PASS, Word.INVALID),
+        (403, Word.INCONCLUSIVE, Word.INVALID),
+    ]
+    with connect() as kube:
+        for pods, word, altogether in cases:
+            api.pods = pods
+            found = judge_step(deployment(), policy(), percent=10, since_s=0.0, kube=kube)
+            told = next(one for one in found.findings if one.name == "restarts")
+            assert (told.word, found.word) == (word, altogether), found.reason
+    assert api.queries("pods")[0] == {"labelSelector": f"serving.knative.dev/revision={CANDIDATE}"}

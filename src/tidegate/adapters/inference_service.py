@@ -20,6 +20,11 @@ APP_LABEL = "app"  # Standard mode: of a Deployment's pods (CONST:758-760)
 LOST_RACE = "the object has been modified"
 
 
+def pods_selector(mode: str, revision: str) -> str:
+    """The labels of a revision's or a Deployment's pods."""
+    return f"{APP_LABEL}=isvc.{revision}" if mode == "Standard" else f"{REVISION_LABEL}={revision}"
+
+
 class InferenceServices:
     """One InferenceService, by name."""
 
@@ -40,10 +45,10 @@ class InferenceServices:
         news = [] if known_warnings is None else self._news(known_warnings)
         if mode_of(found) == "Standard":
             seen, deployments = standard.observed(self._kube, found, news)
-            return self._examined(seen, found, deployments, f"{APP_LABEL}=isvc.{seen.created}")
+            return self._examined(seen, found, deployments, pods_selector("Standard", seen.created))
         revisions = [r for r in map(self._revision, _named(found)) if r]
         seen = observe(found, revisions, news)
-        return self._examined(seen, found, revisions, f"{REVISION_LABEL}={seen.created}")
+        return self._examined(seen, found, revisions, pods_selector("Knative", seen.created))
 
     def create(self, manifest: Json) -> Observation:
         """Create it; what the API made of it. ConflictError when it exists."""

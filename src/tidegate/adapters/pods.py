@@ -55,6 +55,11 @@ class Pods:
         self._last = (time.monotonic(), key, found)
         return found
 
+    def of(self, selector: str) -> tuple[Pod, ...]:
+        """The pods that a label selector names. Raises RejectedError or UnavailableError."""
+        found = self._kube.once("GET", f"{self._core}/pods", None, {"labelSelector": selector})
+        return pods_of(list(found.get("items") or []))
+
     def _symptoms(
         self, isvc: Json, owner: Json | None, selector: str, warnings: Sequence[str]
     ) -> Symptoms:

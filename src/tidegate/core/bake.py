@@ -52,6 +52,9 @@ def next_for_bake(
         return Done(what=said) if baked_s >= traffic.bake_s else Wait(what=said)
     if baked_s < traffic.max_bake_s:
         return Wait(what=said)
+    if baked_s < traffic.longest_bake_s:
+        left = traffic.longest_bake_s - baked_s
+        return Wait(what=f"{said}; held for {left:.0f} s more, `tidegate abort` ends it")
     return Refuse(word=evidence.word, reason=said)
 
 

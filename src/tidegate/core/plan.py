@@ -14,7 +14,14 @@ from tidegate.core.journal import ActKind, Journal
 from tidegate.core.observation import Observation
 from tidegate.core.plan_documents import Need, PlannedAct, Replicas, WayBack
 from tidegate.core.traffic import rules_of
-from tidegate.policy import ErrorSlo, LatencySlo, Objective, Policy, PromqlSlo
+from tidegate.policy import (
+    ErrorSlo,
+    LatencySlo,
+    Objective,
+    Policy,
+    QueriedObjective,
+    RestartsSlo,
+)
 
 
 def acts_of(
@@ -71,9 +78,9 @@ def _staged(policy: Policy) -> str:
 
 
 def _is_live(objective: Objective) -> bool:
-    if isinstance(objective, PromqlSlo):
+    if isinstance(objective, QueriedObjective):
         return objective.live
-    return isinstance(objective, ErrorSlo | LatencySlo)
+    return isinstance(objective, ErrorSlo | LatencySlo | RestartsSlo)
 
 
 def _names(objectives: Iterable[Objective]) -> list[str]:

@@ -29,6 +29,7 @@ class Ended:
     exit_code: int
     message: str
     is_before: bool
+    at: str = ""  # RFC 3339
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,7 +180,11 @@ def _ended(status: Any, *, is_init: bool) -> Ended | None:
             said = _said(shown)
             code = _number(shown["exitCode"])
             return Ended(
-                reason=said.reason, exit_code=code, message=said.message, is_before=is_before
+                reason=said.reason,
+                exit_code=code,
+                message=said.message,
+                is_before=is_before,
+                at=_text(_at(shown, "finishedAt")),
             )
     return None
 

@@ -9,6 +9,7 @@ from tidegate.core.decisions import Done, Refuse, Wait
 from tidegate.core.traffic import rules_of
 from tidegate.documents import LiveLook, TrafficStep, Word
 from tidegate.policy import Policy
+from tidegate.steps.exposure import exposed_too_much
 from tidegate.steps.stopping import stop_if_asked
 from tidegate.steps.traffic_driver import SAY_EVERY_S, Driver
 
@@ -38,6 +39,8 @@ def bake(
             driver.add(ended.model_copy(update={"looks": distilled(looks)}))
             return trouble
         decision = next_for_bake(evidence, percent=percent, baked_s=baked, traffic=policy.traffic)
+        if not isinstance(decision, Refuse):
+            decision = exposed_too_much(driver.journal, policy, percent) or decision
         if not isinstance(decision, Wait):
             return _baked(driver, percent, evidence, decision, distilled(looks))
         if time.monotonic() - said > SAY_EVERY_S:

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from tidegate.documents import Deployment, Finding, Word
 from tidegate.errors import RejectedError, UnavailableError
-from tidegate.policy import Policy
+from tidegate.policy import Policy, RestartsSlo
 from tidegate.steps.asking import Asking, clock_trouble, live_readings
 
 if TYPE_CHECKING:
+    from tidegate.adapters.kubernetes import Kubernetes
     from tidegate.adapters.revision_metrics import RevisionMetrics
     from tidegate.core.counters import Served
 
@@ -36,7 +37,12 @@ class LiveEvidence:
 
 
 def judge_step(
-    deployment: Deployment, policy: Policy, *, percent: int, since_s: float
+    deployment: Deployment,
+    policy: Policy,
+    *,
+    percent: int,
+    since_s: float,
+    kube: "Kubernetes | None" = None,
 ) -> LiveEvidence:
     """Judge what was served since `since_s` (Unix time of the traffic step, this machine's clock).
 
@@ -44,17 +50,19 @@ def judge_step(
     """
     from tidegate.adapters.revision_metrics import open_metrics
 
+    restarted = _restarts(kube, deployment, policy, since_s)
     metrics, why = open_metrics(policy, deployment, budget_s=BUDGET_S)
     if metrics is None:
-        return _invalid(f"live traffic cannot be judged: {why}")
+        return _invalid(f"live traffic cannot be judged: {why}", restarted)
     elapsed = max(0.0, time.time() - since_s)
     try:
         candidate, stale = metrics.served(deployment.candidate_revision, elapsed_s=elapsed)
         incumbent = _incumbent(metrics, deployment, elapsed)
     except (UnavailableError, RejectedError) as error:
-        return _invalid(str(error))
+        return _invalid(str(error), restarted)
     if stale:
-        return _invalid(f"metrics of {deployment.candidate_revision} are stale: {stale}")
+        stale = f"metrics of {deployment.candidate_revision} are stale: {stale}"
+        return _invalid(stale, restarted)
     asking = Asking(
         deployed=deployment,
         policy=policy,
@@ -62,7 +70,7 @@ def judge_step(
         metrics=metrics,
         exposed=candidate is not None and candidate.requests >= policy.traffic.min_requests,
     )
-    return _judged(asking, percent, candidate, incumbent)
+    return _judged(asking, percent, candidate, incumbent, restarted)
 
 
 def _incumbent(
@@ -74,7 +82,11 @@ def _incumbent(
 
 
 def _judged(
-    asking: Asking, percent: int, candidate: "Served | None", incumbent: "Served | None"
+    asking: Asking,
+    percent: int,
+    candidate: "Served | None",
+    incumbent: "Served | None",
+    restarted: tuple[Finding, ...],
 ) -> LiveEvidence:
     from tidegate.core.live import Look, has_errors, judge_live
     from tidegate.core.replay import look_record
@@ -89,6 +101,7 @@ def _judged(
         compared=asking.deployed.incumbent is not None,
         source=asking.metrics.preset.name,
         readings=(
+            *restarted,
             *clock_trouble(asking, interval_s=max(LEAST_SKEW_S, interval)),
             *live_readings(asking),
         ),
@@ -108,6 +121,29 @@ def _judged(
     )
 
 
-def _invalid(reason: str) -> LiveEvidence:
+def _restarts(
+    kube: "Kubernetes | None", deployment: Deployment, policy: Policy, since_s: float
+) -> tuple[Finding, ...]:
+    """What the cluster tells of the candidate's pods; a Role without pods is said, not failed on."""
+    if kube is None:
+        return ()
+    from tidegate.adapters.inference_service import pods_selector
+    from tidegate.adapters.pods import Pods
+    from tidegate.core.restarts import judge_restarts
+
+    asked = next((o for o in policy.slo.objectives if isinstance(o, RestartsSlo)), None)
+    selector = pods_selector(deployment.mode, deployment.candidate_revision)
+    try:
+        pods = Pods(kube, deployment.namespace).of(selector)
+    except (RejectedError, UnavailableError) as error:
+        return (judge_restarts(asked, None, since_s=since_s, unseen=str(error)),)
+    return (judge_restarts(asked, pods, since_s=since_s),)
+
+
+def _invalid(reason: str, restarted: tuple[Finding, ...] = ()) -> LiveEvidence:
+    """Nothing is known of the traffic; what the cluster tells may still be bad."""
+    from tidegate.core.slo import conclude
+
     finding = Finding(name="live traffic", word=Word.INVALID, message=reason)
-    return LiveEvidence(word=Word.INVALID, reason=reason, findings=(finding,))
+    judged = conclude((finding, *restarted))
+    return LiveEvidence(word=judged.word, reason=judged.reason, findings=judged.findings)

@@ -60,7 +60,8 @@ def promote(
     _require(verdict, staged, release_id)
     told = telling_failure(outcome_document, verdict.subject, release_id)
     with told, connect(say=partial(say, "promote")) as kube, finishing_acts():
-        outcome = promoted(kube, staged, policy, judge=judge_step, aliases=mlflow_aliases())
+        judge = partial(judge_step, kube=kube)
+        outcome = promoted(kube, staged, policy, judge=judge, aliases=mlflow_aliases())
     write(outcome_document, outcome)
     looks = [one.evidence for one in outcome.steps if one.evidence is not None]
     kept = replay.of_looks(outcome.subject, release_id, policy, looks, versions=versions())
@@ -170,7 +171,7 @@ def _step(
 ) -> Refuse | None:
     """Set the share, see it, bake it under the live gate, note the evidence."""
     traffic, rules = policy.traffic, rules_of(driver.journal)
-    driver.enter(Phase.PROMOTING, 2 * traffic.step_timeout_s + traffic.max_bake_s + GRACE_S)
+    driver.enter(Phase.PROMOTING, 2 * traffic.step_timeout_s + traffic.longest_bake_s + GRACE_S)
     closed = driver.drive(
         lambda seen, journal, _: rules.next_for_step(seen, journal, percent),
         within_s=traffic.step_timeout_s,
