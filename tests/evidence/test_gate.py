@@ -6,7 +6,7 @@ import pytest
 
 from tests.evidence.conftest import CANDIDATE, SUBJECT, deployment, free_port, policy
 from tidegate.adapters.files import read, read_any, write
-from tidegate.adapters.revision_metrics import open_prometheus
+from tidegate.adapters.revision_metrics import open_metrics
 from tidegate.documents import (
     Arm,
     ArmSummary,
@@ -99,8 +99,8 @@ def test_a_report_about_another_revision_or_model_is_refused(tmp_path: Path) -> 
 def test_promql_without_a_prometheus_is_invalid_and_not_a_bad_model(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str
 ) -> None:
-    assert open_prometheus.__kwdefaults__ is not None
-    monkeypatch.setitem(open_prometheus.__kwdefaults__, "budget_s", 0.2)
+    assert open_metrics.__kwdefaults__ is not None
+    monkeypatch.setitem(open_metrics.__kwdefaults__, "budget_s", 0.2)
     monkeypatch.setenv("TIDEGATE_PROMETHEUS_URL", url.format(port=free_port()))
     done = gate(tmp_path, report(), ERRORS, PROMQL)
     assert done["verdict"] == "INVALID"

@@ -89,6 +89,8 @@ def recovered(namespace: str) -> str:
 def remembered_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     one = {"namespace": "default", "revision": CANDIDATE}
     text = lines("failures", one, 1, until=0)
+    served = {"namespace": "default", "serving_knative_dev_revision": CANDIDATE}
+    text += lines("kn_serving_invocation_duration_seconds_count", served, 10, until=0)
     text += only(
         lines("failures", one | {"namespace": "gappy"}, 1, until=0), lambda ago: not 60 < ago < 99
     )

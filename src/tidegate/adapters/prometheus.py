@@ -82,8 +82,8 @@ class Prometheus:
         span = {"start": f"{times[-1]:.3f}", "end": f"{times[0]:.3f}", "step": f"{every_s:g}"}
         found = self._ask("query_range", query=query, **span)["result"]
         values = dict(found[0]["values"]) if len(found) == 1 and "values" in found[0] else {}
-        by_time = {round(at): float(value) for at, value in values.items()}
-        return tuple(by_time.get(round(at), math.nan) for at in times)
+        looked = {round((now - float(at)) / every_s): float(value) for at, value in values.items()}
+        return tuple(looked.get(n, math.nan) for n in range(1, looks + 1))
 
     def series(self, selector: str, *, window_s: float) -> tuple[Series, ...]:
         """Raw samples of the last window, as scraped. Raises UnavailableError or RejectedError."""
