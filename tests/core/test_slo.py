@@ -276,3 +276,22 @@ def test_a_burst_of_errors_is_one_event_and_the_same_errors_all_along_are_many()
     word, reason = judged(report(candidate=candidate, blocks=burst), objective)
     assert (word, "in bursts: they count as 1" in reason) == (INCONCLUSIVE, True)
     assert judged(report(candidate=candidate, blocks=spread_out), objective)[0] is FAIL
+
+
+def test_one_stall_far_below_what_is_allowed_does_not_make_a_sample_useless() -> None:
+    times = np.random.default_rng(1).gamma(4, 1, 1440)
+    times[480:487] = 400.0
+    candidate = arm(requests=1440, latencies_ms=tuple(times))
+    made = tuple(block.model_copy(update={"offered": 72}) for block in blocks(20, 1.0))
+    objective = LATENCY | {"quantile": 0.9}
+    assert judged(report(candidate=candidate, blocks=made), objective)[0] is PASS
+
+
+def test_slow_requests_that_all_fall_into_a_few_blocks_are_fewer_events() -> None:
+    slow = np.zeros(20_000, dtype=bool)
+    slow[: 20_000 // 4 : 36] = True  # evenly within a quarter of the blocks
+    candidate = arm(requests=20_000, latencies_ms=tuple(np.where(slow, 400.0, 10.0)))
+    steady = arm(requests=20_000, slow=int(slow.sum()))
+    assert judged(report(candidate=steady), LATENCY)[0] is PASS
+    word, reason = judged(report(candidate=candidate), LATENCY)
+    assert (word, "neighbouring requests are alike" in reason) == (INCONCLUSIVE, True)

@@ -1,6 +1,5 @@
 """Absolute latency: an exceedance test on the effective sample."""
 
-import itertools
 import math
 from collections.abc import Sequence
 
@@ -30,10 +29,7 @@ def judge_latency(
     """
     over = sum(not value <= objective.limit_ms for value in arm.latencies_ms) + arm.errors
     total, share = len(arm.latencies_ms) + arm.errors, 1 - objective.quantile
-    alike = max(
-        statistics.inefficiency(arm.latencies_ms, share=share),
-        statistics.block_inefficiency(*_counts(objective, arm, blocks)),
-    )
+    alike = statistics.inefficiency(arm.latencies_ms, share=share, blocks=_answered(arm, blocks))
     test = statistics.exceedance(over, total, share=share, inefficiency=alike, alpha=slo.alpha_pass)
     lower, upper = statistics.quantile_bounds(
         arm.latencies_ms,
@@ -65,22 +61,10 @@ def judge_latency(
     )
 
 
-def _counts(
-    objective: LatencySlo, arm: ArmSummary, blocks: Sequence[Block]
-) -> tuple[list[int], list[int]]:
-    """Requests over the limit, and all, of each block; none when the blocks are not the arm's."""
+def _answered(arm: ArmSummary, blocks: Sequence[Block]) -> list[int]:
+    """Answered requests of each block; none when the blocks are not the arm's."""
     answered = [block.offered - block.errors for block in blocks]
-    if sum(answered) != len(arm.latencies_ms):
-        return [], []
-    ends = list(itertools.accumulate(answered, initial=0))
-    over = [
-        sum(not value <= objective.limit_ms for value in arm.latencies_ms[start:end])
-        for start, end in itertools.pairwise(ends)
-    ]
-    return (
-        [slow + block.errors for slow, block in zip(over, blocks, strict=True)],
-        [block.offered for block in blocks],
-    )
+    return answered if sum(answered) == len(arm.latencies_ms) else []
 
 
 def _latency_message(
