@@ -95,6 +95,16 @@ def test_trouble_of_the_revision_before_is_not_trouble_of_our_spec() -> None:
     assert found.suspicion == ""
 
 
+def test_an_error_of_kserves_own_is_suspected_and_never_blamed_on_the_model() -> None:
+    """It may pass: the API or a webhook was away for a moment, and KServe tries again."""
+    shown = replace(unreconciled(trouble(Reason.MODEL_LOAD)), warnings=("etcd is away",))
+    found = knative.next_for_stage(shown, journal(), 1)
+    assert isinstance(found, Wait)
+    assert (found.suspicion, found.word) == (
+        "KServe did not act on the spec: etcd is away", Word.INVALID
+    )  # fmt: skip
+
+
 def test_a_spec_that_was_refused_is_told_apart_from_one_not_yet_acted_on() -> None:
     found = knative.next_for_stage(unreconciled(trouble(Reason.WEBHOOK_REJECTED)), journal(), 1)
     assert isinstance(found, Refuse)

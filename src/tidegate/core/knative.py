@@ -6,18 +6,16 @@ template that is rolled out at 100 is a roll-back to the revision before; and wh
 revision is un-Ready, Knative applies no percent at all.
 """
 
+from tidegate.core.coming_up import starting, unreconciled
 from tidegate.core.decisions import (
-    RECONCILE_S,
     Act,
     Decision,
     Done,
     Refuse,
     Wait,
-    diagnosed,
     foreign,
     unproved,
 )
-from tidegate.core.diagnosis import SPEC_REASONS
 from tidegate.core.drift import drift_of, edits_of
 from tidegate.core.journal import ActKind, Journal
 from tidegate.core.knative_return import is_traffic_safe, manual_command, next_for_return
@@ -74,7 +72,7 @@ def _staging(
     seen: Observation, journal: Journal, incumbent: Incumbent, waited_s: float
 ) -> Decision:
     if seen.created in {"", journal.created_before}:
-        return _unreconciled(seen, waited_s)
+        return unreconciled(seen, waited_s, what="revision")
     newest = seen.revisions.get(seen.created)
     if newest is not None and newest.storage_uri != journal.storage_uri:
         return foreign(f"revision {seen.created} serves {newest.storage_uri}, which is not ours")
@@ -93,35 +91,11 @@ def _staging(
     return _coming_up(seen)
 
 
-def _unreconciled(seen: Observation, waited_s: float) -> Decision:
-    """A bad URI or runtime leaves only an Event, and the old Ready stays. What keeps an older revision from
-    getting ready is not about this spec."""
-    if seen.diagnosis and seen.diagnosis.reason in SPEC_REASONS:
-        return diagnosed(seen.diagnosis, "KServe refused the spec")
-    if seen.warnings:
-        return Refuse(word=Word.FAIL, reason=f"KServe refused the spec: {seen.warnings[-1]}")
-    if waited_s > RECONCILE_S:
-        reason = f"no revision was created within {RECONCILE_S:g} s; look at KServe's controller"
-        return Refuse(word=Word.INVALID, reason=reason)
-    suspicion = suspicion_of(seen) if seen.transition == "InvalidSpec" else ""
-    return Wait(what="KServe to create the revision", suspicion=suspicion)
-
-
-def _coming_up(seen: Observation) -> Decision:
-    if seen.diagnosis:
-        return diagnosed(seen.diagnosis, f"{seen.created} does not start")
-    if failure := failure_of(seen, seen.created):
-        return Refuse(word=Word.FAIL, reason=f"{seen.created} does not start: {failure}")
-    newest = seen.revisions.get(seen.created)
-    said = newest.ready if newest else None
-    shown = [
-        *([said.reason] if said and said.reason else []),
-        *(f"not seen: {u}" for u in seen.unseen),
-    ]
-    why = f" ({'; '.join(shown)})" if shown else ""
-    ready = seen.ready == seen.created
-    what = f"routes and replicas of {seen.created}" if ready else f"{seen.created} to load{why}"
-    return Wait(what=what, word=Word.FAIL)
+def _coming_up(seen: Observation) -> Refuse | Wait:
+    found = starting(seen, seen.created)
+    if isinstance(found, Wait) and not found.suspicion and seen.ready == seen.created:
+        return Wait(what=f"routes and replicas of {seen.created}", word=Word.FAIL)
+    return found
 
 
 def _next_for_first(seen: Observation | None, journal: Journal, waited_s: float) -> Decision:
@@ -134,7 +108,7 @@ def _next_for_first(seen: Observation | None, journal: Journal, waited_s: float)
     if is_live(seen, storage_uri=journal.storage_uri):
         proof = unproved(seen.created, own_host(seen), journal.probe, journal)
         return proof or Done(what=f"{seen.created} is ready and live")
-    return _coming_up(seen) if seen.created else _unreconciled(seen, waited_s)
+    return _coming_up(seen) if seen.created else unreconciled(seen, waited_s, what="revision")
 
 
 # -- promotion

@@ -1,20 +1,16 @@
 """Standard mode: the candidate comes up as a canary at 0 %; a first release, live. Pure."""
 
+from tidegate.core.coming_up import refused_spec, starting, unreconciled
 from tidegate.core.decisions import (
-    RECONCILE_S,
     Act,
     Decision,
     Done,
-    Refuse,
     Wait,
-    diagnosed,
     foreign,
     unproved,
 )
-from tidegate.core.diagnosis import SPEC_REASONS
 from tidegate.core.journal import ActKind, Journal
 from tidegate.core.observation import Canary, Observation
-from tidegate.core.readiness import failure_of
 from tidegate.core.standard_manifest import deployment_name
 from tidegate.core.standard_readiness import (
     edits_of_canary,
@@ -74,25 +70,12 @@ def _staging(seen: Observation, ours: Canary, journal: Journal, waited_s: float)
 
 def _coming_up(seen: Observation, name: str, journal: Journal, waited_s: float) -> Decision:
     held = seen.revisions.get(name)
-    if seen.diagnosis and seen.diagnosis.reason in SPEC_REASONS:
-        return diagnosed(seen.diagnosis, "KServe refused the spec")
     if held is None or held.storage_uri != journal.storage_uri:
-        return _unreconciled(name, waited_s)
-    if seen.diagnosis:
-        return diagnosed(seen.diagnosis, f"{name} does not start")
-    if failure := failure_of(seen, name):
-        return Refuse(word=Word.FAIL, reason=f"{name} does not start: {failure}")
-    if seen.is_healthy(name):
+        return unreconciled(seen, waited_s, what=f"Deployment {name} of this model")
+    found = refused_spec(seen) or starting(seen, name)
+    if isinstance(found, Wait) and not found.suspicion and seen.is_healthy(name):
         return Wait(what=f"the routes and replicas of {name}{held_up(seen)}", word=Word.INVALID)
-    why = f" ({held.ready.reason})" if held.ready.reason else ""
-    return Wait(what=f"{name} to load{why}", word=Word.FAIL)
-
-
-def _unreconciled(name: str, waited_s: float) -> Decision:
-    if waited_s > RECONCILE_S:
-        reason = f"no Deployment {name} of this model within {RECONCILE_S:g} s; look at KServe's controller"
-        return Refuse(word=Word.INVALID, reason=reason)
-    return Wait(what=f"KServe to create {name}", word=Word.INVALID)
+    return found
 
 
 def _next_for_first(seen: Observation | None, journal: Journal, waited_s: float) -> Decision:

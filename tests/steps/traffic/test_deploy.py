@@ -215,7 +215,7 @@ def test_a_foreign_uri_scheme_is_refused_by_kserves_event_and_taken_back(
 ) -> None:
     bad = published(2).model_copy(update={"storage_uri": "gopher://models/2/"})
     result = staged(serving_1.kube, bad, policy(), "r2", poll_s=POLL_S)
-    refused(result, Word.FAIL, "KServe refused the spec")
+    refused(result, Word.INVALID, "StorageUri [gopher://models/2/] is not supported")
     assert serving_1.serving == {uri(1)}
 
 
