@@ -287,6 +287,17 @@ def test_a_journal_that_was_only_labelled_is_written_again(space: Space) -> None
     found = load_journal(space.kube, space.namespace, "m")
     assert found
     assert (found.journal, saved.journal) == (saved.journal, a_journal(space, reason="again"))
+    assert found.config_map["metadata"]["labels"]["backup.example.com/keep"] == "yes"
+
+
+def test_what_others_keep_in_the_journals_config_map_stays(space: Space) -> None:
+    stored = save_journal(space.kube, a_journal(space), None)
+    theirs = {"metadata": {"annotations": {"team": "b"}}, "data": {"notes": "do not page"}}
+    space.kube.request("PATCH", journal_path(space), theirs)
+    for reason in ("once", "twice"):
+        stored = save_journal(space.kube, a_journal(space, reason=reason), stored)
+    assert stored.config_map["metadata"]["annotations"]["team"] == "b"
+    assert stored.config_map["data"]["notes"] == "do not page"
 
 
 def test_a_journal_that_was_deleted_under_its_release_is_made_anew(space: Space) -> None:

@@ -91,12 +91,18 @@ class Lease:
     def release(self) -> None:
         """Give it back if it is still ours. Never fails: the act is done, and a lease expires."""
         try:
-            found = self._kube.find(self._one)
-            if found and found.get("spec", {}).get("holderIdentity") == self._holder:
-                free = {**found["spec"], "holderIdentity": ""}
-                self._kube.request("PUT", self._one, {**found, "spec": free})
+            try:
+                self._give_back()
+            except ConflictError:  # somebody wrote in between, a label perhaps
+                self._give_back()
         except TidegateError as error:
             log.warning("lease %s/%s was not given back: %s", self._namespace, self._name, error)
+
+    def _give_back(self) -> None:
+        found = self._kube.find(self._one)
+        if found and found.get("spec", {}).get("holderIdentity") == self._holder:
+            free = {**found["spec"], "holderIdentity": ""}
+            self._kube.request("PUT", self._one, {**found, "spec": free})
 
     def _wanted(self, found: Json | None) -> Json:
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
@@ -190,7 +196,8 @@ def save_journal(kube: Kubernetes, journal: Journal, stored: StoredJournal | Non
 
 def _put(kube: Kubernetes, journal: Journal, stored: StoredJournal | None) -> Json:
     """Whoever deleted the ConfigMap has not taken the release over: without it nobody would own its share."""
-    everything, wanted = _journals(journal.namespace), _config_map(journal, stored)
+    everything = _journals(journal.namespace)
+    wanted = _config_map(journal, stored.config_map if stored else None)
     if stored is not None:
         one = f"{everything}/tidegate-{journal.name}"
         try:
@@ -198,7 +205,7 @@ def _put(kube: Kubernetes, journal: Journal, stored: StoredJournal | None) -> Js
         except RejectedError:
             if kube.find(one) is not None:
                 raise
-            del wanted["metadata"]["resourceVersion"]  # of the one that is gone
+            wanted = _config_map(journal, None, stored.config_map)  # the one of before is gone
     return kube.request("POST", everything, wanted)
 
 
@@ -206,13 +213,14 @@ def _journals(namespace: str) -> str:
     return f"/api/v1/namespaces/{namespace}/configmaps"
 
 
-def _config_map(journal: Journal, stored: StoredJournal | None) -> Json:
-    metadata: Json = {"name": f"tidegate-{journal.name}", "namespace": journal.namespace}
-    if stored is not None:
-        metadata["resourceVersion"] = stored.config_map["metadata"]["resourceVersion"]
-    metadata["labels"] = {**dict([MANAGED_BY]), RELEASE_LABEL: label_of(journal.release_id)}
-    before = (stored.config_map.get("data") or {}) if stored else {}
-    data = {KEY: journal.model_dump_json(indent=1), **remembering(before, journal)}
+def _config_map(journal: Journal, over: Json | None, known: Json | None = None) -> Json:
+    """Over an object that is there, whatever else it holds; `known` lends a new one its data."""
+    name = {"name": f"tidegate-{journal.name}", "namespace": journal.namespace}
+    metadata: Json = {**(over["metadata"] if over else {}), **name}
+    ours = {**dict([MANAGED_BY]), RELEASE_LABEL: label_of(journal.release_id)}
+    metadata["labels"] = {**(metadata.get("labels") or {}), **ours}
+    before = (over or known or {}).get("data") or {}
+    data = {**before, KEY: journal.model_dump_json(indent=1), **remembering(before, journal)}
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}
 
 
