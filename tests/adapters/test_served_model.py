@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from tidegate.adapters.served_model import version_answering
-from tidegate.documents import Tensor
-from tidegate.errors import RejectedError, UnavailableError
+from tidegate.adapters.served_model import SAMPLE, answers_as, versions_answering
+from tidegate.documents import Probe, Tensor
+from tidegate.errors import ConflictError, RejectedError, UnavailableError
 
 INPUTS = (
     Tensor(name="x", dtype="FP32", shape=(-1, 3)),
@@ -61,7 +61,7 @@ def model(monkeypatch: pytest.MonkeyPatch) -> Iterator[Model]:
 
 
 def test_the_version_is_the_one_that_answered_under_the_host(model: Model) -> None:
-    assert version_answering("latest-m.example.com", "m", INPUTS) == "7"
+    assert versions_answering("latest-m.example.com", "m", INPUTS) == ("7",) * SAMPLE
     assert model.hosts == {"latest-m.example.com"}
     assert model.asked["inputs"] == [
         {"name": "x", "datatype": "FP32", "shape": [1, 3], "data": [0, 0, 0]},
@@ -73,23 +73,40 @@ def test_the_version_is_the_one_that_answered_under_the_host(model: Model) -> No
 def test_a_route_that_is_just_being_programmed_is_waited_for_aloud(model: Model, code: int) -> None:
     model.answers = [(code, {}), (code, {})]
     said: list[str] = []
-    assert version_answering("h", "m", INPUTS, say=said.append) == "7"
+    assert versions_answering("h", "m", INPUTS, say=said.append) == ("7",) * SAMPLE
     assert f"HTTP {code}" in said[0]
 
 
 def test_a_model_that_refuses_zeros_is_rejected_with_its_words(model: Model) -> None:
     model.answers = [(400, {"error": "unexpected shape"})]
     with pytest.raises(RejectedError, match="unexpected shape"):
-        version_answering("h", "m", INPUTS)
+        versions_answering("h", "m", INPUTS)
 
 
 def test_an_answer_without_a_version_is_no_proof(model: Model) -> None:
     model.answers = [(200, {})]
     with pytest.raises(RejectedError, match="does not name a model_version"):
-        version_answering("h", "m", INPUTS)
+        versions_answering("h", "m", INPUTS)
+
+
+def test_a_host_that_now_and_then_answers_as_another_version_is_not_on_one_revision(
+    model: Model,
+) -> None:
+    """One right answer proves little: a revision that kept a share answers the next request."""
+    model.answers = [(200, {"model_version": v}) for v in ["7", "7", "6", "7", "7"] * 20]
+    probe = Probe(model="m", inputs=INPUTS, version="7")
+    with pytest.raises(
+        ConflictError, match=r"h is answered by version 6, not 7 \(1 of 5 requests\)"
+    ):
+        answers_as("h", probe, within_s=0.1)
+
+
+def test_a_route_that_settles_after_a_wrong_answer_is_on_one_revision(model: Model) -> None:
+    model.answers = [(200, {"model_version": "6"})]
+    answers_as("h", Probe(model="m", inputs=INPUTS, version="7"))
 
 
 def test_nobody_there_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TIDEGATE_INGRESS_URL", "http://127.0.0.1:9")
     with pytest.raises(UnavailableError, match="does not answer at"):
-        version_answering("h", "m", INPUTS, within_s=0.1)
+        versions_answering("h", "m", INPUTS, within_s=0.1)
