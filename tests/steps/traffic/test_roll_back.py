@@ -135,12 +135,8 @@ def test_after_a_death_at_any_write_guard_returns_the_traffic(
     assert promote_(cluster, deployment, at_once, Judge()).result is Result.PROMOTED
 
 
-@pytest.mark.parametrize("percent", [10, 100])
-@pytest.mark.parametrize("lives_for", [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10])
-def test_after_a_death_in_the_middle_of_a_roll_back_guard_finishes_it(
-    cluster: Cluster, percent: int, lives_for: int
-) -> None:
-    release(cluster, 1, Judge(), Champion())
+def dies_in_its_roll_back(cluster: Cluster, percent: int, lives_for: int) -> None:
+    """Version 2 fails at this share, its run dies after so many writes of the roll-back, and guard comes."""
     deployment, alive = stage(cluster, 2), cluster.kube
 
     class Fatal(Judge):
@@ -158,6 +154,15 @@ def test_after_a_death_in_the_middle_of_a_roll_back_guard_finishes_it(
     assert journal
     assert journal.is_over
     assert cluster.serving == {uri(1)}
+
+
+@pytest.mark.parametrize("percent", [10, 100])
+@pytest.mark.parametrize("lives_for", range(11))
+def test_after_a_death_in_the_middle_of_a_roll_back_guard_finishes_it(
+    cluster: Cluster, percent: int, lives_for: int
+) -> None:
+    release(cluster, 1, Judge(), Champion())
+    dies_in_its_roll_back(cluster, percent, lives_for)
 
 
 def test_the_parametrised_writes_reach_the_end_of_a_release(cluster: Cluster) -> None:

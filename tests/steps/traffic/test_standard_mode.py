@@ -11,7 +11,7 @@ import pytest
 
 from tests.steps.traffic.test_promote import Evidence, Judge, promote_, release, stage
 from tests.steps.traffic.test_promote import Registry as Champion
-from tests.steps.traffic.test_roll_back import Crash, Dying
+from tests.steps.traffic.test_roll_back import Crash, Dying, dies_in_its_roll_back
 from tests.steps.traffic.traffic_cluster import (
     NAME,
     POLL_S,
@@ -29,6 +29,7 @@ from tidegate.steps.guard import guarded
 from tidegate.steps.stopping import finishing_acts
 
 BLUE, GREEN = "digits-blue-predictor", "digits-green-predictor"
+CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 DEAD = RevisionStatus(phase="Failed", reason="CrashLoop", message="signal 11", exit_code=139)
 
 
@@ -81,6 +82,16 @@ def test_a_release_goes_dark_then_by_steps_and_then_takes_the_incumbents_place(
     assert serving_1.traffic == {GREEN: 100}
     assert {s.name for s in serving_1.runtime.specs.values() if s.service == GREEN} == servers
     assert not servers & serving_1.runtime.stopped
+
+
+def test_a_crd_that_describes_no_field_is_asked_by_the_dry_run(serving_1: Cluster) -> None:
+    """As kserve-crd-minimal installs it; it says nothing of spec.canary, for or against."""
+    crd = f"{CRDS}/inferenceservices.serving.kserve.io"
+    bare = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    found = serving_1.kube.request("GET", crd)["spec"]["versions"]
+    versions = [{**one, "schema": {"openAPIV3Schema": bare}} for one in found]
+    serving_1.kube.request("PATCH", crd, {"spec": {"versions": versions}})
+    assert stage(serving_1, 2).candidate_revision == GREEN
 
 
 def test_releases_alternate_and_the_third_comes_back_to_the_first_name(serving_1: Cluster) -> None:
@@ -238,23 +249,7 @@ def test_after_a_death_at_any_write_guard_returns_the_traffic_and_the_next_relea
 def test_after_a_death_in_the_middle_of_a_roll_back_guard_finishes_it(
     serving_1: Cluster, percent: int, lives_for: int
 ) -> None:
-    deployment, alive = stage(serving_1, 2), serving_1.kube
-
-    class Fatal(Judge):
-        def __call__(self, *given: object, percent: int, since_s: float) -> Evidence:
-            evidence = super().__call__(*given, percent=percent, since_s=since_s)
-            if evidence.word is Word.FAIL:
-                dying.left = lives_for
-            return evidence
-
-    dying = serving_1.kube = Dying(alive, 1000)
-    with contextlib.suppress(Crash):
-        promote_(serving_1, deployment, policy(), Fatal(**{f"at_{percent}": Word.FAIL}))
-    serving_1.kube = alive
-    journal = guarded(alive, "r2", "", poll_s=POLL_S)
-    assert journal
-    assert journal.is_over
-    assert serving_1.serving == {uri(1)}
+    dies_in_its_roll_back(serving_1, percent, lives_for)
 
 
 def test_a_release_that_died_after_its_rename_is_returned_to_the_incumbent_made_anew(
