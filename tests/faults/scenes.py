@@ -268,7 +268,7 @@ KNATIVE = (
     replace(DEPLOY, name="deploy of the first", before=nothing, run=lambda s: s.deploy(1), share=100),
     replace(DEPLOY, name="deploy of a crashing one", before=Stage.crashing, ends="refused, FAIL"),
     replace(
-        DEPLOY, name="deploy that KServe refuses", ends="refused, FAIL",
+        DEPLOY, name="deploy that KServe refuses", ends="refused, INVALID",
         run=lambda s: s.deploy(2, storage_uri="gopher://models/digits/2/"),
     ),
     replace(

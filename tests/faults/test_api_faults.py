@@ -62,7 +62,7 @@ def test_a_fault_of_the_api_ends_as_the_table_says(
     retry_s, patience_s = (0.2, 1.5) if stays else (3.0, 10.0)
     if stays:  # a return, and KServe's first answer to a staging, are waited for so long in all
         monkeypatch.setattr("tidegate.steps.deploy.RECONCILE_S", RETURN_S - 3 * patience_s)
-        monkeypatch.setattr("tidegate.core.knative.RECONCILE_S", RETURN_S / 2)
+        monkeypatch.setattr("tidegate.core.coming_up.RECONCILE_S", RETURN_S / 2)
         monkeypatch.setattr("tidegate.core.knative_return.RECONCILE_S", RETURN_S / 2)
     timeout_s = 0.8 if cell.fault == "timeout" else 5.0
     fault = Fault(cell.fault, Call(*cell.row.key), stays=stays)
