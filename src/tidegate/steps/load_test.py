@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 from tidegate.documents import Deployment
-from tidegate.steps.load_session import run
 from tidegate.steps.registry import InDocument, InPolicy, InTree, OutDocument, step
 
 
@@ -24,6 +23,7 @@ def load_test(
 ) -> LoadTested:
     """Send golden requests to candidate and incumbent in turn; record every latency and answer."""
     from tidegate.adapters.files import read, read_policy, write
+    from tidegate.steps.load_session import run
 
     deployed, policy = read(deployment, Deployment), read_policy(policy_document)
     write(load_report, run(deployed, policy, optimized_model / "golden.npz", release_id))
