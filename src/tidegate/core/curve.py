@@ -9,7 +9,6 @@ more of them add latency alone.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tidegate.core import statistics
 from tidegate.core.measured import Measured, quantile
 from tidegate.documents import Capacity, CurvePoint
 from tidegate.policy import LatencySlo, Slo
@@ -66,6 +65,8 @@ def _keeps(measured: Measured, limit: Limit) -> bool | None:
     if limit.limit_ms is None or not measured.offered:
         return None
     latencies = measured.latencies_ms
+    from tidegate.core import statistics  # scipy: not for every `tidegate --help`
+
     test = statistics.exceedance(
         sum(value > limit.limit_ms for value in latencies) + measured.unanswered,
         measured.offered,

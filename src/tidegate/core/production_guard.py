@@ -7,7 +7,6 @@ same anytime-valid tests as a live step (core.sequential), so looking often cost
 import math
 from dataclasses import dataclass
 
-from tidegate.core import sequential
 from tidegate.core.counters import Served
 from tidegate.documents import Finding, Word
 from tidegate.policy import ErrorSlo, LatencySlo, Slo
@@ -26,6 +25,8 @@ class Watched:
 
 def harm(watched: Watched, slo: Slo) -> Finding | None:
     """The INVALID finding that stops the load; None: nothing shows that production suffers."""
+    from tidegate.core import sequential  # scipy: not for every `tidegate --help`
+
     served = watched.served
     if served is None or not served.requests:
         return None
