@@ -141,8 +141,9 @@ def _decide(decision: Literal["approve", "reject"], name: str, namespace: str, r
 def resume(name: Release, namespace: Everywhere = "") -> None:
     """Finish what a dead run left: a promotion goes on from its last confirmed step, a return is finished.
 
-    A run that still lives is stopped by this. A release that has ended is told; one that is still being
-    staged or judged, or is past its deadline, is refused (exit 4). Exit 7 when it was not promoted.
+    A run that still lives is stopped by this. A release that has ended is told, and its alias moved if its
+    run died before that; one that is still being staged or judged, or is past its deadline, is refused (exit
+    4). Exit 7 when it was not promoted.
     """
     from tidegate.adapters.kubernetes import connect
     from tidegate.core.journal import Phase

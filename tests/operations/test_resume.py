@@ -38,6 +38,7 @@ from tidegate.sandbox.interfaces import RevisionStatus
 from tidegate.steps.deploy import staged
 from tidegate.steps.guard import guarded
 from tidegate.steps.roll_back import returned
+from tidegate.steps.sweep import swept
 
 
 def resume(cluster: Cluster, judge: Any = None, registry: Registry | None = None) -> Journal:
@@ -73,6 +74,70 @@ def test_a_promotion_goes_on_from_its_last_confirmed_step_and_moves_the_alias(
     assert (10 in judge.asked, 50 in judge.asked, 100 in judge.asked) == (False, True, True)
     assert (cluster.serving, registry.champion) == ({uri(2)}, "2")
     assert journal.hand == "resumed by ann@laptop"
+
+
+def test_the_guard_of_the_run_it_was_taken_from_leaves_a_resumed_release_alone(
+    cluster: Cluster,
+) -> None:
+    """Its run ends with an error when it finds itself taken over, and so its exit handler comes."""
+    release(cluster, 1, Judge(), Registry())
+    stopped_at(cluster, 50)
+    patient = {"steps": [10, 50, 100], "bake_s": 0.05, "max_bake_s": 30, "step_timeout_s": 5}
+    rewritten(cluster, policy=policy(traffic=patient).model_dump(mode="json"))
+    judge = Undecided(100)
+    with beside(cluster, lambda held: resume(held, judge)) as resuming:
+        assert judge.baking.wait(20)
+        left = guarded(cluster.kube, "r2", "", poll_s=POLL_S)
+        assert left
+        assert (left.is_over, left.hand) == (False, "resumed by ann@laptop")
+        judge.at = 0  # enough evidence from now on
+    assert resuming.result.outcome is Result.PROMOTED, resuming.error
+
+
+def test_a_resumed_release_whose_hand_died_too_is_the_sweeps(cluster: Cluster) -> None:
+    release(cluster, 1, Judge(), Registry())
+    stopped_at(cluster, 50)
+    rewritten(cluster, hand="resumed by ann@laptop", deadline_s=time.time() - 1)
+    swept(cluster.kube, "", now_s=time.time(), poll_s=POLL_S)
+    assert (cluster.journal.outcome, cluster.serving) == (Result.DIED, {uri(1)})
+
+
+class DiesAtTheAlias(Registry):
+    """The journal has ended by then; whether the registry took the move, nobody was told."""
+
+    def __init__(self, *, took: bool) -> None:
+        super().__init__()
+        self.took = took
+
+    def _move(self, model: str, alias: str, version: str, expected: str) -> None:
+        if self.took:
+            super()._move(model, alias, version, expected)
+        raise Crash
+
+
+@pytest.mark.parametrize("took", [True, False])
+def test_an_alias_that_a_death_left_unmoved_is_moved(cluster: Cluster, took: bool) -> None:
+    release(cluster, 1, Judge(), Registry())
+    dying = DiesAtTheAlias(took=took)
+    with pytest.raises(Crash):
+        release(cluster, 2, Judge(), dying)
+    registry = Registry()
+    registry.champion = dying.champion
+    journal = resume(cluster, registry=registry)
+    assert (journal.outcome, registry.champion) == (Result.PROMOTED, "2")
+    assert journal.alias == "alias champion names version 2"
+    assert cluster.journal == journal
+
+
+def test_an_alias_that_somebody_moved_elsewhere_since_then_is_left(cluster: Cluster) -> None:
+    release(cluster, 1, Judge(), Registry())
+    with pytest.raises(Crash):
+        release(cluster, 2, Judge(), DiesAtTheAlias(took=False))
+    registry = Registry()
+    registry.champion = "7"
+    journal = resume(cluster, registry=registry)
+    assert registry.champion == "7"
+    assert "alias champion was not moved" in journal.alias
 
 
 PROMOTES = 32  # no promotion in three steps writes more often

@@ -193,25 +193,30 @@ def test_the_alias_follows_as_the_last_policy_says_or_as_given(
     assert registry.champion == named
 
 
+def dies_and_is_done_again(cluster: Cluster, lives_for: int) -> None:
+    """A roll-back from 2 to 1 that dies after this many writes; production then, and after a second try."""
+    alive = cluster.kube
+    cluster.kube = Dying(alive, lives_for)
+    with pytest.raises(Crash):
+        rollback(cluster, "1")
+    cluster.kube = alive
+    release_lease(cluster)
+    assert len(cluster.serving) == 1
+    if cluster.journal.phase is Phase.PROMOTING:
+        journal = resume(cluster, Judge(at_100=Word.FAIL))
+        assert journal.outcome is Result.PROMOTED  # no gate for what was promoted before
+    else:
+        swept(alive, "", now_s=1e12, poll_s=POLL_S)
+        if cluster.serving == {uri(2)}:
+            rollback(cluster, "1")
+    assert cluster.serving == {uri(1)}
+
+
 @pytest.mark.parametrize("lives_for", range(15))
 def test_after_a_death_at_any_write_production_is_whole_and_it_can_be_done_again(
     promoted_2: Cluster, lives_for: int
 ) -> None:
-    alive = promoted_2.kube
-    promoted_2.kube = Dying(alive, lives_for)
-    with pytest.raises(Crash):
-        rollback(promoted_2, "1")
-    promoted_2.kube = alive
-    release_lease(promoted_2)
-    assert len(promoted_2.serving) == 1
-    if promoted_2.journal.phase is Phase.PROMOTING:
-        journal = resume(promoted_2, Judge(at_100=Word.FAIL))
-        assert journal.outcome is Result.PROMOTED  # no gate for what was promoted before
-    else:
-        swept(alive, "", now_s=1e12, poll_s=POLL_S)
-        if promoted_2.serving == {uri(2)}:
-            rollback(promoted_2, "1")
-    assert promoted_2.serving == {uri(1)}
+    dies_and_is_done_again(promoted_2, lives_for)
 
 
 def test_a_spoilt_memory_is_named_and_keeps_no_release_from_its_end(promoted_2: Cluster) -> None:

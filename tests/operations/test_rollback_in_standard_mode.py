@@ -5,10 +5,8 @@ from typing import Any
 
 import pytest
 
-from tests.operations.test_resume import release_lease, resume
-from tests.operations.test_rollback import history, rollback, versions
+from tests.operations.test_rollback import dies_and_is_done_again, history, rollback, versions
 from tests.steps.traffic.test_promote import Judge, Registry, promote_, release
-from tests.steps.traffic.test_roll_back import Crash, Dying
 from tests.steps.traffic.test_standard_mode import BLUE, DEAD, GREEN, acts, shares_seen
 from tests.steps.traffic.traffic_cluster import (
     NAME,
@@ -22,11 +20,9 @@ from tests.steps.traffic.traffic_cluster import (
 from tidegate.adapters.kubernetes import Kubernetes
 from tidegate.adapters.release_lock import load_journal, save_journal
 from tidegate.core.history import Promoted
-from tidegate.core.journal import Phase
-from tidegate.documents import Result, Word
+from tidegate.documents import Result
 from tidegate.errors import NotPromotedError, UsageError
 from tidegate.steps.deploy import staged
-from tidegate.steps.sweep import swept
 
 LATER = {"ready_timeout_s": 5, "timeout_s": 33, "labels": {"team": "b"}, "runtime_version": "24.01"}
 
@@ -140,21 +136,7 @@ def test_a_version_that_served_in_the_other_mode_is_refused(promoted_2: Cluster)
 def test_after_a_death_at_a_write_production_is_whole_and_it_can_be_done_again(
     promoted_2: Cluster, lives_for: int
 ) -> None:
-    alive = promoted_2.kube
-    promoted_2.kube = Dying(alive, lives_for)
-    with pytest.raises(Crash):
-        rollback(promoted_2, "1")
-    promoted_2.kube = alive
-    release_lease(promoted_2)
-    assert len(promoted_2.serving) == 1
-    if promoted_2.journal.phase is Phase.PROMOTING:
-        journal = resume(promoted_2, Judge(at_100=Word.FAIL))
-        assert journal.outcome is Result.PROMOTED  # no gate for what was promoted before
-    else:
-        swept(alive, "", now_s=1e12, poll_s=POLL_S)
-        if promoted_2.serving == {uri(2)}:
-            rollback(promoted_2, "1")
-    assert promoted_2.serving == {uri(1)}
+    dies_and_is_done_again(promoted_2, lives_for)
 
 
 def test_what_is_remembered_is_the_template_as_it_served(promoted_2: Cluster) -> None:

@@ -1,14 +1,17 @@
 """What the journal recorded of its release's own documents, so that anybody can go on with it."""
 
 import json
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from tidegate.core.journal import Journal
-from tidegate.documents import Deployment
-from tidegate.errors import DocumentError
+from tidegate.documents import Deployment, Outcome
+from tidegate.errors import DocumentError, UnavailableError
 from tidegate.policy import Policy
+
+if TYPE_CHECKING:
+    from tidegate.adapters.kubernetes import Kubernetes
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -21,6 +24,21 @@ def policy_of(journal: Journal) -> Policy:
 def deployment_of(journal: Journal) -> Deployment:
     """The Deployment that the journal recorded. Raises DocumentError."""
     return _parsed(Deployment, journal.deployment, journal, "deployment")
+
+
+def ended_as(kube: "Kubernetes", journal: Journal, outcome: Outcome) -> Journal:
+    """The journal of a release that has ended, as it is now; where it cannot be read any more, as the outcome
+    says, for that changes nothing of how it ended."""
+    from tidegate.adapters.release_lock import load_journal
+
+    try:
+        now = load_journal(kube, journal.namespace, journal.name)
+    except UnavailableError:
+        now = None
+    if now is not None and now.journal.release_id == outcome.release_id:
+        return now.journal
+    named = {"release_id": outcome.release_id, "subject": outcome.subject}
+    return journal.model_copy(update=named).ended(outcome.result, outcome.reason)
 
 
 def _parsed(kind: type[M], held: dict[str, Any], journal: Journal, what: str) -> M:

@@ -8,7 +8,7 @@ from tidegate.core.takeover import resume_refusal
 from tidegate.documents import Result
 from tidegate.errors import ConflictError
 from tidegate.operations.fast_track import answering
-from tidegate.operations.recorded import deployment_of, policy_of
+from tidegate.operations.recorded import deployment_of, ended_as, policy_of
 from tidegate.operations.seizing import PATIENCE_S, holder_name, seized
 from tidegate.steps.ending import give_back
 from tidegate.steps.promote import JUDGE_EVERY_S, Aliases, Judge, move_alias, promoted
@@ -83,13 +83,10 @@ def _promoted(
     poll_s: float,
     judge_every_s: float,
 ) -> Journal:
-    from tidegate.adapters.release_lock import load_journal
-
     journal = stored.journal
     judge = answering if journal.fast_track else judge
-    promoted(
+    outcome = promoted(
         kube, deployment_of(journal), policy_of(journal), judge=judge, aliases=aliases,
         poll_s=poll_s, judge_every_s=judge_every_s,
     )  # fmt: skip
-    ended = load_journal(kube, journal.namespace, journal.name)
-    return ended.journal if ended else journal
+    return ended_as(kube, journal, outcome)

@@ -12,7 +12,7 @@ from tidegate.documents import Published, Refusal, Result, Word
 from tidegate.errors import ConflictError, NotPromotedError, UsageError
 from tidegate.operations.abort import aborted
 from tidegate.operations.fast_track import answering, fast
-from tidegate.operations.recorded import policy_of
+from tidegate.operations.recorded import ended_as, policy_of
 from tidegate.steps.deploy import staged
 from tidegate.steps.promote import JUDGE_EVERY_S, Aliases, promoted
 from tidegate.steps.traffic_driver import POLL_S
@@ -50,11 +50,11 @@ def rolled_back(
     deployment = staged(kube, _published(target), policy, _release_id(), poll_s=poll_s, noted=noted)
     if isinstance(deployment, Refusal):
         return _refused(deployment, stored.journal)
-    promoted(
+    outcome = promoted(
         kube, deployment, policy, judge=answering, aliases=aliases,
         poll_s=poll_s, judge_every_s=judge_every_s,
     )  # fmt: skip
-    return _journal(kube, stored.journal)
+    return ended_as(kube, stored.journal, outcome)
 
 
 def _target(kube: "Kubernetes", stored: "StoredJournal", to: str) -> Promoted:
@@ -100,12 +100,3 @@ def _refused(refusal: Refusal, before: Journal) -> Journal:
     if refusal.word is not Word.UNCHANGED:
         raise NotPromotedError(f"not rolled back: {refusal.reason}")
     return before.model_copy(update={"outcome": Result.UNCHANGED, "reason": refusal.reason})
-
-
-def _journal(kube: "Kubernetes", before: Journal) -> Journal:
-    from tidegate.adapters.release_lock import load_journal
-
-    now = load_journal(kube, before.namespace, before.name)
-    if now is None:
-        raise ConflictError(f"the journal of {before.namespace}/{before.name} is gone")
-    return now.journal

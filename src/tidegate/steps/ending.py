@@ -123,6 +123,18 @@ def _shown(seen: "Observation | None") -> str:
     return ", ".join(f"{name} {percent} %" for name, percent in seen.traffic.items()) or "nothing"
 
 
+def told(driver: Driver) -> Outcome:
+    """The document of a release that has ended. A last look that fails changes nothing of how it ended; the
+    document then does not say what serves."""
+    journal = driver.journal
+    try:
+        seen = driver.service.look()
+    except UnavailableError as error:
+        driver.say(f"what serves now could not be read: {error}")
+        seen = None
+    return outcome_of(journal, seen, journal.outcome or Result.ROLLED_BACK, journal.reason)
+
+
 def outcome_of(
     journal: Journal, seen: "Observation | None", result: Result, reason: str
 ) -> Outcome:

@@ -59,6 +59,9 @@ def guarded(
     from tidegate.adapters.release_lock import list_journals
 
     found = list_journals(kube, namespace, release_id=release_id)
+    if not found:  # a list may lag behind
+        time.sleep(poll_s)
+        found = list_journals(kube, namespace, release_id=release_id)
     if not found:
         say("guard", f"release {release_id} left nothing in the cluster")
         return None

@@ -14,7 +14,7 @@ from tidegate.documents import Deployment, Outcome, Result, Subject, Verdict, Wo
 from tidegate.errors import ConflictError, DocumentError, TidegateError
 from tidegate.policy import Policy
 from tidegate.steps.baking import bake, traffic_step
-from tidegate.steps.ending import Ended, give_back, outcome_of, telling_failure
+from tidegate.steps.ending import Ended, give_back, telling_failure, told
 from tidegate.steps.first_release import discarded, went_live
 from tidegate.steps.progress import say
 from tidegate.steps.registry import InDocument, InPolicy, OutDocument, step
@@ -94,7 +94,7 @@ def promoted(
     driver = _taken_up(kube, staged, policy, poll_s)
     if driver.journal.is_over:
         move_alias(driver, policy, aliases)
-        return _told(driver)
+        return told(driver)
     before = _alias_before(driver.journal, policy, aliases)
     judged = partial(judge, staged, policy)
     with retreating(driver):
@@ -102,11 +102,11 @@ def promoted(
         trouble = stepped or _established(driver, policy)
     if trouble is None:
         _finish(driver, policy, aliases, before)
-        return _told(driver)
+        return told(driver)
     reason = give_back(driver, trouble.reason, is_urgent=trouble.urgent)
     if trouble.foreign:
         raise ConflictError(f"{reason}; find out who changes {staged.namespace}/{staged.name}")
-    return _told(driver)
+    return told(driver)
 
 
 def _taken_up(kube: "Kubernetes", staged: Deployment, policy: Policy, poll_s: float) -> Driver:
@@ -124,12 +124,6 @@ def _taken_up(kube: "Kubernetes", staged: Deployment, policy: Policy, poll_s: fl
     if stored.journal.phase is Phase.STAGING:
         raise ConflictError(f"release {staged.release_id} is not staged yet; run deploy")
     return Driver(kube, stored, step="promote", poll_s=poll_s, policy=policy)
-
-
-def _told(driver: Driver) -> Outcome:
-    journal = driver.journal
-    result = journal.outcome or Result.ROLLED_BACK
-    return outcome_of(journal, driver.service.look(), result, journal.reason)
 
 
 # -- steps
@@ -214,11 +208,14 @@ def _alias_before(journal: Journal, policy: Policy, aliases: Aliases) -> dict[st
 
 
 def _moved(aliases: Aliases, subject: Subject, alias: str, before: str) -> str:
+    """What came of it; a run that died after the move finds it made, which is as good."""
+    moved = f"alias {alias} names version {subject.version}"
     try:
-        aliases.move(subject.model, alias, subject.version, before)
+        if aliases.names(subject.model, alias) != subject.version:
+            aliases.move(subject.model, alias, subject.version, before)
     except TidegateError as error:
         return f"alias {alias} was not moved: {error}"
-    return f"alias {alias} names version {subject.version}"
+    return moved
 
 
 def _finish(driver: Driver, policy: Policy, aliases: Aliases, alias_before: dict[str, str]) -> None:

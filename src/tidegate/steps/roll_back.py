@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from tidegate.documents import Outcome, Refusal, Result, Verdict, Word
 from tidegate.errors import DocumentError
 from tidegate.policy import Policy
-from tidegate.steps.ending import Ended, give_back, outcome_of, telling_failure, untouched
+from tidegate.steps.ending import Ended, give_back, telling_failure, told, untouched
 from tidegate.steps.progress import say
 from tidegate.steps.registry import InDocument, InPolicy, OutDocument, step
 from tidegate.steps.stopping import finishing_acts
@@ -60,9 +60,7 @@ def returned(
     same_subject(verdict.subject, stored.journal.subject, what="the verdict")
     driver = Driver(kube, stored, step="roll-back", poll_s=poll_s)
     give_back(driver, f"{verdict.word}: {verdict.reason}")
-    journal = driver.journal
-    result = journal.outcome or Result.ROLLED_BACK
-    return outcome_of(journal, driver.service.look(), result, journal.reason)
+    return told(driver)
 
 
 def _nothing_staged(verdict: Verdict | Refusal, release_id: str) -> Outcome:
