@@ -99,6 +99,11 @@ class Story:
         return ""
 
     @property
+    def _mode(self) -> str:
+        """Each mode has rules of its own for what it reads of an InferenceService and writes to it."""
+        return ", Standard" if self._journal.get("mode") == "Standard" else ""
+
+    @property
     def _phase(self) -> str:
         return str(self._journal.get("phase", "nothing is open")).replace(
             "ENDED", "nothing is open"
@@ -118,8 +123,10 @@ class Story:
 
     def _service(self, request: Request) -> str:
         if request.method == "GET":
-            return f"look while {self._phase}"
-        return _patch(self._journal) if request.method == "PATCH" else ""
+            return f"look while {self._phase}{self._mode}"
+        if "dryRun" in request.query:
+            return "dry-run"
+        return f"{_patch(self._journal)}{self._mode}" if request.method == "PATCH" else ""
 
 
 def _patch(journal: Json) -> str:

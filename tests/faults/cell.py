@@ -2,10 +2,12 @@
 
 from typing import TYPE_CHECKING
 
-from tests.faults.scenes import Scene, Stage
+from tests.faults.scenes import Scene
+from tests.faults.stage import Stage
 from tests.faults.table import NEVER, SAME
 from tests.faults.wire import Fault
 from tests.steps.traffic.traffic_cluster import NAME, uri
+from tidegate.adapters.inference_service import InferenceServices
 from tidegate.adapters.release_lock import load_journal, save_journal
 from tidegate.errors import TidegateError
 
@@ -19,6 +21,7 @@ LEASE = f"/apis/coordination.k8s.io/v1/namespaces/default/leases/tidegate-{NAME}
 def played(stage: Stage, scene: Scene, fault: Fault) -> str:
     """How the step ended, and what the guard made of it; production is checked all the while."""
     scene.before(stage)
+    stage.hurry()
     stage.cluster.ingress.seen.clear()
     ended = _ended(stage, scene, fault)
     assert any(call == fault.call for call, _ in stage.wire.calls), f"{fault.call} was never made"
@@ -86,7 +89,7 @@ def _give_time(stage: Stage) -> None:
 def _check_shares(stage: Stage, scene: Scene) -> None:
     """The candidate never had more than the scene's share of production."""
     specs = stage.cluster.runtime.specs
-    candidate = uri(int(stage.release_id[1:]))
+    candidate = uri(stage.candidate)
     for shares in stage.cluster.ingress.seen:
         held = sum(part for name, part in shares.items() if specs[name].storage_uri == candidate)
         assert held <= scene.share, shares
@@ -94,12 +97,13 @@ def _check_shares(stage: Stage, scene: Scene) -> None:
 
 def _check_end(stage: Stage) -> None:
     """Production is on one model, the one that the journal says, and the spec asks for it."""
+    assert InferenceServices(stage.cluster.kube, "default", f"{NAME}-preview").look() is None
     journal, seen = _journal(stage), stage.cluster.service.look()
     if journal is None or seen is None:
         assert seen is None
         assert journal is None or (journal.is_over and journal.is_initial)
         return
     assert journal.is_over
-    version = int(journal.release_id[1:])
-    wanted = uri(version) if journal.outcome == "PROMOTED" else uri(version - 1)
+    was = journal.incumbent.storage_uri if journal.incumbent else ""
+    wanted = journal.storage_uri if journal.outcome == "PROMOTED" else was
     assert (stage.cluster.serving, seen.storage_uri) == ({wanted}, wanted)

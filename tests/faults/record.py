@@ -17,8 +17,10 @@ from typing import Any
 
 from tests.faults.table import UNKNOWN, Row, cells, completed, load, save
 
-STEPS = ("deploy", "await-approval", "promote", "roll-back", "guard", "sweep")
-PARTS = 4
+STEPS = (
+    "deploy", "await-approval", "promote", "roll-back", "guard", "sweep", "abort", "resume", "rollback --to",
+)  # fmt: skip
+PARTS = 6
 RECORD = "TIDEGATE_RECORD"  # the folder that the tests write what they observe to
 FAULTS = "TIDEGATE_FAULTS"  # which cells are run: all, unknown, and of those a part such as 1/4
 
@@ -72,6 +74,11 @@ def _observed(rows: Iterable[Row], lines: Iterable[Any]) -> list[Row]:
         }
 
     return [replace(row, passes=filled(row, "passes"), stays=filled(row, "stays")) for row in rows]
+
+
+def is_recording() -> bool:
+    """What the tests observe is written down, not judged."""
+    return RECORD in os.environ
 
 
 def note(name: str, line: Any) -> bool:

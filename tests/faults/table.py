@@ -141,10 +141,11 @@ INTRO = """\
 # What each fault of the Kubernetes API does to a release
 
 Generated from `tests/faults/expectations.yaml` by `make generate`; every cell is a test. `make test` runs a
-diagonal of the table, `make faults` all of it ({count} cells).
+diagonal of the table, `make faults` all of it ({calls} calls, {count} cells, {known} of them known).
 
 A call is what a step asks of the API and what for, as recorded on the wire over whole releases: a call that
-has no row fails a test. A fault is put on the wire between the official client and the API:
+has no row fails a test. Standard mode has rules of its own, so what a step reads of an InferenceService and
+writes to it there is a call of its own. A fault is put on the wire between the official client and the API:
 
 | fault | is |
 |---|---|
@@ -170,16 +171,23 @@ for as long as that call is made. Then the wire is sound again and the guard com
 | ; swept | traffic is safe, but the spec could not be repaired: the sweep repairs it |
 | ; lease | the Lease could not be given back: whoever comes next waits until it has expired |
 | o | there is no older version that could be shown |
+| ? | not observed yet |
 
 In every cell the candidate never has more than its step's share of production; and after the guard all of
-production is on one model, the journal is closed and says which, and the spec asks for it.
-"""
-WORDS = {SAME: "=", NEVER: "o"}
+production is on one model, the journal is closed and says which, the spec asks for it, and no preview is
+left.
+
+{observed}"""
+OBSERVED = Path(__file__).with_name("observed.md")
+WORDS = {SAME: "=", NEVER: "o", UNKNOWN: "?"}
 
 
 def page(rows: list[Row]) -> str:
     """docs/api-faults.md."""
-    parts = [INTRO.format(count=len(list(cells(rows))))]
+    everything = list(cells(rows))
+    known = sum(cell.expected != UNKNOWN for cell in everything)
+    observed = OBSERVED.read_text(encoding="utf-8")
+    parts = [INTRO.format(count=len(everything), known=known, calls=len(rows), observed=observed)]
     for step, group in itertools.groupby(rows, key=lambda row: row.step):
         parts.append(
             f"\n## {step}\n\n| call | {' | '.join(FAULTS)} |\n|---|{'---|' * len(FAULTS)}\n"

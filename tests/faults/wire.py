@@ -155,6 +155,7 @@ class _Handler(BaseHTTPRequestHandler):
         headers = {
             "Accept": "application/json",
             "Content-Type": self.headers["Content-Type"] or "",
+            "Authorization": self.headers["Authorization"] or "",
         }
         try:
             link.request(self.command, self.path, raw, headers)
