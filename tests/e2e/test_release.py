@@ -223,6 +223,24 @@ def test_the_report_tells_the_whole_story(home: Home) -> None:
         assert told in page
 
 
+def test_what_was_judged_is_judged_again_offline(home: Home) -> None:
+    newest = max((home.folder / ".tidegate/runs").iterdir())
+    for written in ("gate/evidence", "promote/live_evidence"):
+        (path,) = newest.glob(f"artifacts/*/{written}")
+        again = home.tidegate("gate", "--replay", str(path))
+        assert (again.returncode, again.stdout.strip()) == (0, "PASS"), again.stderr
+
+
+def test_the_incumbent_is_calibrated_against_itself(home: Home) -> None:
+    newest = max((home.folder / ".tidegate/runs").iterdir())
+    (golden,) = newest.glob("artifacts/*/optimize/optimized_model/golden.npz")
+    before = predictor(home)
+    done = home.tidegate("calibrate", str(home.policy), "--on-cluster", "--golden", str(golden))
+    assert (done.returncode, done.stdout.strip()) == (0, "PASS"), done.stderr
+    assert "the incumbent's" in done.stderr
+    assert predictor(home) == before
+
+
 def test_a_slow_answer_by_the_policy_is_rolled_back(
     home: Home, variant: Callable[..., Path]
 ) -> None:
