@@ -243,6 +243,20 @@ def test_the_templates_are_compared_without_their_secrets_and_without_the_percen
 # -- the cluster
 
 
+def test_no_file_of_the_report_holds_a_secret_of_the_service(release: Release) -> None:
+    token = {"name": "API_TOKEN", "value": "hunter2"}
+    deployment = a_release.deployment()
+    assert deployment.incumbent is not None
+    adopted = deployment.incumbent.model_copy(
+        update={"predictor": {"containers": [{"env": [token]}]}}
+    )
+    release.documents["deployment"] = deployment.model_copy(update={"incumbent": adopted})
+    release.run()
+    files = ("page", "report_document", "report_markdown")
+    assert not [name for name in files if "hunter2" in (release.folder / name).read_text()]
+    assert "API_TOKEN" in (release.folder / "report_document").read_text()
+
+
 def test_a_cluster_that_is_away_is_a_warning_on_the_page(release: Release) -> None:
     outputs = release.run()
     assert "warning: the journal could not be read" in outputs["summary"]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from tidegate import __version__
+from tidegate.core.redaction import redacted
 from tidegate.documents import (
     ArmSummary,
     Candidate,
@@ -181,7 +182,7 @@ def _asked(policy: Policy, release_id: str, result: Result, reason: str) -> dict
 def reported(
     known: Documents, release_id: str, result: Result, reason: str, journal: dict[str, Any]
 ) -> Report:
-    """Everything in one document; what a refusal has left out is None."""
+    """Everything in one document; what a refusal has left out is None, and no secret is in it."""
     load = None if isinstance(known.load, Refusal) else known.load
     return Report(
         subject=known.candidate.subject,
@@ -191,13 +192,18 @@ def reported(
         candidate=known.candidate,
         optimized=known.optimized if isinstance(known.optimized, OptimizedModel) else None,
         parity=parity_of(known.optimized),
-        deployment=None if isinstance(known.deployment, Refusal) else known.deployment,
+        deployment=None if isinstance(known.deployment, Refusal) else _shareable(known.deployment),
         load=load,
         verdict=known.verdict,
-        journal=journal,
+        journal=redacted(journal),
         seconds=seconds(load, journal),
         tools=tools(),
     )
+
+
+def _shareable(deployment: Deployment) -> Deployment:
+    shown = redacted(deployment.model_dump(mode="json"))
+    return Deployment.model_validate_json(json.dumps(shown))
 
 
 def tools() -> dict[str, str]:
