@@ -96,7 +96,8 @@ class World:
             ("inferenceservices.serving.kserve.io", "v1beta1"),
             ("services.serving.knative.dev", "v1"), ("revisions.serving.knative.dev", "v1"),
         ):  # fmt: skip
-            served = [{"name": version, "served": True, "schema": {}}]
+            spec: Json = {"properties": {"spec": {"properties": {"predictor": {}}}}}
+            served = [{"name": version, "served": True, "schema": {"openAPIV3Schema": spec}}]
             self.put("CustomResourceDefinition", name, spec={"versions": served})
         deploy = json.dumps({"defaultDeploymentMode": "Knative"})
         self.put("ConfigMap", "inferenceservice-config", "kserve", data={"deploy": deploy})

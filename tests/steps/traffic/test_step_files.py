@@ -24,7 +24,12 @@ def run(tmp_path: Path, version: int, chosen: Policy, word: Word = Word.PASS) ->
     deploy(folder / "published.json", folder / "policy.json", release_id, deployment)
     write(folder / "verdict.json", verdict(read(deployment, Deployment), release_id, word))
     ended: Ended = promote(
-        folder / "verdict.json", deployment, folder / "policy.json", release_id, folder / "out.json"
+        folder / "verdict.json",
+        deployment,
+        folder / "policy.json",
+        release_id,
+        folder / "out.json",
+        folder / "evidence.json",
     )
     return ended
 
