@@ -19,16 +19,14 @@ from tidegate.core.decisions import (
     Wait,
     diagnosed,
 )
-from tidegate.core.first_release import manifest_of
 from tidegate.core.journal import ActKind, ActRecord, Journal, Phase
-from tidegate.core.manifest import predictor
 from tidegate.core.takeover import taken_over
-from tidegate.core.traffic import rules_of
 from tidegate.documents import Result, TrafficStep, Word
 from tidegate.errors import ConflictError, RejectedError, UnavailableError
 from tidegate.policy import Policy
 from tidegate.steps.progress import say
 from tidegate.steps.stopping import stop_if_asked
+from tidegate.steps.writing import written
 
 if TYPE_CHECKING:
     from tidegate.adapters.kubernetes import Kubernetes
@@ -265,9 +263,9 @@ class Driver:
             intended = self.journal.intending(record)
             if intended is not self.journal:
                 self._intend(intended, act)
-            written = self._write(act, seen)
-            if written and act.kind in {ActKind.PREVIEW, ActKind.CREATE, ActKind.STAGE}:
-                self.save(self.journal.model_copy(update={"template": written.template}))
+            now = written(self, act, seen, self._policy)
+            if now and act.kind in {ActKind.PREVIEW, ActKind.CREATE, ActKind.STAGE}:
+                self.save(self.journal.model_copy(update={"template": now.template}))
         tell_act(self._kube, self.journal, record)
 
     def _intend(self, intended: Journal, act: Act) -> None:
@@ -278,33 +276,3 @@ class Driver:
             if (act.kind, act.percent) != (ActKind.SHIFT, 0):
                 raise
             self.say(f"not journalled, but done, for production comes first: {error}")
-
-    def _write(self, act: Act, seen: "Observation | None") -> "Observation | None":
-        """Carry it out; the object as the API then has it."""
-        if act.kind in {ActKind.CREATE, ActKind.PREVIEW}:
-            assert self._policy is not None  # only deploy and promote create
-            return self.service.create(manifest_of(act.kind, self.journal, self._policy))
-        if seen is None:
-            raise ConflictError(f"{self.journal.name} is gone; look again")
-        if act.kind in {ActKind.DELETE, ActKind.DISCARD}:
-            self.service.delete(seen.uid)
-            return None
-        if act.kind is ActKind.FREE:
-            self._free(act.revision)
-            return None
-        wanted = self._wanted() if act.kind is ActKind.STAGE else {}
-        return self.service.patch(rules_of(self.journal).patch_of(act, seen, self.journal, wanted))
-
-    def _free(self, revision: str) -> None:
-        """An account that may not delete revisions waits for the re-created one instead."""
-        try:
-            self.service.delete_revision(revision)
-        except RejectedError as error:
-            self.say(f"{revision} was not deleted: {error}")
-
-    def _wanted(self) -> dict[str, object]:
-        if self.journal.wanted:
-            return self.journal.wanted
-        assert self._policy is not None  # only deploy stages
-        version = self.journal.subject.version
-        return predictor(self._policy, self.journal.storage_uri, version).as_dict()
