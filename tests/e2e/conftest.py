@@ -1,4 +1,4 @@
-"""One embedded cluster for the folder, with models in its registry: the whole product, nothing doubled."""
+"""One embedded cluster for each story, with models in its registry: the whole product, nothing doubled."""
 
 import os
 import subprocess
@@ -64,7 +64,7 @@ class Home:
         return self.tidegate("release", str(policy or self.policy), "--model-uri", uri)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
     with running(tmp_path_factory.mktemp("e2e"), "Knative") as one:
         yield one
