@@ -52,6 +52,21 @@ def gate(url: str, **fields: float) -> HttpSlo:
 
 
 @pytest.mark.parametrize(
+    ("url", "taken"),
+    [
+        ("https://gates.fairness.svc:8443/v1/decisions?x=s", True),
+        ("http://127.0.0.1:1/", True),
+        ("ftp://gates/", False),
+        ("https://gates /decisions", False),
+        ("https://user:word@gates/", False),
+    ],
+)
+def test_an_address_is_any_http_url_without_credentials(url: str, taken: bool) -> None:
+    with contextlib.nullcontext() if taken else pytest.raises(ValueError, match="url"):
+        assert gate(url).url == url
+
+
+@pytest.mark.parametrize(
     ("status", "text", "word", "words"),
     [
         (200, verdict("PASS", "fair enough"), Word.PASS, "fair enough"),

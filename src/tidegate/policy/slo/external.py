@@ -17,7 +17,7 @@ class HttpSlo(BaseObjective):
 
     kind: Literal["http"]
     name: str = Field(min_length=1)
-    url: str = Field(pattern=r"^https?://[^\\s]+$")
+    url: str = Field(pattern=r"^https?://\S+$")
     timeout_s: float = Field(default=10, gt=0, le=300)
     wait_s: float = Field(default=0, ge=0, le=3600)
 
