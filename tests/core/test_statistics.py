@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from tidegate.core import statistics
+from tidegate.core.paired_ratio import paired_ratio, signed_rank_cut
 
 
 def queue(rng: np.random.Generator, requests: int, utilisation: float) -> statistics.Floats:
@@ -136,7 +137,7 @@ def test_no_trial_says_nothing() -> None:
 @pytest.mark.parametrize("alpha", [0.05, 0.01])
 @pytest.mark.parametrize("pairs", [2, 5, 10, 20, 40])
 def test_the_signed_rank_cut_is_exact(pairs: int, alpha: float) -> None:
-    cut = statistics.signed_rank_cut(pairs, alpha)
+    cut = signed_rank_cut(pairs, alpha)
     counts = [0] * (pairs * (pairs + 1) // 2 + 1)
     counts[0] = 1
     for rank in range(1, pairs + 1):
@@ -149,9 +150,7 @@ def test_the_signed_rank_cut_is_exact(pairs: int, alpha: float) -> None:
 
 def test_the_rank_bound_is_where_scipys_wilcoxon_stops_rejecting() -> None:
     logs = np.random.default_rng(2).normal(0.1, 0.05, 15)
-    ratio = statistics.paired_ratio(
-        list(np.exp(logs)), [1.0] * 15, alpha_pass=0.05, alpha_fail=0.01
-    )
+    ratio = paired_ratio(list(np.exp(logs)), [1.0] * 15, alpha_pass=0.05, alpha_fail=0.01)
     upper = math.log(ratio.rank.upper)
     for shift, rejected in ((upper + 1e-6, True), (upper - 1e-6, False)):
         p = stats.wilcoxon(logs - shift, alternative="less", method="exact").pvalue
@@ -160,16 +159,14 @@ def test_the_rank_bound_is_where_scipys_wilcoxon_stops_rejecting() -> None:
 
 def test_the_t_bounds_are_scipys() -> None:
     logs = np.random.default_rng(2).normal(0.1, 0.05, 20)
-    ratio = statistics.paired_ratio(
-        list(np.exp(logs)), [1.0] * 20, alpha_pass=0.05, alpha_fail=0.01
-    )
+    ratio = paired_ratio(list(np.exp(logs)), [1.0] * 20, alpha_pass=0.05, alpha_fail=0.01)
     test = stats.ttest_1samp(logs, 0)
     assert math.log(ratio.t.upper) == pytest.approx(test.confidence_interval(0.90).high)
     assert math.log(ratio.t.lower) == pytest.approx(test.confidence_interval(0.98).low)
 
 
 def test_too_few_pairs_cannot_claim_anything() -> None:
-    ratio = statistics.paired_ratio([1.0, 1.0], [1.0, 1.0], alpha_pass=0.05, alpha_fail=0.01)
+    ratio = paired_ratio([1.0, 1.0], [1.0, 1.0], alpha_pass=0.05, alpha_fail=0.01)
     assert (ratio.lower, ratio.upper) == (0.0, math.inf)
 
 
@@ -178,7 +175,7 @@ def test_a_candidate_exactly_at_the_margin_seldom_passes_or_fails() -> None:
     runs, passed, failed = 400, 0, 0
     for _ in range(runs):
         candidate = list(np.exp(rng.normal(math.log(1.1), 0.06, 20)))
-        ratio = statistics.paired_ratio(candidate, [1.0] * 20, alpha_pass=0.05, alpha_fail=0.01)
+        ratio = paired_ratio(candidate, [1.0] * 20, alpha_pass=0.05, alpha_fail=0.01)
         passed += ratio.upper <= 1.1
         failed += ratio.lower > 1.1
     assert passed <= stats.binom.ppf(0.999, runs, 0.05)
@@ -191,15 +188,13 @@ def test_a_candidate_30_percent_slower_fails_and_an_equal_one_passes() -> None:
         told = 0
         for _ in range(100):
             candidate = list(factor * np.exp(rng.normal(0, 0.05, 20)))
-            ratio = statistics.paired_ratio(candidate, [1.0] * 20, alpha_pass=0.05, alpha_fail=0.01)
+            ratio = paired_ratio(candidate, [1.0] * 20, alpha_pass=0.05, alpha_fail=0.01)
             told += ratio.lower > 1.1 if word == "slower" else ratio.upper <= 1.1
         assert told >= 95
 
 
 def test_three_pairs_by_hand() -> None:
-    ratio = statistics.paired_ratio(
-        [11.0, 12.0, 13.0], [10.0, 10.0, 10.0], alpha_pass=0.125, alpha_fail=0.125
-    )
+    ratio = paired_ratio([11.0, 12.0, 13.0], [10.0, 10.0, 10.0], alpha_pass=0.125, alpha_fail=0.125)
     logs = [0.0953102, 0.1823216, 0.2623643]  # ln 1.1, ln 1.2, ln 1.3
     mean, error = 0.1799987, 0.0482350  # their mean, and standard deviation 0.0835455 / sqrt(3)
     assert ratio.t.estimate == pytest.approx(math.exp(mean), rel=1e-6)
@@ -215,9 +210,7 @@ def test_three_pairs_by_hand() -> None:
 
 
 def test_one_outlying_pair_cannot_pass_or_fail_alone() -> None:
-    ratio = statistics.paired_ratio(
-        [1.0] * 19 + [50.0], [1.0] * 20, alpha_pass=0.05, alpha_fail=0.01
-    )
+    ratio = paired_ratio([1.0] * 19 + [50.0], [1.0] * 20, alpha_pass=0.05, alpha_fail=0.01)
     assert ratio.rank.upper == 1.0
     assert ratio.upper == ratio.t.upper > 1.1
     assert ratio.lower < 1
@@ -314,7 +307,7 @@ def test_a_drift_from_block_to_block_makes_a_sample_smaller() -> None:
 def test_the_p_value_of_a_ratio_is_small_where_its_lower_bound_is_over_the_limit(
     logs: list[float], limit: float, alpha: float
 ) -> None:
-    ratio = statistics.paired_ratio(
+    ratio = paired_ratio(
         list(np.exp(logs)), [1.0] * len(logs), alpha_pass=0.05, alpha_fail=alpha, limit=limit
     )
     if abs(ratio.p_above - alpha) > 1e-9 and abs(ratio.lower - limit) > 1e-9:
@@ -323,7 +316,7 @@ def test_the_p_value_of_a_ratio_is_small_where_its_lower_bound_is_over_the_limit
 
 def test_the_p_value_of_a_ratio_is_the_larger_of_scipys_two_tests() -> None:
     logs = np.random.default_rng(2).normal(0.1, 0.05, 15)
-    ratio = statistics.paired_ratio(
+    ratio = paired_ratio(
         list(np.exp(logs)), [1.0] * 15, alpha_pass=0.05, alpha_fail=0.01, limit=1.05
     )
     against = logs - math.log(1.05)

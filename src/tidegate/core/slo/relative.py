@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable
 from statistics import median
 
-from tidegate.core import statistics
+from tidegate.core.paired_ratio import paired_ratio
 from tidegate.core.slo.conclusion import sure_word
 from tidegate.documents import Arm, Block, Finding, LoadReport, Word
 from tidegate.policy import RelativeLatencySlo, Slo
@@ -69,7 +69,7 @@ def _compared(
 ) -> Finding:
     usual = median(baseline)
     allowed = max(1 + objective.margin, 1 + objective.floor_ms / usual)
-    ratio = statistics.paired_ratio(
+    ratio = paired_ratio(
         candidate,
         baseline,
         alpha_pass=slo.alpha_pass,
