@@ -16,7 +16,6 @@ from tenacity import Retrying, retry_if_exception_type, stop_before_delay
 
 from tidegate.adapters.kubernetes_answers import backoff, is_older, why
 from tidegate.config import settings
-from tidegate.core.journal import Journal
 from tidegate.errors import (
     ConflictError,
     RejectedError,
@@ -257,21 +256,3 @@ def _message(error: Any) -> str:
 def _code(error: RejectedError) -> int | None:
     status = getattr(error.__cause__, "status", None)
     return status if isinstance(status, int) else None
-
-
-def read_journal(namespace: str, name: str) -> Journal | None:
-    """The journal of the last release of an InferenceService."""
-    from tidegate.adapters.release_lock import load_journal
-
-    with connect() as kube:
-        stored = load_journal(kube, namespace, name)
-    return stored.journal if stored else None
-
-
-def find_journal(release_id: str, namespace: str = "") -> Journal | None:
-    """The journal of a release, wherever it is; '' = every namespace."""
-    from tidegate.adapters.release_lock import list_journals
-
-    with connect() as kube:
-        stored = list_journals(kube, namespace, release_id=release_id)
-    return stored[0].journal if stored else None

@@ -1,4 +1,6 @@
-"""What people do to a release from outside its run: look, plan, abort, resume, roll back, sweep.
+"""What people do about releases from outside a run.
 
-No steps of the DAG: they read and write the same journal and drive the same rules.
+To one of them: look, plan, abort, approve, resume, roll back; these read and write the same journal and drive
+the same rules as the steps. And before any: doctor asks whether a cluster is fit, calibrate how often a gate
+errs.
 """

@@ -1,1 +1,1 @@
-"""The page a person reads after a release."""
+"""What a person reads after a release: the page with its plots, its Markdown twin, and the notification."""

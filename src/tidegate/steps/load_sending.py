@@ -84,6 +84,7 @@ class Sender:
         begun, most = time.monotonic(), max(self.load.max_warmup_s, self.load.warmup_s)
         windows: list[float | None] = []
         flat = False
+        say(COMMAND, f"warming up the {window.arm} until its latency shows no trend")
         while not (flat or self.stop.is_set()):
             windows += warm_up.windows_ms([self.block(window)])
             flat = warm_up.is_flat(windows)

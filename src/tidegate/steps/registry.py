@@ -37,7 +37,6 @@ OutPage = Annotated[Path, Port("out", "page")]
 OutMarkdown = Annotated[Path, Port("out", "markdown")]
 OutMetrics = Annotated[Path, Port("out", "metrics")]
 
-Scalar = str | int | float | bool
 Image = Literal["steps", "tensorrt", "loadtest", "trainer"]
 
 

@@ -26,7 +26,7 @@ from tests.steps.traffic.traffic_cluster import (
 )
 from tidegate.adapters.act_events import REASONS
 from tidegate.adapters.files import read, write
-from tidegate.adapters.kubernetes import Kubernetes, find_journal, read_journal
+from tidegate.adapters.kubernetes import Kubernetes
 from tidegate.adapters.release_lock import load_journal, save_journal
 from tidegate.core.journal import ActKind, Phase
 from tidegate.documents import Deployment, Outcome, Refusal, Result, Word
@@ -328,13 +328,6 @@ def test_a_write_that_lost_its_race_is_decided_anew(cluster: Cluster) -> None:
 
     cluster.kube = Racing(alive._client, retry_s=2)
     assert release(cluster, 2, Judge(), Champion()).result is Result.PROMOTED
-
-
-def test_the_report_finds_the_journal_by_name_and_by_release(cluster: Cluster) -> None:
-    release(cluster, 1, Judge(), Champion())
-    assert read_journal("default", NAME) == find_journal("r1") == cluster.journal
-    assert read_journal("default", "unknown") is None
-    assert find_journal("unknown", "default") is None
 
 
 def test_a_journal_that_somebody_else_wrote_is_not_overwritten(cluster: Cluster) -> None:

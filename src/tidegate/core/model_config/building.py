@@ -90,22 +90,10 @@ def build(
     """
     if written is not None and written.max_batch_size and "max_batch_size" not in settled(wanted):
         wanted = wanted.model_copy(update={"max_batch_size": written.max_batch_size})
-    generated = _generated(name, backend, inputs, outputs, wanted, shapes)
-    return generated if written is None else merged(generated, written, wanted)
-
-
-def _generated(
-    name: str,
-    backend: str,
-    inputs: tuple[Tensor, ...],
-    outputs: tuple[Tensor, ...],
-    wanted: Triton,
-    shapes: Mapping[str, tuple[int, ...]],
-) -> ModelConfig:
     size = wanted.max_batch_size if is_batchable(inputs, outputs) else 0
     declared = tuple(model_input(t, batching=size > 0) for t in inputs)
     parameters = {"intra_op_thread_count": str(wanted.threads), **wanted.parameters}
-    return ModelConfig(
+    generated = ModelConfig(
         name=name,
         backend=backend,
         max_batch_size=size,
@@ -117,6 +105,7 @@ def _generated(
         parameters={key: ModelParameter(string_value=value) for key, value in parameters.items()},
         model_warmup=warmup_requests(declared, shapes, size) if wanted.warmup else (),
     )
+    return generated if written is None else merged(generated, written, wanted)
 
 
 def _batching(wanted: Triton) -> ModelDynamicBatching:

@@ -1,5 +1,6 @@
 """What every objective has, and what every objective has that a monitoring system is asked about."""
 
+from abc import abstractmethod
 from typing import Literal
 
 from pydantic import Field, model_validator
@@ -53,9 +54,9 @@ class QueriedObjective(BaseObjective):
     live: bool = Field(default=True, description="Also judged at every traffic step")
 
     @property
+    @abstractmethod
     def text(self) -> str:
         """The query, placeholders not filled."""
-        raise NotImplementedError
 
     @model_validator(mode="after")
     def _has_a_limit(self) -> "QueriedObjective":
