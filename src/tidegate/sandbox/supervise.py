@@ -24,8 +24,8 @@ def hold(sandbox: Sandbox) -> None:
         sandbox.start()
         while not ended.wait(1.0):
             pass
-    except TidegateError:
-        if not ended.is_set():  # else it failed because it was being stopped
+    except Exception:
+        if not ended.is_set():  # else it failed because it was being stopped, in whatever words
             raise
     finally:
         sandbox.stop()
