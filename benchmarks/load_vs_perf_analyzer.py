@@ -21,6 +21,7 @@ from pathlib import Path
 import httpx
 import numpy as np
 import onnx
+import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -44,8 +45,8 @@ INPUTS = (Tensor(name="x", dtype="FP32", shape=(-1, WIDTH)),)
 COMMAND = "make bench-load"
 
 
-def write_model(folder: Path, layers: int) -> None:
-    """A chain of matrix products, one instance, no batching: the service time is the model's alone."""
+def network(layers: int) -> onnx.ModelProto:
+    """A chain of matrix products."""
     weights = np.random.default_rng(1).normal(0, WIDTH**-0.5, (WIDTH, WIDTH)).astype(np.float32)
     names = ["x", *(f"h{n}" for n in range(1, layers)), "y"]
     nodes = [helper.make_node("MatMul", [names[n], "w"], [names[n + 1]]) for n in range(layers)]
@@ -58,8 +59,27 @@ def write_model(folder: Path, layers: int) -> None:
     )  # fmt: skip
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)])
     model.ir_version = 10
+    return model
+
+
+def layers_of(answer_ms: float) -> int:
+    """So many layers as take so long on one thread of this machine, by the median."""
+    options, tried, times = onnxruntime.SessionOptions(), 300, []
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(
+        network(tried).SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    for _ in range(300):
+        began = time.perf_counter()
+        session.run(None, {"x": np.ones((1, WIDTH), np.float32)})
+        times.append(1000 * (time.perf_counter() - began))
+    return round(tried * answer_ms / statistics.median(times))
+
+
+def write_model(folder: Path, layers: int) -> None:
+    """One instance, no batching: the service time is the model's alone."""
     (folder / "m" / "1").mkdir(parents=True, exist_ok=True)
-    onnx.save(model, str(folder / "m" / "1" / "model.onnx"))
+    onnx.save(network(layers), str(folder / "m" / "1" / "model.onnx"))
     (folder / "m" / "config.pbtxt").write_text(
         'backend: "onnxruntime"\nmax_batch_size: 8\n'
         f'input {{ name: "x" data_type: TYPE_FP32 dims: [{WIDTH}] }}\n'
@@ -264,13 +284,13 @@ def main() -> None:
     """Find the size of model that takes about 2 ms, then measure in turn."""
     global LAYERS
     arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--layers", type=int, default=360)
+    arguments.add_argument("--answer-ms", type=float, default=2.0, help="of the model alone")
     arguments.add_argument("--write", action="store_true", help="into docs/load-generator.md")
     given = arguments.parse_args()
-    LAYERS = given.layers
+    LAYERS = layers_of(given.answer_ms)
     x = np.random.default_rng(7).normal(size=(ROWS, WIDTH)).astype(np.float32)
-    with tempfile.TemporaryDirectory() as folder, triton(Path(folder), given.layers) as ports:
-        print(HEAD, flush=True)
+    with tempfile.TemporaryDirectory() as folder, triton(Path(folder), LAYERS) as ports:
+        print(f"{LAYERS} layers\n{HEAD}", flush=True)
         lines = compare(ports, x)
     if given.write:
         written(lines)

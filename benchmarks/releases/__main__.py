@@ -41,9 +41,9 @@ POLICY = {
     "name": "chain",
     "model": {"uri": "models:/chain/1"},
     "triton": {"max_batch_size": 4, "warmup": True},
-    # A third of one core busy; blocks of 2.5 s, so that two releases fit into four minutes.
+    # A third of one core busy; blocks of 1.5 s, so that two releases fit into three minutes.
     "load": {
-        "rate_rps": 25,
+        "rate_rps": 40,
         "pairs": 12,
         "block_requests": 60,
         "max_extensions": 3,

@@ -17,7 +17,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 NAME = "chain"
 WIDTH, INPUTS, OUTPUTS = 512, 16, 4
-ANSWER_MS = 10.0
+ANSWER_MS = 6.0
 AROUND_MS = (
     3.0  # HTTP, Envoy and Triton's Python backend; the slow version is slower by their share too
 )
