@@ -1,4 +1,4 @@
-"""One worker's connection to an inference server: REST on a socket of its own, gRPC on a few channels.
+"""One worker's connection to an inference server over REST: a socket of its own.
 
 A socket with prepared bytes and a parser in C, because the generator's own time counts in every latency:
 http.client took 3 times the CPU per request. No retry, no redirect, no pool. A keep-alive connection that
@@ -10,18 +10,13 @@ import socket
 import ssl
 import time
 from dataclasses import dataclass, field
-from typing import Any
 
 import httptools
 
-from tidegate.adapters.ingress import Target, context, pem
+from tidegate.adapters.ingress import Target, context
 from tidegate.adapters.load import Connection, Reply, Request
-from tidegate.errors import UsageError
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
-REVISION_HEADER = "x-tidegate-revision"
-INFER = "/inference.GRPCInferenceService/ModelInfer"
-WORKERS_PER_CHANNEL = 8  # HTTP/2 carries them side by side, and a balancer sees several connections
 CHUNK = 65_536
 
 
@@ -78,7 +73,7 @@ class RestConnection:
             return self._answer(opened)
         except (OSError, ValueError, httptools.HttpParserError) as error:
             self.close()
-            return Reply(error=_words(error, self.timeout_s))
+            return Reply(error=in_words(error, self.timeout_s))
 
     def _answer(self, opened: socket.socket) -> Reply:
         answer, ends = Answer(), time.perf_counter() + self.timeout_s
@@ -100,25 +95,27 @@ class RestConnection:
         if self._socket is not None and _closed_by_server(self._socket):
             self.close()
         if self._socket is None:
-            self._socket = self._connected()
+            self._socket = connected(self.to, self.tls, self.timeout_s)
         return self._socket
-
-    def _connected(self) -> socket.socket:
-        made = socket.create_connection((self.to.address, self.to.port), timeout=self.timeout_s)
-        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if self.tls is None:
-            return made
-        try:
-            return self.tls.wrap_socket(made, server_hostname=self.to.server_name)
-        except OSError:
-            made.close()
-            raise
 
     def close(self) -> None:
         """Close the socket; the next request opens a new one."""
         if self._socket is not None:
             self._socket.close()
             self._socket = None
+
+
+def connected(to: Target, tls: ssl.SSLContext | None, timeout_s: float) -> socket.socket:
+    """A socket to the server, encrypted where there is a context. Raises OSError."""
+    made = socket.create_connection((to.address, to.port), timeout=timeout_s)
+    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if tls is None:
+        return made
+    try:
+        return tls.wrap_socket(made, server_hostname=to.server_name)
+    except OSError:
+        made.close()
+        raise
 
 
 def _closed_by_server(opened: socket.socket) -> bool:
@@ -141,7 +138,8 @@ def _closed_by_server(opened: socket.socket) -> bool:
     return True
 
 
-def _words(error: Exception, timeout_s: float) -> str:
+def in_words(error: Exception, timeout_s: float) -> str:
+    """What went wrong with a connection."""
     if isinstance(error, TimeoutError):
         return f"no answer within {timeout_s:g} s"
     return f"{type(error).__name__}: {error}"
@@ -155,73 +153,9 @@ def _reply(status: int, answer: Answer) -> Reply:
     return Reply(body=body, header_length=answer.header_length, revision=answer.revision)
 
 
-@dataclass(slots=True)
-class GrpcConnection:
-    """KServe v2 over gRPC; several workers share a channel."""
-
-    channel: Any
-    timeout_s: float
-    metadata: tuple[tuple[str, str], ...] = ()
-    _call: Any = field(init=False)
-
-    def __post_init__(self) -> None:
-        self._call = self.channel.unary_unary(INFER)
-
-    def send(self, request: Request) -> Reply:
-        """Send one request; an error of any kind is words in the reply."""
-        import grpc
-
-        try:
-            body, call = self._call.with_call(
-                request.body, timeout=self.timeout_s, metadata=self.metadata
-            )
-        except grpc.RpcError as error:
-            return Reply(error=f"gRPC {error.code().name}: {error.details()}")
-        metadata = dict(call.initial_metadata() or ())
-        return Reply(body=body, revision=metadata.get(REVISION_HEADER, ""))
-
-    def close(self) -> None:
-        """Close the shared channel."""
-        self.channel.close()
-
-
 def rest_connections(
     to: Target, *, model: str, count: int, timeout_s: float
 ) -> tuple[Connection, ...]:
     """`count` connections, opened with their first request. Raises UsageError."""
     path, tls = f"/v2/models/{model}/infer", context(to.tls) if to.tls else None
     return tuple(RestConnection(to, path, timeout_s, tls) for _ in range(count))
-
-
-def grpc_connections(to: Target, *, count: int, timeout_s: float) -> tuple[Connection, ...]:
-    """`count` workers, :authority = host, without gRPC's own retries. Raises UsageError."""
-    channels = [grpc_channel(to) for _ in range(-(-count // WORKERS_PER_CHANNEL))]
-    metadata = tuple((name.lower(), value) for name, value in to.headers.items())
-    return tuple(
-        GrpcConnection(channels[n // WORKERS_PER_CHANNEL], timeout_s, metadata)
-        for n in range(count)
-    )
-
-
-def grpc_channel(to: Target) -> Any:
-    """A channel of its own, :authority = host, without gRPC's own retries. Raises UsageError."""
-    import grpc
-
-    address = f"{to.address}:{to.port}"
-    options = [
-        ("grpc.default_authority", to.host),
-        ("grpc.enable_retries", 0),
-        ("grpc.use_local_subchannel_pool", 1),
-    ]
-    if to.tls is None:
-        return grpc.insecure_channel(address, options=options)
-    if to.tls.insecure:
-        raise UsageError(
-            "TIDEGATE_INGRESS_INSECURE is true, and gRPC checks every certificate; name the ingress's "
-            "certificates in TIDEGATE_INGRESS_CA"
-        )
-    credentials = grpc.ssl_channel_credentials(
-        pem(to.tls.ca), pem(to.tls.key), pem(to.tls.certificate)
-    )
-    named = [*options, ("grpc.ssl_target_name_override", to.server_name)]
-    return grpc.secure_channel(address, credentials, options=named)

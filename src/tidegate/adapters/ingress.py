@@ -7,7 +7,6 @@ for: a gateway serves many hosts behind one address.
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from urllib.parse import urlsplit
 
 from tidegate.config import VARIABLES, Settings
@@ -87,11 +86,3 @@ def context(tls: Tls) -> ssl.SSLContext:
     if tls.insecure:
         made.check_hostname, made.verify_mode = False, ssl.CERT_NONE
     return made
-
-
-def pem(path: str) -> bytes | None:
-    """A file for gRPC, which takes bytes. Raises UsageError."""
-    try:
-        return Path(path).read_bytes() if path else None
-    except OSError as error:
-        raise UsageError(f"TLS file {path} cannot be read ({error.strerror})") from error

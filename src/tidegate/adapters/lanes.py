@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tidegate.adapters import captured, connections, serving
+from tidegate.adapters.grpc_connection import grpc_connections
 from tidegate.adapters.ingress import Target, target
 from tidegate.adapters.load import Lane, Reply, Request
 from tidegate.config import settings
@@ -37,7 +38,7 @@ class Way:
         """Connections that open with their first request. Raises UsageError."""
         count, timeout_s = self.connections, self.timeout_s
         opened = (
-            connections.grpc_connections(self.to, count=count, timeout_s=timeout_s)
+            grpc_connections(self.to, count=count, timeout_s=timeout_s)
             if self.protocol == "grpc"
             else connections.rest_connections(
                 self.to, model=self.model, count=count, timeout_s=timeout_s

@@ -7,9 +7,10 @@ from typing import Any
 
 import httpx
 
-from tidegate.adapters.connections import grpc_channel
+from tidegate.adapters.grpc_connection import GrpcConnection, grpc_context
 from tidegate.adapters.ingress import context
 from tidegate.adapters.lanes import Way
+from tidegate.adapters.load import Request
 
 STATISTICS = "/inference.GRPCInferenceService/ModelStatistics"
 
@@ -40,18 +41,18 @@ def _rest(way: Way) -> list[int]:
 
 
 def _grpc(way: Way) -> list[int]:
-    import grpc
     from google.protobuf.message import DecodeError
     from tritonclient.grpc import service_pb2
 
-    channel = grpc_channel(way.to)
+    asked = service_pb2.ModelStatisticsRequest(name=way.model).SerializeToString()
+    connection = GrpcConnection(way.to, way.timeout_s, STATISTICS, grpc_context(way.to))
     try:
-        call = channel.unary_unary(STATISTICS)
-        asked = service_pb2.ModelStatisticsRequest(name=way.model).SerializeToString()
-        body = call(asked, timeout=way.timeout_s, metadata=tuple(way.to.headers.items()))
-        found = service_pb2.ModelStatisticsResponse.FromString(body)
-    except (grpc.RpcError, DecodeError) as error:
+        reply = connection.send(Request(row=0, body=asked))
+        found = service_pb2.ModelStatisticsResponse.FromString(reply.body)
+    except DecodeError as error:
         raise ValueError(str(error)) from error
     finally:
-        channel.close()
+        connection.close()
+    if reply.error:
+        raise ValueError(reply.error)
     return [int(one.inference_stats.cache_hit.count) for one in found.model_stats]
