@@ -122,7 +122,7 @@ def production(ingress: str, answers: Path, result: Path) -> Iterator[None]:
 
 
 def release(version: str, environment: dict[str, str]) -> Released:
-    """Release one version with the compiled Kubeflow pipeline."""
+    """Release one version, as `tidegate release` does."""
     say(f"\n== v{version}: models:/digits/{version}")
     began = time.monotonic()
     ended = run_release(

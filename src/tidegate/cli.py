@@ -20,7 +20,7 @@ from tidegate.cli_replay import replayable
 from tidegate.cli_schedule import schedule_app, submit_app
 from tidegate.errors import TidegateError, UsageError
 from tidegate.sandbox.commands import DEFAULT_STATE, sandbox_app
-from tidegate.steps.execution import execute
+from tidegate.steps.execution import execute, write_results
 from tidegate.steps.progress import configure_logging
 from tidegate.steps.registry import Parameter, Step, steps
 
@@ -73,15 +73,17 @@ def release(
         ".tidegate/runs"
     ),
     runner: Annotated[
-        Literal["kfp", "argo"],
-        typer.Option(help="Whose drawing is run: Kubeflow's or Argo's."),
-    ] = "kfp",
+        Literal["in-process", "kfp", "argo"],
+        typer.Option(
+            help="All steps in one process; or a process each, as Kubeflow's or Argo's drawing says."
+        ),
+    ] = "in-process",
     sandbox: Annotated[
         bool, typer.Option("--sandbox", help="On the running `tidegate sandbox`.")
     ] = False,
 ) -> None:
-    """Run the whole release here: a compiled drawing, on kfp's local runner or on our own for Argo's."""
-    from tidegate.orchestrators.local_run import run_release  # kfp is an extra
+    """Run the whole release from here, as its drawing says, on the cluster of your kubeconfig."""
+    from tidegate.orchestrators.local_run import run_release
 
     ended = run_release(
         policy,
@@ -139,7 +141,7 @@ def _command(step: Step) -> Callable[..., None]:
     def run(results: Path | None = None, **arguments: Any) -> None:
         outputs = execute(step, arguments)
         if results is not None:
-            _write_results(results, outputs)
+            write_results(results, outputs)
         typer.echo(next(iter(outputs.values()), ""))
 
     options = [_option(p) for p in step.parameters]
@@ -175,13 +177,6 @@ def _option(parameter: Parameter) -> inspect.Parameter:
         default=inspect.Parameter.empty if parameter.required else parameter.default,
         annotation=Annotated[parameter.type, typer.Option(help=described)],
     )
-
-
-def _write_results(folder: Path, outputs: dict[str, Any]) -> None:
-    from tidegate.adapters.files import write_text
-
-    for name, value in outputs.items():
-        write_text(folder / name, str(value))
 
 
 for _step in steps().values():

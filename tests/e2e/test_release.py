@@ -1,4 +1,4 @@
-"""A release end to end: the compiled pipeline on real Triton, Envoy, Prometheus and MLflow.
+"""A release end to end: the compiled drawing on real Triton, Envoy, Prometheus and MLflow.
 
 The tests are one story and run in the order of the file.
 """
@@ -215,8 +215,10 @@ def test_a_better_version_is_promoted_without_losing_a_request(home: Home) -> No
 
 def test_the_report_tells_the_whole_story(home: Home) -> None:
     newest = max((home.folder / ".tidegate/runs").iterdir())
-    page = next(newest.glob("artifacts/*/report/page")).read_text()
-    document = json.loads(next(newest.glob("artifacts/*/report/report_document")).read_text())
+    page = next(newest.glob("artifacts/*/report/outputs/page")).read_text()
+    document = json.loads(
+        next(newest.glob("artifacts/*/report/outputs/report_document")).read_text()
+    )
     assert document["result"] == "PROMOTED"
     assert [step["percent"] for step in document["journal"]["outcome"]["steps"]] == [30, 100]
     for told in ("PROMOTED", "tiny", "p99", document["candidate"]["subject"]["digest"][:12]):
@@ -225,7 +227,7 @@ def test_the_report_tells_the_whole_story(home: Home) -> None:
 
 def test_what_was_judged_is_judged_again_offline(home: Home) -> None:
     newest = max((home.folder / ".tidegate/runs").iterdir())
-    for written in ("gate/evidence", "promote/live_evidence"):
+    for written in ("gate/outputs/evidence", "promote/outputs/live_evidence"):
         (path,) = newest.glob(f"artifacts/*/{written}")
         again = home.tidegate("gate", "--replay", str(path))
         assert (again.returncode, again.stdout.strip()) == (0, "PASS"), again.stderr
@@ -233,7 +235,7 @@ def test_what_was_judged_is_judged_again_offline(home: Home) -> None:
 
 def test_the_incumbent_is_calibrated_against_itself(home: Home) -> None:
     newest = max((home.folder / ".tidegate/runs").iterdir())
-    (golden,) = newest.glob("artifacts/*/optimize/optimized_model/golden.npz")
+    (golden,) = newest.glob("artifacts/*/optimize/outputs/optimized_model/golden.npz")
     before = predictor(home)
     time.sleep(20)  # until the client of the test before is out of Prometheus' window
     done = home.tidegate("calibrate", str(home.policy), "--on-cluster", "--golden", str(golden))

@@ -1,4 +1,4 @@
-"""`tidegate release`: the committed pipeline on one machine, with progress that a person can follow."""
+"""`tidegate release`: a committed drawing on one machine, with progress that a person can follow."""
 
 import importlib.util
 import json
@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -19,7 +19,9 @@ from tidegate.errors import DocumentError, NotPromotedError, RollbackFailedError
 from tidegate.orchestrators.drawings import drawing
 from tidegate.orchestrators.watch import Failure, Watch
 
-REQUIRED = ("mlflow_tracking_uri", "prometheus_url", "storage_uri", "kubeconfig")
+REQUIRED = ("mlflow_tracking_uri", "prometheus_url", "storage_uri")
+Runner = Literal["in-process", "kfp", "argo"]
+GUARDED = "tidegate-release/guard/outputs"  # where the guard of a run writes, below its artifacts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +36,8 @@ class Ended:
     report: Report | None
 
 
-RUNNERS: Mapping[str, tuple[str, str]] = {  # runner -> its module, and the drawing that it runs
+RUNNERS: Mapping[Runner, tuple[str, str]] = {  # runner -> its module, and the drawing that it runs
+    "in-process": ("tidegate.orchestrators.in_process", "workflows/release.yaml"),
     "kfp": ("tidegate.orchestrators.kfp_local", "pipelines/release.yaml"),
     "argo": ("tidegate.orchestrators.argo_local", "workflows/release.yaml"),
 }
@@ -43,7 +46,7 @@ RUNNERS: Mapping[str, tuple[str, str]] = {  # runner -> its module, and the draw
 def run_release(
     policy: str,
     *,
-    runner: Literal["kfp", "argo"] = "kfp",
+    runner: Runner = "in-process",
     model_uri: str = "",
     namespace: str = "",
     runs: Path,
@@ -66,16 +69,25 @@ def run_release(
     return _ended(folder, watch, code)
 
 
-def _check(environ: Mapping[str, str], runner: str) -> None:
+def _check(environ: Mapping[str, str], runner: Runner) -> None:
     if runner == "kfp" and importlib.util.find_spec("kfp") is None:
-        raise UsageError("kfp is not installed; run: pip install 'tidegate[local]'")
+        raise UsageError(
+            "kfp is not installed; run: pip install 'tidegate[kfp]', or leave out --runner kfp"
+        )
     found = settings(environ)
-    for field in REQUIRED:
+    needed = REQUIRED if _has_cluster(environ) else (*REQUIRED, "kubeconfig")
+    for field in needed:
         if not getattr(found, field):
             raise UsageError(
                 f"{VARIABLES[field]} is not set; run `tidegate sandbox up` and release with --sandbox, "
                 "or point it at your cluster"
             )
+
+
+def _has_cluster(environ: Mapping[str, str]) -> bool:
+    """Where the steps find one when no KUBECONFIG is set: their own pod's, or the usual file."""
+    usual = Path(environ.get("HOME", "/nonexistent")) / ".kube" / "config"
+    return "KUBERNETES_SERVICE_HOST" in environ or usual.is_file()
 
 
 def _new_folder(runs: Path) -> Path:
@@ -115,7 +127,7 @@ def compiled_pipeline() -> Path:
 
 
 def _run(
-    runner: str,
+    runner: Runner,
     folder: Path,
     parameters: Mapping[str, str],
     environ: dict[str, str],
@@ -142,6 +154,8 @@ def _run(
                 watch.show()
                 time.sleep(0.2)
             watch.show()
+    if child.returncode < 0:
+        _killed(child, watch, environ, folder)
     return child.returncode
 
 
@@ -162,8 +176,25 @@ def _interruptible(
         signal.signal(signal.SIGTERM, previous)
 
 
+def _killed(
+    child: "subprocess.Popen[bytes]", watch: Watch, environ: Mapping[str, str], folder: Path
+) -> None:
+    """Nothing in a process that was killed can still run its exit handler."""
+    with suppress(ProcessLookupError):  # what it had started goes with it
+        os.killpg(child.pid, signal.SIGKILL)
+    name = signal.Signals(-child.returncode).name
+    watch.line(f"the run was killed ({name}): the guard returns production to the incumbent")
+    watch.failure = watch.failure or Failure(
+        step=watch.step,
+        error=name,
+        message=f"the run was killed ({name})",
+        exit_code=128 - child.returncode,
+    )
+    _guard(watch.release_id, environ, folder)
+
+
 def _end(child: "subprocess.Popen[bytes]") -> None:
-    for number, patience in ((signal.SIGTERM, 10), (signal.SIGKILL, 10)):
+    for number, patience in ((signal.SIGTERM, 30), (signal.SIGKILL, 10)):
         try:
             os.killpg(child.pid, number)
             child.wait(patience)
@@ -176,9 +207,11 @@ def _end(child: "subprocess.Popen[bytes]") -> None:
 def _guard(release_id: str, environ: Mapping[str, str], folder: Path) -> None:
     if not release_id:
         return
-    command = [sys.executable, "-m", "tidegate", "guard", "--release-id", release_id]
-    page = folder / "guard.html"
-    subprocess.run([*command, "--page", str(page)], env=dict(environ), check=False, timeout=600)
+    home = folder / "artifacts" / GUARDED
+    subprocess.run(
+        [sys.executable, "-m", "tidegate", "guard", "--release-id", release_id, "--page", home / "page"],
+        env=dict(environ), check=False, timeout=600,
+    )  # fmt: skip
 
 
 def _ended(folder: Path, watch: Watch, code: int) -> Ended:

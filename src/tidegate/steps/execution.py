@@ -1,6 +1,8 @@
 """Runs one step, whoever calls it: refusals are handed on, results come back as a flat dict."""
 
 import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from tidegate.adapters.files import read_any, write, write_text
@@ -21,6 +23,12 @@ def execute(step: Step, arguments: dict[str, Any]) -> dict[str, Any]:
     if refusal is not None:
         return _hand_on(step, arguments, refusal)
     return dataclasses.asdict(step.function(**arguments))
+
+
+def write_results(folder: Path, outputs: Mapping[str, Any]) -> None:
+    """A step's outputs as Argo reads them: a file for each."""
+    for name, value in outputs.items():
+        write_text(folder / name, str(value))
 
 
 def _refusal(step: Step, arguments: dict[str, Any]) -> Refusal | None:
