@@ -5,6 +5,7 @@ from pathlib import Path
 import yaml
 
 from deploy.objects.metadata import Json, metadata
+from tidegate.policy.serving import OWN_RUNTIME
 
 TRITON = Path(__file__).parents[1] / "triton.yaml"
 HTTP, GRPC, METRICS = 8080, 9000, 8002
@@ -41,12 +42,12 @@ def arguments() -> list[str]:
 
 
 def serving_runtime() -> Json:
-    """`serving.runtime: tidegate-triton` in a policy. Its resources are a floor: the policy's win."""
+    """What a policy that names no other runs in. Its resources are a floor: the policy's win."""
     sized = {"cpu": "1", "memory": "2Gi"}
     return {
         "apiVersion": "serving.kserve.io/v1alpha1",
         "kind": "ServingRuntime",
-        "metadata": metadata("tidegate-triton"),
+        "metadata": metadata(OWN_RUNTIME),
         "spec": {
             "annotations": {
                 "prometheus.kserve.io/port": str(METRICS),

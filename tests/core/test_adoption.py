@@ -192,7 +192,7 @@ def test_what_the_policy_names_changes_and_the_rest_is_kept() -> None:
     assert told["spec.predictor.minReplicas"] == ("3", "1")
     assert told["spec.predictor.nodeSelector"] == ('{"pool": "gpu"}', '{"pool": "gpu"}')
     assert told["spec.predictor.model.storageUri"] == (OLD, NEW)
-    assert told["spec.predictor.model.runtime"] == ("", "kserve-tritonserver")
+    assert told["spec.predictor.model.runtime"] == ("", "tidegate-triton")
     assert told[f"spec.predictor.{PERCENT}"] == ("", "0")
     assert "spec.predictor.model.protocolVersion" not in told
 

@@ -87,7 +87,7 @@ def test_the_manifest_says_mode_and_tag_routing_and_no_percent() -> None:
 def test_the_model_is_triton_over_v2_and_ready_when_its_models_are() -> None:
     model = predictor(FULL, NEW, "8").as_dict()["model"]
     assert (model["modelFormat"], model["protocolVersion"]) == ({"name": "triton"}, "v2")
-    assert (model["runtime"], model["runtimeVersion"]) == ("kserve-tritonserver", "25.06-py3")
+    assert (model["runtime"], model["runtimeVersion"]) == ("tidegate-triton", "25.06-py3")
     assert model["readinessProbe"] == {"httpGet": {"path": "/v2/health/ready", "port": 8080}}
 
 

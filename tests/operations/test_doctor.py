@@ -128,7 +128,6 @@ def test_the_command_prints_a_line_and_a_remedy_or_json_and_exits_by_the_worst(
     policy = world.folder / "policy.yaml"
     policy.write_text(
         f"name: digits\nnamespace: {NAMESPACE}\nmodel: {{uri: models:/digits/1}}\n"
-        "serving: {runtime: tidegate-triton}\n"
     )
     with visited(world, monkeypatch):
         told = CliRunner().invoke(app, ["doctor", str(policy), "--step", "sweep"])

@@ -272,7 +272,7 @@ model:
   resources:
     limits:
       memory: 2Gi
-  runtime: kserve-tritonserver
+  runtime: tidegate-triton
   storageUri: s3://models/digits/{digest}/
 """
 CONFIG = """name: "digits"

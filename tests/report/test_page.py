@@ -85,7 +85,7 @@ def test_every_way_to_end_has_a_page(result: Result) -> None:
         "onnx 1.20.0",
         "models:/digits/7",
         "registered by ada",
-        "runtime kserve-tritonserver",
+        "runtime tidegate-triton",
         "max_batch_size: 16",
         "398 /s",
     ):

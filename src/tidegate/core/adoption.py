@@ -22,7 +22,7 @@ SHORTHANDS = (
     "huggingface",
 )  # fmt: skip
 TRITON_FORMAT = "triton"
-TRITON_RUNTIME = "kserve-tritonserver"
+TRITON_RUNTIME = "kserve-tritonserver"  # KServe's own, which its defaulting knows by name
 NAMED = 4  # consequences that one line still holds; the plan has all of them
 
 KEPT = "the policy does not name it, so every release carries it on"

@@ -12,6 +12,7 @@ from typing import Any
 from tidegate.core.manifest import TAG_ROUTING
 from tidegate.core.standard_claim import ClusterSupport
 from tidegate.documents import Strict
+from tidegate.policy.serving import OWN_RUNTIME
 
 Json = Mapping[str, Any]
 OLDEST_TRITON = (24, 10)  # 2.51, what a default policy is linted for
@@ -222,7 +223,8 @@ def runtime_of(name: str, found: Json | None, *, version: str) -> Check:
         return fail(
             title,
             "not there",
-            "kubectl apply -k deploy/overlays/..., and serving.runtime: tidegate-triton",
+            f"kubectl apply -k deploy/overlays/... puts {OWN_RUNTIME} into the runs' namespace; or name "
+            "another one as serving.runtime",
         )
     images = [str(one.get("image", "")) for one in found.get("spec", {}).get("containers", ())]
     tag = version or next((one.rpartition(":")[2] for one in images if "triton" in one), "")
@@ -234,7 +236,7 @@ def runtime_of(name: str, found: Json | None, *, version: str) -> Check:
     if (int(year), int(month)) < OLDEST_TRITON:
         return fail(
             title, f"Triton {tag} does not read what a release builds",
-            "use serving.runtime: tidegate-triton, or set serving.runtime_version",
+            f"use serving.runtime: {OWN_RUNTIME}, the default, or set serving.runtime_version",
         )  # fmt: skip
     return ok(title, f"Triton {tag}")
 

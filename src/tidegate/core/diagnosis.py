@@ -45,7 +45,7 @@ REMEDY = {
     Reason.CRASH_LOOP: "read the container's log",
     Reason.PROGRESS_DEADLINE: "see what it waited for, or raise the progress deadline",
     Reason.WEBHOOK_REJECTED: "correct what the webhook names, in the policy or the cluster",
-    Reason.RUNTIME_NOT_FOUND: "correct serving.runtime, or install that ServingRuntime",
+    Reason.RUNTIME_NOT_FOUND: "correct serving.runtime, or install that ServingRuntime (ours: deploy/base)",
 }  # fmt: skip
 
 

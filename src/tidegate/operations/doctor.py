@@ -16,6 +16,7 @@ from tidegate.core import checkup as judged
 from tidegate.core.checkup import Check
 from tidegate.core.checkup_access import needs, permissions
 from tidegate.errors import RejectedError, TidegateError, UnavailableError, UsageError
+from tidegate.policy.serving import OWN_RUNTIME
 
 if TYPE_CHECKING:
     from tidegate.adapters.kubernetes import Kubernetes
@@ -33,7 +34,7 @@ class Wanted:
 
     namespace: str = "default"
     mode: str = "auto"
-    runtime: str = "kserve-tritonserver"
+    runtime: str = OWN_RUNTIME
     runtime_version: str = ""
     accelerators: dict[str, int] = field(default_factory=dict)  # kind -> of one version
     step: str = ""  # '' = all of them

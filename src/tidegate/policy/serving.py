@@ -7,12 +7,19 @@ from pydantic import Field, field_validator
 
 from tidegate.policy.section import Section
 
+OWN_RUNTIME = (
+    "tidegate-triton"  # the ServingRuntime of deploy/base: a pinned Triton with its metrics on
+)
+
 
 class Serving(Section):
     """The InferenceService's predictor."""
 
     mode: Literal["auto", "Knative", "Standard"] = "auto"
-    runtime: str = "kserve-tritonserver"
+    runtime: str = Field(
+        default=OWN_RUNTIME,
+        description="A ServingRuntime of the namespace or the cluster; the default is of deploy/base",
+    )
     runtime_version: str = Field(
         default="", description="Image tag of the runtime; '' = the runtime's own"
     )

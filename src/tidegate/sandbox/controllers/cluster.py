@@ -20,11 +20,15 @@ from tidegate.sandbox.api.store import Store
 from tidegate.sandbox.controllers import runtimes
 
 KSERVE_IMAGE = "kserve/kserve-controller:v0.21.0"  # the first with weights in HTTPRoutes
-TRITON_IMAGE = "nvcr.io/nvidia/tritonserver:24.10-py3"  # the release of the server that runs here
+TRITON = "nvcr.io/nvidia/tritonserver"
+OUR_TRITON = (
+    f"{TRITON}:24.10-py3"  # the release of the server that runs here, whatever is asked for
+)
+KSERVES_TRITON = f"{TRITON}:23.05-py3"  # config/runtimes/kserve-tritonserver.yaml of KServe 0.21
 
 
 def populate(store: Store, domain: str, mode: str) -> None:
-    """What clients look for before they act: CRDs, KServe's controller, its ConfigMap, a runtime."""
+    """What clients look for before they act: CRDs, KServe's controller, its ConfigMap, runtimes."""
     for namespace in ("kserve", "knative-serving"):
         _create(store, NAMESPACES, {"metadata": {"name": namespace}, "status": {"phase": "Active"}})
     ready = {"conditions": [{"type": "Ready", "status": "True"}]}
@@ -33,7 +37,8 @@ def populate(store: Store, domain: str, mode: str) -> None:
         if kind.is_custom:
             _create(store, CRDS, crd(kind))
     _create(store, DEPLOYMENTS, _controller(), settings.NAMESPACE)
-    _create(store, CLUSTERSERVINGRUNTIMES, runtimes.triton(TRITON_IMAGE))
+    _create(store, CLUSTERSERVINGRUNTIMES, runtimes.triton(KSERVES_TRITON))
+    _create(store, CLUSTERSERVINGRUNTIMES, runtimes.pinned(OUR_TRITON))
     documents = _documents(domain, mode)
     _configmap(store, settings.NAMESPACE, settings.NAME, documents)
     _configmap(store, "knative-serving", "config-domain", {domain: ""})

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from tidegate.policy.serving import OWN_RUNTIME
 from tidegate.sandbox.api.kinds import Json
 
-DEFAULT_RUNTIME = "kserve-tritonserver"
+KSERVES_RUNTIME = "kserve-tritonserver"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,8 +53,16 @@ def _fits(spec: Json, model: Json) -> bool:
     return known and not spec.get("disabled") and _protocol(model) in spec["protocolVersions"]
 
 
+def pinned(image: str) -> Json:
+    """tidegate's own runtime, which only those get who name it (deploy/base/serving-runtime.yaml)."""
+    found = triton(image)
+    formats = [{"name": "triton", "version": "2"}]
+    spec = found["spec"] | {"supportedModelFormats": formats}
+    return {"metadata": {"name": OWN_RUNTIME}, "spec": spec}
+
+
 def triton(image: str) -> Json:
-    """The ClusterServingRuntime that the embedded cluster starts with."""
+    """KServe's own runtime, a ClusterServingRuntime."""
     names = ("tensorrt", "tensorflow", "onnx", "triton")
     formats = [
         {"name": n, "version": "2" if n == "triton" else "1", "autoSelect": True} for n in names
@@ -64,7 +73,7 @@ def triton(image: str) -> Json:
     ]  # fmt: skip
     container = {"name": "kserve-container", "image": image, "args": args}
     return {
-        "metadata": {"name": DEFAULT_RUNTIME},
+        "metadata": {"name": KSERVES_RUNTIME},
         "spec": {
             "annotations": {
                 "prometheus.kserve.io/port": "8002",
