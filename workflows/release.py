@@ -207,7 +207,7 @@ def housekeeping(store: Store) -> dict[str, object]:
             seconds_after_success=604800, seconds_after_failure=2592000
         ),
         "pod_gc": PodGC(strategy="OnPodSuccess", delete_delay_duration="600s"),
-        "archive_logs": True,
+        "archive_logs": store.keeps_logs,
         "volumes": [*store.volumes(), EmptyDirVolume(name="tmp")],
         "labels": {"app.kubernetes.io/part-of": "tidegate"},
         "metrics": [

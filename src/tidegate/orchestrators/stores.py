@@ -27,6 +27,8 @@ RUN = "{{workflow.uid}}"  # the release id, and the folder of a run's files
 class Store(Protocol):
     """Where the files lie that one step writes and another one reads."""
 
+    keeps_logs: bool  # without a repository Argo fails each pod whose log it is to archive
+
     def taken(self, port: StepParameter) -> Artifact | Parameter:
         """A port in, among a template's inputs."""
 
@@ -55,6 +57,8 @@ class Store(Protocol):
 @dataclass(frozen=True)
 class Bucket:
     """Argo's artifacts: a key in the bucket of the cluster's artifact repository (S3, GCS, MinIO)."""
+
+    keeps_logs = True
 
     def taken(self, port: StepParameter) -> Artifact | Parameter:
         """An input artifact at a fixed path."""
@@ -99,6 +103,7 @@ class Bucket:
 class Claim:
     """A PersistentVolumeClaim that every pod of a run mounts; no artifact repository is needed."""
 
+    keeps_logs = False
     claim: str = "{{workflow.parameters.claim}}"
 
     def taken(self, port: StepParameter) -> Artifact | Parameter:
