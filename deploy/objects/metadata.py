@@ -8,6 +8,10 @@ Json = dict[str, Any]
 
 NAMESPACE = "tidegate"
 PART_OF = {"app.kubernetes.io/part-of": "tidegate"}
+SWEEP = {
+    **PART_OF,
+    "app.kubernetes.io/component": "sweep",
+}  # the pods of runs have names of their steps
 LABELS = {
     **PART_OF,
     "app.kubernetes.io/version": __version__,

@@ -1,6 +1,6 @@
 """Who may talk to whom: nobody calls a step; a predictor is reached through its gateway."""
 
-from deploy.objects.metadata import PART_OF, Json, metadata
+from deploy.objects.metadata import SWEEP, Json, metadata
 
 # By the name that Kubernetes itself puts on every namespace; those that a cluster lacks do nothing.
 GATEWAYS = ("istio-system", "knative-serving", "kourier-system", "envoy-gateway-system", "kserve")
@@ -9,7 +9,7 @@ MONITORING = ("monitoring", "prometheus", "knative-monitoring")
 
 def policies() -> list[Json]:
     """For the pods of our own, and for the predictors beside them."""
-    return [_steps(), _predictors()]
+    return [_sweep(), _predictors()]
 
 
 def _policy(name: str, spec: Json) -> Json:
@@ -24,19 +24,19 @@ def _policy(name: str, spec: Json) -> Json:
 def runs(label: str) -> Json:
     """The pods of an orchestrator's runs, by the label that it puts on all of them: nobody calls one.
 
-    Out they may as before: runs that are not ours carry the label, too.
+    Out they may as before: runs that are not ours carry the label, too, and a trainer reaches what it likes.
     """
     exists = {"matchExpressions": [{"key": label, "operator": "Exists"}]}
     spec = {"podSelector": exists, "policyTypes": ["Ingress"], "ingress": []}
     return _policy("tidegate-runs", spec)
 
 
-def _steps() -> Json:
-    """Pods of our own label, the sweep's. Out: names, all of the cluster, and HTTPS to wherever."""
+def _sweep() -> Json:
+    """The sweep's pods. Out: names, all of the cluster, and HTTPS to wherever."""
     return _policy(
-        "tidegate-steps",
+        "tidegate-sweep",
         {
-            "podSelector": {"matchLabels": dict(PART_OF)},
+            "podSelector": {"matchLabels": dict(SWEEP)},
             "policyTypes": ["Ingress", "Egress"],
             "ingress": [],
             "egress": [

@@ -1,6 +1,6 @@
 """The CronJob that ends releases whose run died with its orchestrator."""
 
-from deploy.objects.metadata import LABELS, PART_OF, Json, account, metadata
+from deploy.objects.metadata import LABELS, SWEEP, Json, account, metadata
 from deploy.objects.serving import CONTAINER_SECURITY
 from tidegate import __version__
 
@@ -25,7 +25,7 @@ def sweep() -> Json:
                     "backoffLimit": 0,
                     "activeDeadlineSeconds": 1800,
                     "ttlSecondsAfterFinished": 3600,
-                    "template": {"metadata": {"labels": dict(LABELS)}, "spec": _pod()},
+                    "template": {"metadata": {"labels": {**LABELS, **SWEEP}}, "spec": _pod()},
                 }
             },
         },
@@ -58,6 +58,3 @@ def _container() -> Json:
         "securityContext": CONTAINER_SECURITY | {"readOnlyRootFilesystem": True},
         "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],  # noqa: S108 - the pod's own
     }
-
-
-assert PART_OF.items() <= LABELS.items(), "the NetworkPolicy selects the sweep's pods"

@@ -14,6 +14,7 @@ import yaml
 
 from deploy.objects.rbac import UNRECORDED
 from tests.rbac.verbs import load
+from tidegate.orchestrators.surroundings import labels
 from tidegate.sandbox import binaries
 from tidegate.sandbox.api import schemas
 from tidegate.sandbox.api.errors import ApiError
@@ -203,8 +204,10 @@ def test_the_sweep_runs_read_only_as_nobody_and_the_network_policy_selects_it() 
     assert container["securityContext"]["readOnlyRootFilesystem"] is True
     assert template["spec"]["securityContext"]["runAsUser"] > 0
     assert template["spec"]["serviceAccountName"] in named(items, "ServiceAccount")
-    selector = named(items, "NetworkPolicy")["tidegate-steps"]["spec"]["podSelector"]
+    selector = named(items, "NetworkPolicy")["tidegate-sweep"]["spec"]["podSelector"]
     assert selector["matchLabels"].items() <= template["metadata"]["labels"].items()
+    of_runs = [labels(step) for step in steps().values() if step.name != "sweep"]
+    assert not [one for one in of_runs if selector["matchLabels"].items() <= one.items()]
 
 
 def test_the_sidecar_that_would_keep_the_sweep_alive_is_off_in_kubeflow() -> None:

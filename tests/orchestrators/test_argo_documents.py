@@ -172,6 +172,15 @@ def test_the_gpu_of_the_steps_that_use_one_is_chosen_when_the_run_starts(release
 
 
 @every_release
+def test_a_pod_says_whose_it_is_and_which_step(release: Json) -> None:
+    for template in containers(release):
+        assert template["metadata"]["labels"] == {
+            "app.kubernetes.io/part-of": "tidegate",
+            "app.kubernetes.io/component": template["name"],
+        }
+
+
+@every_release
 def test_no_image_is_fixed_in_a_template(release: Json) -> None:
     given = {p["name"] for p in release["spec"]["arguments"]["parameters"]}
     for template in containers(release):

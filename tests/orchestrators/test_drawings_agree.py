@@ -28,6 +28,7 @@ class Task:
     image: str
     gpu: str
     environment: frozenset[str]
+    labels: tuple[tuple[str, str], ...]
 
 
 # -- Kubeflow
@@ -149,6 +150,7 @@ class Kubeflow:
                 )
                 for one in [_named(entry, key) for entry in platform[kind]]
             ),
+            labels=tuple(sorted(platform["podMetadata"]["labels"].items())),
         )
 
 
@@ -257,6 +259,7 @@ class Argo:
                 for key, name in (("secretRef", "secretAsEnv"), ("configMapRef", "configMapAsEnv"))
                 if key in one
             ),
+            labels=tuple(sorted(template["metadata"]["labels"].items())),
         )
 
 
@@ -326,7 +329,7 @@ def test_both_have_the_same_steps_and_the_same_guard(kubeflow: Kubeflow, argo: A
     assert len(kubeflow.tasks) in {14, 16}
 
 
-@pytest.mark.parametrize("what", ["outputs", "image", "gpu", "environment", "only_if"])
+@pytest.mark.parametrize("what", ["outputs", "image", "gpu", "environment", "labels", "only_if"])
 def test_each_step_is_the_same_in_both(kubeflow: Kubeflow, argo: Argo, what: str) -> None:
     ours = {name: getattr(task, what) for name, task in kubeflow.tasks.items()}
     assert ours == {name: getattr(task, what) for name, task in argo.tasks.items()}

@@ -29,6 +29,11 @@ IN_SECRET = (
 GPU_RESOURCE, GPU_COUNT = "nvidia.com/gpu", "0"
 
 
+def labels(step: Step) -> Mapping[str, str]:
+    """What the pod of a step is found by, in either orchestrator."""
+    return {"app.kubernetes.io/part-of": "tidegate", "app.kubernetes.io/component": step.command}
+
+
 def images(registry: str = REGISTRY, tag: str = __version__) -> Mapping[str, str]:
     """The image of each kind of step, without the trainer's, which is the user's own."""
     kinds = dict.fromkeys(step.image for step in steps().values() if step.image != "trainer")

@@ -7,7 +7,7 @@ from typing import Any
 from kfp import dsl, kubernetes
 
 from tidegate.orchestrators.components import component
-from tidegate.orchestrators.surroundings import IN_CONFIG_MAP, IN_SECRET, NAME
+from tidegate.orchestrators.surroundings import IN_CONFIG_MAP, IN_SECRET, NAME, labels
 from tidegate.steps.registry import steps
 
 
@@ -41,4 +41,6 @@ def task(run: Run, name: str, **arguments: object) -> dsl.PipelineTask:
     kubernetes.use_secret_as_env(
         created, secret_name=NAME, secret_key_to_env={key: key for key in IN_SECRET}, optional=True
     )
+    for key, value in labels(step).items():
+        kubernetes.add_pod_label(created, label_key=key, label_value=value)
     return created

@@ -14,7 +14,7 @@ from hera.workflows.models import Backoff, Capabilities, SecurityContext, ValueF
 
 from tidegate.errors import UnavailableError
 from tidegate.orchestrators.stores import Store
-from tidegate.orchestrators.surroundings import NAME, image_parameter
+from tidegate.orchestrators.surroundings import NAME, image_parameter, labels
 from tidegate.steps.registry import Parameter as StepParameter
 from tidegate.steps.registry import Step
 
@@ -38,6 +38,7 @@ def template(step: Step, store: Store) -> Container:
     """The template of a step, its interface built from the step's signature."""
     return Container(
         name=step.command,
+        labels=dict(labels(step)),
         image=f"{{{{workflow.parameters.{image_parameter(step)}}}}}",
         command=["tidegate"],
         args=_arguments(step, store),
