@@ -1,4 +1,4 @@
-"""The command line of `compile`: the drawings for a cluster, with a user's own images in them."""
+"""The command line of `compile`: the drawings for a cluster, with a user's own images and bucket."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from tidegate.errors import UsageError
+from tidegate.orchestrators.surroundings import NAME
 
 compile_app = typer.Typer(rich_markup_mode=None)
 
@@ -20,11 +21,31 @@ def compile_drawings(
             help="kind=reference, best by digest; may be repeated. Kinds: steps, loadtest."
         ),
     ] = None,
+    bucket: Annotated[
+        str, typer.Option(help="Argo: for artifacts and logs; '' = the cluster's own repository.")
+    ] = "",
+    endpoint: Annotated[str, typer.Option(help="Its S3 endpoint: host or host:port.")] = "",
+    region: Annotated[str, typer.Option(help="Its region.")] = "",
+    secret: Annotated[
+        str,
+        typer.Option(
+            help="Secret with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; '' = the pod's identity."
+        ),
+    ] = NAME,
+    insecure: Annotated[bool, typer.Option("--insecure", help="Plain HTTP.")] = False,
 ) -> None:
     """Write the release's drawings, the scheduled one too, with your images as their defaults."""
+    from tidegate.orchestrators.buckets import S3
     from tidegate.orchestrators.drawings import written
 
-    for path in written(orchestrator, output, dict(_pair(one) for one in image or ())):
+    if (endpoint or region or insecure) and not bucket:
+        raise UsageError("--endpoint, --region and --insecure are about a --bucket; name it")
+    s3 = (
+        S3(bucket=bucket, endpoint=endpoint, region=region, secret=secret, insecure=insecure)
+        if bucket
+        else None
+    )
+    for path in written(orchestrator, output, dict(_pair(one) for one in image or ()), s3):
         typer.echo(path)
 
 

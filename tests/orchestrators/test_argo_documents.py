@@ -13,6 +13,7 @@ from jsonschema import Draft202012Validator
 from tests.orchestrators.argo_mutants import mutants
 from tests.orchestrators.argo_references import problems, strings
 from tidegate.errors import UnavailableError
+from tidegate.orchestrators.buckets import S3, with_bucket
 from tidegate.steps.registry import steps
 
 Json = dict[str, Any]
@@ -56,6 +57,12 @@ def errors(document: Json, definitions: Json) -> list[str]:
 @every_document
 def test_a_document_is_what_argos_schema_says(name: str, definitions: Json) -> None:
     assert errors(DOCUMENTS[name], definitions) == []
+
+
+@every_document
+def test_with_a_bucket_of_ones_own_it_still_is(name: str, definitions: Json) -> None:
+    s3 = S3(bucket="models", endpoint="minio.minio:9000", region="eu-west-1", insecure=True)
+    assert errors(yaml.safe_load(with_bucket(yaml.dump(DOCUMENTS[name]), s3)), definitions) == []
 
 
 @pytest.mark.parametrize(("right", "wrong"), [("onExit", "onExitt"), ("podGC", "podGc")])

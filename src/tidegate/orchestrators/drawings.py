@@ -1,9 +1,10 @@
-"""The committed drawings, with other images as their defaults. Neither kfp nor hera is needed."""
+"""The committed drawings, with other images and another bucket. Neither kfp nor hera is needed."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from tidegate.errors import UsageError
+from tidegate.orchestrators.buckets import S3, with_bucket
 from tidegate.orchestrators.surroundings import images
 
 DRAWINGS: Mapping[str, tuple[str, ...]] = {
@@ -38,11 +39,19 @@ def with_images(path: str, chosen: Mapping[str, str]) -> str:
     return text
 
 
-def written(orchestrator: str, folder: Path, chosen: Mapping[str, str]) -> Iterator[Path]:
-    """Write every drawing for an orchestrator into a folder; the paths. All texts first, then files."""
+def written(
+    orchestrator: str, folder: Path, chosen: Mapping[str, str], s3: S3 | None = None
+) -> Iterator[Path]:
+    """Write every drawing for an orchestrator into a folder; the paths. All texts first, then files.
+
+    Raises UsageError, also for a bucket where Kubeflow chooses its own (its pipeline root).
+    """
     from tidegate.adapters.files import write_text
 
+    if s3 and orchestrator == "kfp":
+        raise UsageError("--bucket is Argo's; in Kubeflow the pipeline root of the run says where")
     texts = {path: with_images(path, chosen) for path in DRAWINGS[orchestrator]}
+    texts = {path: with_bucket(text, s3) for path, text in texts.items()} if s3 else texts
     for path, text in texts.items():
         target = folder / Path(path).name
         write_text(target, text)
