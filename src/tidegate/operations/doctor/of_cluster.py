@@ -1,0 +1,89 @@
+"""What of the cluster itself a release relies on."""
+
+from collections.abc import Iterator
+from functools import partial
+from typing import TYPE_CHECKING
+
+from tidegate.adapters import checkup as reading
+from tidegate.adapters import standard
+from tidegate.core import checkup as judged
+from tidegate.core.checkup import Check
+from tidegate.core.checkup_access import needs, permissions
+from tidegate.errors import UsageError
+from tidegate.operations.doctor.findings import made, read_or_none
+from tidegate.operations.doctor.wanted import Wanted
+
+if TYPE_CHECKING:
+    from tidegate.adapters.kubernetes import Kubernetes
+
+
+def of_cluster(kube: "Kubernetes", cluster: reading.Cluster, wanted: Wanted) -> Iterator[Check]:
+    """CRDs, versions, settings, the runtime, accelerators and permissions."""
+    isvc = "inferenceservices.serving.kserve.io"
+    yield from made(
+        f"CRD {isvc}", lambda: judged.crd(isvc, cluster.crd(isvc), "v1beta1", owner="KServe")
+    )
+    yield from made("KServe's version", lambda: judged.kserve(standard.support(kube).kserve))
+    if wanted.mode == "Standard":
+        yield from made("Standard mode", lambda: judged.standard(standard.support(kube)))
+    else:
+        yield from _of_knative(cluster, wanted)
+    yield from made(
+        f"serving runtime {wanted.runtime}",
+        lambda: judged.runtime_of(
+            wanted.runtime, cluster.runtime(wanted.runtime), version=wanted.runtime_version
+        ),
+    )
+    for kind, amount in wanted.accelerators.items():
+        yield from made(f"accelerators {kind}", partial(_accelerators, cluster, kind, amount))
+    yield from _of_access(cluster, wanted)
+
+
+def _accelerators(cluster: reading.Cluster, kind: str, amount: int) -> Check:
+    return judged.gpus(kind, cluster.nodes(), amount)
+
+
+def _of_knative(cluster: reading.Cluster, wanted: Wanted) -> Iterator[Check]:
+    space = "knative-serving"
+    for name in ("services.serving.knative.dev", "revisions.serving.knative.dev"):
+        yield from made(f"CRD {name}", partial(_knative_crd, cluster, name))
+    yield judged.knative(read_or_none(lambda: cluster.deployment(space, "controller")))
+    yield from made(
+        "request metrics",
+        lambda: judged.request_metrics(cluster.config(space, "config-observability")),
+    )
+    yield from made(
+        "feature flags",
+        lambda: judged.features(
+            cluster.config(space, "config-features"), cluster.runtime(wanted.runtime)
+        ),
+    )
+    yield from made("tag routing", lambda: judged.tag_routing(cluster.services()))
+
+
+def _knative_crd(cluster: reading.Cluster, name: str) -> Check:
+    return judged.crd(
+        name, cluster.crd(name), "v1", owner="Knative Serving, or say serving.mode: Standard"
+    )
+
+
+def _of_access(cluster: reading.Cluster, wanted: Wanted) -> Iterator[Check]:
+    """An access review per verb of each step."""
+    verbs = reading.recorded_verbs()
+    if wanted.step and wanted.step not in verbs:
+        raise UsageError(
+            f"no step {wanted.step!r} asks the API for anything; choose {', '.join(verbs)}"
+        )
+    for step in [wanted.step] if wanted.step else verbs:
+        yield from made(
+            f"permissions of {step}", partial(_access, cluster, wanted, step, verbs[step])
+        )
+
+
+def _access(
+    cluster: reading.Cluster, wanted: Wanted, step: str, rules: list[dict[str, object]]
+) -> Check:
+    account = f"tidegate-{step}" if wanted.accounts else ""
+    asked = list(needs({step: rules}, wanted.namespace))
+    denied = [one for one in asked if not cluster.allows(one, account)]
+    return permissions(step, asked, denied, who=account or "this account")

@@ -1,0 +1,37 @@
+"""What the release would be that doctor looks for."""
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from tidegate.policy.serving import OWN_RUNTIME
+
+if TYPE_CHECKING:
+    from tidegate.policy import Policy
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """What the release would be: from a policy, or from flags."""
+
+    namespace: str = "default"
+    mode: str = "auto"
+    runtime: str = OWN_RUNTIME
+    runtime_version: str = ""
+    accelerators: dict[str, int] = field(default_factory=dict)  # kind -> of one version
+    step: str = ""  # '' = all of them
+    accounts: bool = False  # ask for each step's own ServiceAccount, not for us
+    runs_in: str = ""  # where those accounts are; '' = in the service's namespace
+
+
+def wanted_by(policy: "Policy", **flags: object) -> Wanted:
+    """What a policy asks of the cluster; flags that are set win."""
+    serving = policy.serving
+    limits = serving.resources.get("limits", {})
+    kinds = {
+        k: int(v) * serving.min_replicas for k, v in limits.items() if "/" in k and v.isdecimal()
+    }
+    own: dict[str, object] = {
+        "namespace": policy.namespace, "mode": serving.mode, "runtime": serving.runtime,
+        "runtime_version": serving.runtime_version, "accelerators": kinds,
+    }  # fmt: skip
+    return Wanted(**(own | {key: value for key, value in flags.items() if value}))  # type: ignore[arg-type]
