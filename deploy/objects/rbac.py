@@ -20,6 +20,7 @@ DOCTOR: list[Json] = [
     {"apiGroup": "", "resource": "nodes", "verbs": ["list"]},
     {"apiGroup": "", "resource": "configmaps", "verbs": ["get"],
      "resourceNames": ["inferenceservice-config", "config-features", "config-observability"]},
+    {"apiGroup": "", "resource": "persistentvolumeclaims", "verbs": ["get"]},
     {"apiGroup": "", "resource": "serviceaccounts", "verbs": ["get"]},
     {"apiGroup": "apiextensions.k8s.io", "resource": "customresourcedefinitions", "verbs": ["get"]},
     {"apiGroup": "apps", "resource": "deployments", "verbs": ["get"],

@@ -219,7 +219,10 @@ def doctor(
         typer.Option("--accounts", help="Permissions of each step's ServiceAccount, not mine."),
     ] = False,
     runs_in: Annotated[
-        str, typer.Option(help="Namespace of those accounts; '' = the service's own.")
+        str, typer.Option(help="Namespace of the runs' accounts and claim; '' = the service's own.")
+    ] = "",
+    claim: Annotated[
+        str, typer.Option(help="A PersistentVolumeClaim of the runs (release-on-claim.yaml).")
     ] = "",
     as_json: AsJson = False,
 ) -> None:
@@ -235,7 +238,7 @@ def doctor(
     kinds = {gpu: 1} if gpu else {}
     flags = {
         "namespace": namespace, "accelerators": kinds, "step": step, "accounts": accounts,
-        "runs_in": runs_in,
+        "runs_in": runs_in, "claim": claim,
     }  # fmt: skip
     if policy:
         from tidegate.adapters.policy_source import load

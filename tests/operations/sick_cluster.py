@@ -25,6 +25,7 @@ MANAGER = ("kserve", "kserve-controller-manager")
 KNATIVE = "knative-serving"
 AWAY = "http://127.0.0.1:9"
 NAMESPACE = "ml"
+CLAIM = "runs"
 MIG = "nvidia.com/mig-1g.10gb"
 
 
@@ -110,6 +111,7 @@ class World:
         self.runtime("24.12-py3")
         annotations = {"serving.kserve.io/enable-tag-routing": "true"}
         self.service(annotations)
+        self.claim("Bound", "ReadWriteMany")
         self.node("a", {"cpu": "8", MIG: "2"})
         self.node("b", {"cpu": "8"})
 
@@ -130,6 +132,10 @@ class World:
             "InferenceService", "digits", NAMESPACE, metadata={"annotations": annotations},
             spec={"predictor": {"model": model}},
         )  # fmt: skip
+
+    def claim(self, phase: str, *modes: str) -> None:
+        status = {"phase": phase, "accessModes": list(modes)}
+        self.put("PersistentVolumeClaim", CLAIM, NAMESPACE, spec={}, status=status)
 
     def node(self, name: str, allocatable: Json, *, ready: str = "True", **spec: Any) -> None:
         condition = {"type": "Ready", "status": ready}
@@ -271,6 +277,27 @@ BROKEN: list[tuple[str, Callable[[World], None], str, State, str, str]] = [
     ("storage is not named", lambda w: w.environment.update(TIDEGATE_STORAGE_URI=""),
      "storage", State.FAIL, "TIDEGATE_STORAGE_URI is not set", "set it to"),
     ("storage is not there", no_store, "storage", State.FAIL, "is no folder here", "mount it"),
+    ("storage is a bucket", lambda w: w.environment.update(TIDEGATE_STORAGE_URI="s3://m/t"),
+     "storage", State.FAIL,
+     r"does not write s3: yet \(s3://m/t\); whether it answers is not checked, which needs .*boto3", "file:///"),
+    ("storage is Azure's", lambda w: w.environment.update(TIDEGATE_STORAGE_URI="abfs://c@a/t"),
+     "storage", State.FAIL, "not checked, which needs .*azure-storage-blob", "file:///"),
+    ("storage is a claim", lambda w: w.environment.update(TIDEGATE_STORAGE_URI=f"pvc://{CLAIM}/t"),
+     "storage", State.FAIL, "does not write pvc: yet", "file:///"),
+    ("storage is nonsense", lambda w: w.environment.update(TIDEGATE_STORAGE_URI="ftp://a/b"),
+     "storage", State.FAIL, "is no storage", "write file:///"),
+    ("the claim is absent", lambda w: w.drop("PersistentVolumeClaim"),
+     "claim runs", State.FAIL, "not there", "ReadWriteMany"),
+    ("the claim waits", lambda w: w.claim("Pending"),
+     "claim runs", State.UNKNOWN, "not bound", "binds it with the first run"),
+    ("the claim's volume is gone", lambda w: w.claim("Lost", "ReadWriteMany"),
+     "claim runs", State.FAIL, "Lost", "anew"),
+    ("the claim is for one node", lambda w: w.claim("Bound", "ReadWriteOnce"),
+     "claim runs", State.WARN, "ReadWriteOnce: pods on two nodes", "ReadWriteMany"),
+    ("the claim is for readers", lambda w: w.claim("Bound", "ReadOnlyMany"),
+     "claim runs", State.FAIL, "cannot write", "ReadWriteMany"),
+    ("the claim may not be read", lambda w: w.deny("get", "persistentvolumeclaims"),
+     "claim runs", State.UNKNOWN, "cannot get resource", "role tidegate-doctor"),
     ("MLflow is away", lambda w: w.environment.update(MLFLOW_TRACKING_URI=AWAY),
      "MLflow", State.UNKNOWN, "does not answer", "reached from here"),
     ("MLflow refuses", lambda w: setattr(w, "mlflow", 401),

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from tests.operations.sick_cluster import BROKEN, MIG, NAMESPACE, World, visited
+from tests.operations.sick_cluster import BROKEN, CLAIM, MIG, NAMESPACE, World, visited
 from tests.rbac.verbs import load
 from tidegate.adapters.kubernetes import connect
 from tidegate.cli import app
@@ -25,7 +25,7 @@ def world(tmp_path: Path) -> World:
     return World(tmp_path)
 
 
-WANTED = Wanted(namespace=NAMESPACE, runtime="tidegate-triton", accelerators={MIG: 1}, step="sweep")
+WANTED = Wanted(namespace=NAMESPACE, accelerators={MIG: 1}, step="sweep", claim=CLAIM)
 
 
 def looked(world: World, monkeypatch: pytest.MonkeyPatch, wanted: Wanted = WANTED) -> list[Check]:
@@ -38,7 +38,7 @@ def test_a_cluster_that_is_as_it_must_be_has_nothing_to_do(
 ) -> None:
     checks = looked(world, monkeypatch)
     assert {check.name: check.state for check in checks if check.state is not State.OK} == {}
-    assert len(checks) == 18
+    assert len(checks) == 19
     assert exit_code(checks) == 0
     assert not [*(world.folder / "store").iterdir()], "the probe is gone"
 
@@ -126,9 +126,7 @@ def test_the_command_prints_a_line_and_a_remedy_or_json_and_exits_by_the_worst(
 ) -> None:
     world.series.clear()
     policy = world.folder / "policy.yaml"
-    policy.write_text(
-        f"name: digits\nnamespace: {NAMESPACE}\nmodel: {{uri: models:/digits/1}}\n"
-    )
+    policy.write_text(f"name: digits\nnamespace: {NAMESPACE}\nmodel: {{uri: models:/digits/1}}\n")
     with visited(world, monkeypatch):
         told = CliRunner().invoke(app, ["doctor", str(policy), "--step", "sweep"])
         data = CliRunner().invoke(app, ["doctor", str(policy), "--step", "sweep", "--json"])

@@ -45,6 +45,10 @@ class Cluster:
             f"{KSERVE}/v1alpha1/clusterservingruntimes/{name}"
         )
 
+    def claim(self, name: str, namespace: str) -> Json | None:
+        """A PersistentVolumeClaim."""
+        return self._kube.find(f"/api/v1/namespaces/{namespace}/persistentvolumeclaims/{name}")
+
     def services(self) -> list[Json]:
         """The InferenceServices of the namespace."""
         path = f"{KSERVE}/v1beta1/namespaces/{self._namespace}/inferenceservices"

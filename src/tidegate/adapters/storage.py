@@ -13,6 +13,15 @@ from tidegate.adapters import trees
 from tidegate.errors import ConflictError, RejectedError, UsageError
 
 MARKER = "tidegate-published.json"
+NOT_BUILT = (
+    "s3",
+    "gs",
+    "az",
+    "abfs",
+    "wasbs",
+    "https",
+    "pvc",
+)  # storage that KServe knows, and publish does not
 
 
 def publish(tree: Path, digest: str, *, parent: str, path: str) -> tuple[str, bool]:
@@ -39,7 +48,7 @@ def local_folder(uri: str) -> Path:
     parts = urlsplit(uri)
     if parts.scheme == "file" and parts.netloc in ("", "localhost") and parts.path.startswith("/"):
         return Path(unquote(parts.path))
-    if parts.scheme in ("s3", "gs"):
+    if parts.scheme in NOT_BUILT:
         raise UsageError(
             f"TIDEGATE_STORAGE_URI {uri}: {parts.scheme}: is not built yet; use file:///..."
         )

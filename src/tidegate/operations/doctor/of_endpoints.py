@@ -23,7 +23,7 @@ def of_endpoints(cluster: reading.Cluster, wanted: Wanted) -> Iterator[Check]:
     """Each of them, asked as a step would ask it."""
     yield from made("Prometheus", lambda: _prometheus(cluster, wanted))
     yield from made("ingress", _ingress)
-    yield from made("storage", storage)
+    yield from storage(cluster, wanted)
     yield from made("MLflow", _mlflow)
 
 

@@ -20,7 +20,8 @@ class Wanted:
     accelerators: dict[str, int] = field(default_factory=dict)  # kind -> of one version
     step: str = ""  # '' = all of them
     accounts: bool = False  # ask for each step's own ServiceAccount, not for us
-    runs_in: str = ""  # where those accounts are; '' = in the service's namespace
+    runs_in: str = ""  # where those accounts and the claim are; '' = in the service's namespace
+    claim: str = ""  # that the runs keep their files on
 
 
 def wanted_by(policy: "Policy", **flags: object) -> Wanted:

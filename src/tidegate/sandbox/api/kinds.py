@@ -83,6 +83,10 @@ CONFIGMAPS = Kind(
     group="", version="v1", plural="configmaps", kind="ConfigMap", short_names=("cm",), has_status=False
 )  # fmt: skip
 SECRETS = Kind(group="", version="v1", plural="secrets", kind="Secret", has_status=False)
+CLAIMS = Kind(
+    group="", version="v1", plural="persistentvolumeclaims", kind="PersistentVolumeClaim",
+    short_names=("pvc",), columns=(Column("Status", "status.phase"),),
+)  # fmt: skip
 SERVICEACCOUNTS = Kind(
     group="", version="v1", plural="serviceaccounts", kind="ServiceAccount", short_names=("sa",),
     has_status=False,
@@ -210,8 +214,8 @@ CRONWORKFLOWS = Kind(
 )
 
 ALL: tuple[Kind, ...] = (
-    NAMESPACES, NODES, PODS, EVENTS, CONFIGMAPS, SECRETS, SERVICEACCOUNTS, SERVICES, DEPLOYMENTS,
-    REPLICASETS, INGRESSES, HTTPROUTES, LEASES, CRDS, INFERENCESERVICES, SERVINGRUNTIMES,
+    NAMESPACES, NODES, PODS, EVENTS, CONFIGMAPS, SECRETS, CLAIMS, SERVICEACCOUNTS, SERVICES,
+    DEPLOYMENTS, REPLICASETS, INGRESSES, HTTPROUTES, LEASES, CRDS, INFERENCESERVICES, SERVINGRUNTIMES,
     CLUSTERSERVINGRUNTIMES, KSERVICES, CONFIGURATIONS, REVISIONS, ROUTES, WORKFLOWS,
     WORKFLOWTEMPLATES, CLUSTERWORKFLOWTEMPLATES, CRONWORKFLOWS,
 )  # fmt: skip
