@@ -31,8 +31,30 @@ ANSWERS = {
 # glibc 2.28 and whatever is older: pip does not know that one includes the other.
 GLIBC = ("2_28", "2_27", "2_24", "2_17", "2_12", "2_5")
 PLATFORMS = (*(f"manylinux_{one}_x86_64" for one in GLIBC), "manylinux2014_x86_64", "any")
-# The Python of each base; wheels are chosen for it.
-PYTHONS = {"steps": "3.11", "loadtest": "3.11", "tensorrt": "3.12"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kind:
+    """One row: what an image is, which of the user's bases it is FROM, and that base's Python."""
+
+    description: str
+    base: str = "BASE"
+    target: str = "image"
+    python: str = "3.11"  # wheels are chosen for it
+
+
+KINDS = {
+    "steps": Kind(description="Steps of a model release to KServe and Triton"),
+    "loadtest": Kind(
+        description="The load test of a model release: an open-loop load generator and no more"
+    ),
+    "tensorrt": Kind(
+        description="Builds TensorRT plans for the Triton that serves them",
+        base="TRITON_BASE",
+        target="tensorrt",
+        python="3.12",
+    ),
+}
 
 
 class RefusedError(Exception):
@@ -41,30 +63,32 @@ class RefusedError(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Image:
-    """One image to be built: its name, and the build argument that names its base."""
+    """One image to be built: its name, and its base by digest."""
 
     name: str
-    base_argument: str
     base: str
+
+    @property
+    def kind(self) -> Kind:
+        """Its row."""
+        return KINDS[self.name]
 
 
 def wanted(which: str, base: str, triton_base: str) -> list[Image]:
     """The images whose base is given; `which` '' = all of them. Raises RefusedError."""
-    arguments = {"steps": "BASE", "loadtest": "BASE", "tensorrt": "TRITON_BASE"}
     bases = {"BASE": base, "TRITON_BASE": triton_base}
-    if which and which not in arguments:
-        raise RefusedError(f"IMAGE is {which!r}; choose one of {', '.join(arguments)}")
+    if which and which not in KINDS:
+        raise RefusedError(f"IMAGE is {which!r}; choose one of {', '.join(KINDS)}")
     if not base and not triton_base:
         raise RefusedError(
             "no base is given; say BASE=<name>@sha256:<digest>, of a Python 3.11 image"
         )
-    chosen = [
-        name for name in arguments if (which == name) or (not which and bases[arguments[name]])
-    ]
-    return [_image(name, arguments[name], bases[arguments[name]]) for name in chosen]
+    chosen = [n for n, kind in KINDS.items() if which == n or (not which and bases[kind.base])]
+    return [_image(name, bases[KINDS[name].base]) for name in chosen]
 
 
-def _image(name: str, argument: str, base: str) -> Image:
+def _image(name: str, base: str) -> Image:
+    argument = KINDS[name].base
     if not DIGEST.match(base):
         raise RefusedError(
             f"{argument} is {base!r}; name a base by digest, <name>@sha256:<64 hex digits>, so that the same "
@@ -75,7 +99,7 @@ def _image(name: str, argument: str, base: str) -> Image:
             f"TRITON_BASE {base} is not Triton {release()}, which serves (deploy/triton.yaml); build FROM "
             f"nvcr.io/nvidia/tritonserver:{release()}-py3@sha256:..., a plan loads nowhere else"
         )
-    return Image(name=name, base_argument=argument, base=base)
+    return Image(name=name, base=base)
 
 
 def release() -> str:
@@ -102,12 +126,12 @@ def context(image: Image, python: str = "") -> Path:
     folder = ROOT / "build" / "images" / image.name
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    for path in (ROOT / "images" / image.name).iterdir():
-        shutil.copy(path, folder / path.name)
-    shutil.copy(ROOT / "images" / "build-site", folder / "build-site")
+    for path in (ROOT / "images").iterdir():
+        if path.is_file():
+            shutil.copy(path, folder / path.name)
     shutil.copy(ROOT / "requirements" / f"{image.name}.txt", folder / "requirements.txt")
     shutil.copy(ROOT / "requirements" / "image-tools.txt", folder / "tools.txt")
-    python = python or PYTHONS[image.name]
+    python = python or image.kind.python
     download(folder / "requirements.txt", folder / "wheels" / "packages", python)
     download(folder / "tools.txt", folder / "wheels" / "tools", python)
     own = ["-m", "hatchling", "build", "-t", "wheel", "-d", str(folder / "wheels" / "own")]
@@ -127,9 +151,14 @@ def download(requirements: Path, folder: Path, python: str) -> None:
 
 def command(name: str, image: Image, folder: Path, tag: str) -> list[str]:
     """The whole build command of a tool."""
-    arguments = {image.base_argument: image.base, "VERSION": __version__, **provenance()}
-    if image.base_argument == "TRITON_BASE":
-        arguments["RELEASE"] = release()
+    arguments = {
+        "BASE": image.base,
+        "TITLE": f"tidegate {image.name}",
+        "DESCRIPTION": image.kind.description,
+        "RELEASE": release(),
+        "VERSION": __version__,
+        **provenance(),
+    }
     given = [part for key, value in arguments.items() for part in ("--build-arg", f"{key}={value}")]
     # Under chroot isolation buildah shares the host's network and cannot be told otherwise.
     network = [] if name == "buildah" else ["--network=none"]
@@ -137,6 +166,8 @@ def command(name: str, image: Image, folder: Path, tag: str) -> list[str]:
         *TOOLS[name],
         *network,
         *given,
+        "--target",
+        image.kind.target,
         "-t",
         tag,
         "-f",
