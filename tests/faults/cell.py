@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from tests.faults.scenes import Scene
-from tests.faults.stage import Stage
+from tests.faults.stage import WHO, Stage
 from tests.faults.table import NEVER, SAME
 from tests.faults.wire import Fault
 from tests.steps.traffic.traffic_cluster import NAME, uri
@@ -60,6 +60,12 @@ def _journal(stage: Stage) -> "Journal | None":
     return stored.journal if stored else None
 
 
+def _outcome(stage: Stage) -> str:
+    journal = _journal(stage)
+    assert journal
+    return str(journal.outcome)
+
+
 def _guarded(stage: Stage) -> str:
     """Whatever the step left, the guard finds it, for production is never without an owner; what the guard
     has no means to repair, the sweep does."""
@@ -72,6 +78,9 @@ def _guarded(stage: Stage) -> str:
     _give_time(stage)
     result = stage.guard()
     after = _journal(stage)
+    if after and not after.is_over:  # somebody resumed it, whose time has to pass first
+        assert (after.hand, stage.sweep()) == (f"resumed by {WHO}", "returned 1")
+        return f"{said} leaves it, sweep: {_outcome(stage)}"
     if after and after.spec_repaired is False:
         assert stage.sweep() == "returned 0"
         return f"{said}, sweep repairs: {result}"
