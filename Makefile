@@ -46,7 +46,7 @@ chaos-real: setup ## The eighteen nastiest deaths, by name, on real Triton (CELL
 	@$(BIN)/python -m tests.chaos --real $(if $(CELL),--cell $(CELL))
 
 faults: setup ## Meet every call of a release with every fault of the API, and every missing permission
-	@TIDEGATE_FAULTS=all $(BIN)/pytest -n 4 --dist worksteal tests/faults tests/rbac
+	@TIDEGATE_FAULTS=all $(BIN)/pytest -n 8 --dist worksteal tests/faults tests/rbac
 
 record-faults: setup ## Add rows for new calls to the table of API faults, as observed
 	@$(BIN)/python -m tests.faults.record
