@@ -103,6 +103,12 @@ def test_a_runs_folder_that_cannot_work_is_refused(tmp_path: Path, where: str) -
     assert len(done.stderr.strip().splitlines()) == 1
 
 
+def test_a_training_says_which_version_is_released_and_nobody_else(tmp_path: Path) -> None:
+    done = tidegate("release", "policy.yaml", "--train", "true", "--model-uri", "models:/a/1")
+    assert done.returncode == 2
+    assert "leave out --model-uri" in done.stderr
+
+
 def test_an_unknown_option_is_exit_2_without_a_traceback() -> None:
     done = tidegate("release", "--polcy", "x")
     assert done.returncode == 2

@@ -22,7 +22,8 @@ import psutil
 
 from tidegate.adapters.files import read_policy
 from tidegate.errors import TidegateError
-from tidegate.orchestrators.local_run import Ended, run_release
+from tidegate.orchestrators.local_ending import Ended
+from tidegate.orchestrators.local_run import run_release
 from tidegate.policy import Policy
 from tidegate.sandbox.cluster import Sandbox
 

@@ -68,6 +68,12 @@ def release(
         str, typer.Argument(help="The policy: a file, or a reference (see resolve).")
     ],
     model_uri: Annotated[str, typer.Option(help="Overrides the policy's model.uri.")] = "",
+    train: Annotated[
+        str,
+        typer.Option(
+            help="A command that trains first (see train); what it registers is released, if it is new."
+        ),
+    ] = "",
     namespace: Annotated[str, typer.Option(help="Overrides the policy's namespace.")] = "",
     runs: Annotated[Path, typer.Option(help="Folder that keeps each run's documents.")] = Path(
         ".tidegate/runs"
@@ -85,10 +91,13 @@ def release(
     """Run the whole release from here, as its drawing says, on the cluster of your kubeconfig."""
     from tidegate.orchestrators.local_run import run_release
 
+    if train and model_uri:
+        raise UsageError("--train says which version is released; leave out --model-uri")
     ended = run_release(
         policy,
         runner=runner,
         model_uri=model_uri,
+        train=train,
         namespace=namespace,
         runs=runs,
         environment=_sandbox_environment() if sandbox else None,

@@ -33,11 +33,12 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, 
     api.stop()
 
 
-def started(folder: Path, environment: dict[str, str]) -> "subprocess.Popen[str]":
+def started(folder: Path, environment: dict[str, str], *more: str) -> "subprocess.Popen[str]":
     policy = folder / "policy.yaml"
     policy.write_text("name: digits\nmodel: {uri: 'models:/digits/1'}\n")
+    given = ("release", str(policy), "--runs", str(folder / "runs"), *more)
     return subprocess.Popen(
-        [sys.executable, "-m", "tidegate", "release", str(policy), "--runs", str(folder / "runs")],
+        [sys.executable, "-m", "tidegate", *given],
         env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
 
@@ -56,12 +57,22 @@ def test_a_step_that_fails_ends_the_release_as_it_would_end_alone_and_the_guard_
     environment: dict[str, str], tmp_path: Path
 ) -> None:
     with started(tmp_path, environment) as run:
-        word, said = run.communicate(timeout=60)
+        word, said = run.communicate(timeout=110)
     assert (run.returncode, word.strip()) == (5, "DIED"), said
     assert "resolve: " in said
     assert "MLflow" in said, said
     assert "left nothing in the cluster" in said
     assert len(guard_pages(tmp_path)) == 1
+
+
+def test_a_training_that_registers_nothing_releases_nothing_and_is_green(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    with started(tmp_path, environment, "--train", ': > "$TIDEGATE_MODEL_URI_FILE"') as run:
+        word, said = run.communicate(timeout=110)
+    assert (run.returncode, word.strip()) == (0, "UNCHANGED"), said
+    assert "the training registered nothing new" in said
+    assert "resolve" not in said
 
 
 def test_a_run_that_is_killed_is_followed_by_its_guard(
@@ -74,7 +85,7 @@ def test_a_run_that_is_killed_is_followed_by_its_guard(
             asked, _ = silent.accept()
             (steps_process,) = psutil.Process(run.pid).children()
             os.kill(steps_process.pid, signal.SIGKILL)
-            word, said = run.communicate(timeout=60)
+            word, said = run.communicate(timeout=110)
             asked.close()
     assert (run.returncode, word.strip()) == (137, "DIED"), said
     assert "resolve: the run was killed (SIGKILL)" in said

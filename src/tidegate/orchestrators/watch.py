@@ -28,6 +28,7 @@ class Watch:
         self.release_id = ""
         self.failure: Failure | None = None
         self.seconds: dict[str, float] = {}
+        self.said: dict[str, str] = {}  # the last words of each step
         self._quiet = quiet
         self._offset = 0
         self._began = time.monotonic()
@@ -69,6 +70,8 @@ class Watch:
                 message=event["message"],
                 exit_code=event["exit_code"],
             )
+        if event["message"] not in {"started", "finished"}:
+            self.said[self.step] = event["message"]
         self.line(f"{self.step:<10} {self._timed(event)}")
 
     def _timed(self, event: dict[str, Any]) -> str:
