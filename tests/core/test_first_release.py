@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tidegate.core.dark_service import GONE_S
 from tidegate.core.decisions import RECONCILE_S, Act, Done, Refuse, Wait
 from tidegate.core.first_release import (
-    GONE_S,
     manifest_of,
     next_for_discard,
     next_for_judged,

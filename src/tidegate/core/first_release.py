@@ -6,6 +6,7 @@ client knows, is tested there, and the real object is created only once it has p
 deployment mode; the mode's own rules of a first release bring up the one and the other.
 """
 
+from tidegate.core.dark_service import DarkService, about, next_for_arrival, next_for_removal
 from tidegate.core.decisions import (
     RECONCILE_S,
     Act,
@@ -25,7 +26,6 @@ from tidegate.policy import Policy
 
 SUFFIX = "-preview"
 NAME_MAX = 46  # latest-<name>-predictor must be a DNS label of 63
-GONE_S = 15.0  # a deletion cannot be undone; finalizers that take longer are not waited for
 
 
 def preview_name(name: str) -> str:
@@ -81,24 +81,20 @@ def manifest_of(kind: ActKind, journal: Journal, policy: Policy) -> Json:
 
 def next_for_preview(seen: Observation | None, journal: Journal, waited_s: float) -> Decision:
     """Bring the preview up. No production is touched."""
-    if seen is not None and not _is_ours(seen, journal, journal.preview_uid):
-        return foreign(f"{journal.preview} was created by somebody else")
-    decided = rules_of(journal).next_for_stage(seen, journal.as_preview, waited_s)
-    if isinstance(decided, Act):
-        return Act(kind=ActKind.PREVIEW, why=f"create {journal.preview}, which no client knows")
-    return _about(journal.preview, decided)
+    create = Act(kind=ActKind.PREVIEW, why=f"create {journal.preview}, which no client knows")
+    return next_for_arrival(seen, _preview(journal), journal.as_preview, waited_s, create=create)
 
 
 def next_for_judged(seen: Observation | None, journal: Journal) -> Decision:
     """What was judged must still be what runs, or the verdict is about something else."""
-    if seen is not None and not _is_ours(seen, journal, journal.preview_uid):
+    if seen is not None and not _preview(journal).is_ours(seen):
         return foreign(f"{journal.preview} was replaced by somebody else")
-    return _about(journal.preview, rules_of(journal).next_for_confirm(seen, journal.as_preview))
+    return about(journal.preview, rules_of(journal).next_for_confirm(seen, journal.as_preview))
 
 
 def next_for_live(seen: Observation | None, journal: Journal, waited_s: float) -> Decision:
     """Create the real one, live at once, for its preview has passed."""
-    if seen is not None and not _is_ours(seen, journal, journal.isvc_uid):
+    if seen is not None and not _real(journal).is_ours(seen):
         return foreign(f"{journal.name} was created by somebody else while its preview was judged")
     decided = rules_of(journal).next_for_stage(seen, journal, waited_s)
     if not isinstance(decided, Done) or seen is None:
@@ -121,7 +117,7 @@ def next_for_withdrawal(seen: Observation | None, journal: Journal, waited_s: fl
     """
     if seen is None:
         return Done(what=f"there is no {journal.name}, as before this release")
-    if not _is_ours(seen, journal, journal.isvc_uid):
+    if not _real(journal).is_ours(seen):
         return Done(what=f"{journal.name} was created by somebody else and is left alone")
     if is_proven(journal):
         confirmed = rules_of(journal).next_for_confirm(seen, journal)
@@ -136,26 +132,16 @@ def next_for_withdrawal(seen: Observation | None, journal: Journal, waited_s: fl
 
 def next_for_discard(seen: Observation | None, journal: Journal, waited_s: float) -> Decision:
     """Remove the preview, and nothing but the one this release made."""
-    if seen is None:
-        return Done(what=f"{journal.preview} is gone")
-    if not _is_ours(seen, journal, journal.preview_uid):
-        return Done(what=f"{journal.preview} was created by somebody else and is left alone")
-    if not seen.deleting:
-        return Act(kind=ActKind.DISCARD, why=f"remove {journal.preview}")
-    if waited_s > GONE_S:
-        return Done(what=f"{journal.preview} is being deleted")
-    return Wait(what=f"{journal.preview} to be gone")
+    return next_for_removal(seen, _preview(journal), waited_s, kind=ActKind.DISCARD)
 
 
-def _is_ours(seen: Observation, journal: Journal, uid: str) -> bool:
-    """By the mark of creation, and by the uid once that is known; a death may fall between the two."""
-    return seen.created_by == journal.release_id and uid in {"", seen.uid}
+def _preview(journal: Journal) -> DarkService:
+    return DarkService(name=journal.preview, uid=journal.preview_uid, made_by=journal.release_id)
 
 
-def _about(name: str, decided: Decision) -> Decision:
-    if not isinstance(decided, Refuse):
-        return decided
-    return Refuse(word=decided.word, reason=f"{name}: {decided.reason}", foreign=decided.foreign)
+def _real(journal: Journal) -> DarkService:
+    """Dark until it is created, and then live; its maker is told the same way."""
+    return DarkService(name=journal.name, uid=journal.isvc_uid, made_by=journal.release_id)
 
 
 def _invalid(reason: str) -> Refuse:
