@@ -6,7 +6,7 @@ import pytest
 from tests.evidence.conftest import CANDIDATE, INCUMBENT, Serve, deployment, policy
 from tidegate.adapters.files import read, write
 from tidegate.core.slo import judge
-from tidegate.documents import Arm, LoadReport, Word
+from tidegate.documents import Arm, DedicatedBaseline, LoadReport, Word
 from tidegate.errors import DocumentError
 from tidegate.policy import Slo
 from tidegate.steps.load_session import run
@@ -170,6 +170,36 @@ def test_without_prometheus_the_comparison_is_not_fair(serve: Serve, golden_tree
         Arm.BASELINE,
         Arm.CANDIDATE,
     ]
+
+
+def test_a_dedicated_baseline_is_measured_in_the_incumbents_place_and_named(
+    serve: Serve, golden_tree: Path
+) -> None:
+    serve(
+        candidate={"revision": CANDIDATE},
+        incumbent={"error_every": 1},
+        copy={"revision": "m-base-1-predictor-00001", "version": "1"},
+    )
+    copy = DedicatedBaseline(name="m-base-1", revision="m-base-1-predictor-00001", host="copy.test")
+    deployed = deployment().model_copy(update={"baseline": copy})
+    made = policy(load={"baseline": "dedicated", "guard": {"enabled": False}})
+    report = run(deployed, made, golden_tree / "golden.npz", "r-1")
+    assert report.baseline
+    assert (report.baseline.service, report.candidate.service) == ("m-base-1", "")
+    assert report.baseline.revisions_seen == {"m-base-1-predictor-00001": 200}
+    assert (report.baseline.requests, report.baseline.errors) == (200, 0)
+    assert report.baseline.rate_rps == report.candidate.rate_rps == 200
+    assert not report.fair  # who else sent to it is not known here
+    assert "what reached the dedicated baseline m-base-1" in report.fairness
+    assert "TIDEGATE_PROMETHEUS_URL is not set" in report.fairness
+
+
+def test_a_deployment_without_the_baseline_that_the_policy_wants_is_refused(
+    golden_tree: Path,
+) -> None:
+    made = policy(load={"baseline": "dedicated"})
+    with pytest.raises(DocumentError, match="was deployed without one; run deploy"):
+        run(deployment(), made, golden_tree / "golden.npz", "r-1")
 
 
 def test_a_golden_file_that_is_none_is_named(golden_tree: Path, serve: Serve) -> None:

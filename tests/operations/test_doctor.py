@@ -70,6 +70,14 @@ def test_one_thing_that_is_not_as_it_must_be_is_found_alone_with_its_remedy(
     assert exit_code(checks) == {State.FAIL: 5, State.UNKNOWN: 75, State.WARN: 0}[state]
 
 
+def test_a_dedicated_baseline_wants_a_third_set_of_accelerators(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = replace(WANTED, has_baseline=True, accelerators={MIG: 50})
+    (bad,) = [one for one in looked(world, monkeypatch, wanted) if one.state is not State.OK]
+    assert "incumbent, candidate and dedicated baseline together take 150" in bad.found
+
+
 def test_standard_mode_is_asked_for_what_a_canary_needs_there(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -119,6 +127,7 @@ def test_a_policy_says_what_to_look_for() -> None:
     wanted = wanted_by(policy, step="sweep", namespace="")
     assert (wanted.namespace, wanted.runtime, wanted.step) == ("n", "r", "sweep")
     assert wanted.accelerators == {MIG: 2}
+    assert not wanted.has_baseline
 
 
 def test_the_command_prints_a_line_and_a_remedy_or_json_and_exits_by_the_worst(

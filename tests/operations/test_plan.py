@@ -22,6 +22,7 @@ from tests.steps.traffic.traffic_cluster import (
     published,
     staged_at,
     uri,
+    verdict,
 )
 from tidegate.adapters.kubernetes import Kubernetes
 from tidegate.adapters.release_lock import load_journal
@@ -35,6 +36,7 @@ from tidegate.operations import plan as plan_verb
 from tidegate.operations.plan import lines, planned
 from tidegate.steps.deploy import staged
 from tidegate.steps.guard import guarded
+from tidegate.steps.roll_back import returned
 
 Acts = list[tuple[ActKind, int | None]]
 
@@ -99,6 +101,54 @@ def test_a_first_release_by_preview_is_planned_as_it_then_goes(cluster: Cluster)
     assert meant(told.acts) == done(cluster.journal)
     assert "+  name: digits-preview" in told.manifest_diff
     assert [need.when for need in told.capacity][1] == "while the real one comes up"
+
+
+def beside(**changes: Any) -> dict[str, Any]:
+    return {"load": {"baseline": "dedicated"}, **changes}
+
+
+@pytest.mark.parametrize("mode", ["cluster", "standard"])
+def test_a_dedicated_baseline_is_planned_with_its_acts_and_its_room(
+    mode: str, request: pytest.FixtureRequest
+) -> None:
+    held: Cluster = request.getfixturevalue(mode)
+    release(held, 1, Judge(), Registry())
+    gpu = {"resources": {"limits": {"nvidia.com/gpu": "1"}}, "ready_timeout_s": 5}
+    chosen = policy(**beside(serving=gpu))
+    told = planned(held.kube, chosen, published(2).subject, storage_uri=uri(2))
+    deployment = staged(held.kube, published(2), chosen, "r2", poll_s=POLL_S)
+    assert isinstance(deployment, Deployment), deployment
+    assert promote_(held, deployment, chosen, Judge()).result is Result.PROMOTED
+    assert meant(told.acts) == done(held.journal)
+    assert meant(told.acts)[:3] == [
+        (ActKind.BASELINE, None), (ActKind.STAGE, 0), (ActKind.RETIRE, None),
+    ]  # fmt: skip
+    need = told.capacity[0]
+    assert need.when == "during the load test"
+    assert [one.of for one in need.running] == [
+        "the incumbent", "the candidate", "the dedicated baseline",
+    ]  # fmt: skip
+    assert need.devices == {"nvidia.com/gpu": 2}  # version 1 was released without one
+    assert "dry-run of act 2" in "\n".join(lines(told))
+
+
+def test_the_way_back_beside_a_dedicated_baseline_removes_it_before_the_repair(
+    cluster: Cluster,
+) -> None:
+    release(cluster, 1, Judge(), Registry())
+    told, chosen = plan(cluster, 2, **beside()), policy(**beside())
+    deployment = staged(cluster.kube, published(2), chosen, "r2", poll_s=POLL_S)
+    assert isinstance(deployment, Deployment), deployment
+    bad = verdict(deployment, "r2", Word.FAIL)
+    returned(cluster.kube, bad, chosen, "r2", poll_s=POLL_S)
+    way = told.roll_back[0]
+    assert done(cluster.journal) == [*meant(told.acts)[:2], *meant(way.acts)]
+
+
+def test_a_first_release_is_told_that_it_has_no_dedicated_baseline(cluster: Cluster) -> None:
+    told = plan(cluster, 1, **beside())
+    assert "a first release has no incumbent to copy" in told.notices[0]
+    assert ActKind.BASELINE not in [act.kind for act in told.acts]
 
 
 def test_the_way_back_of_a_preview_is_its_removal(cluster: Cluster) -> None:

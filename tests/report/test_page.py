@@ -165,6 +165,28 @@ def test_without_a_baseline_there_is_one_arm() -> None:
     assert "baseline p50" not in seen.text
 
 
+def test_a_dedicated_baseline_is_named_with_its_revision_and_its_pods() -> None:
+    load = a_release.load()
+    assert load.baseline
+    named = {"service": "digits-base-1a2b3c", "replicas": 2, "revision": "copy-00001"}
+    load = load.model_copy(update={"baseline": load.baseline.model_copy(update=named)})
+    seen = read(a_release.report(load=load))
+    assert "copy-00001 (dedicated baseline)" in seen.text
+    assert "dedicated: digits-base-1a2b3c" in seen.text
+    assert "(revision copy-00001, 2 pods)" in seen.text
+    assert "dedicated" not in read(a_release.report()).text
+
+
+def test_what_is_done_for_a_dedicated_baseline_moves_no_share() -> None:
+    acts = [
+        {"kind": kind, "percent": percent, "intended_s": float(at), "confirmed_s": float(at)}
+        for at, (kind, percent) in enumerate(
+            [("BASELINE", None), ("STAGE", 0), ("SHIFT", 10), ("RETIRE", None), ("SHIFT", 100)]
+        )
+    ]
+    assert candidate_shares(acts) == [(1.0, 0), (2.0, 10), (4.0, 100)]
+
+
 def test_an_unread_journal_is_no_untouched_production() -> None:
     seen = read(a_release.report(journal={}, warnings=("the journal could not be read",)))
     assert "is not known here" in seen.text

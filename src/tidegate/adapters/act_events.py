@@ -24,6 +24,8 @@ REASONS = {
     ActKind.RENAME: "ReleaseRenamed",
     ActKind.PREVIEW: "ReleasePreviewed",
     ActKind.DISCARD: "ReleasePreviewRemoved",
+    ActKind.BASELINE: "ReleaseBaselineCreated",
+    ActKind.RETIRE: "ReleaseBaselineRemoved",
 }
 ENDS = {Result.PROMOTED: "ReleasePromoted", Result.ROLLED_BACK: "ReleaseRolledBack"}
 

@@ -16,6 +16,7 @@ from tidegate.adapters.files import first_error
 from tidegate.adapters.kubernetes import Kubernetes
 from tidegate.adapters.release_history import remembering
 from tidegate.core.journal import Journal
+from tidegate.core.manifest import RELEASE_ID
 from tidegate.errors import (
     ConflictError,
     DocumentError,
@@ -31,7 +32,6 @@ Json = dict[str, Any]
 LEASE_S = 60  # an act is one write; its holder is dead long before
 SKEW_S = 10  # clocks of the holder and of ours may differ by this
 MANAGED_BY = ("app.kubernetes.io/managed-by", "tidegate")
-RELEASE_LABEL = "tidegate.dev/release-id"
 KEY = "journal.json"
 RACES = 3  # lost to somebody who left the journal itself alone
 
@@ -161,7 +161,7 @@ def list_journals(
     """
     selector = "=".join(MANAGED_BY)
     if release_id:
-        selector += f",{RELEASE_LABEL}={label_of(release_id)}"
+        selector += f",{RELEASE_ID}={label_of(release_id)}"
     path = _journals(namespace) if namespace else "/api/v1/configmaps"
     items = kube.request("GET", path, query={"labelSelector": selector})["items"]
     found = []
@@ -217,7 +217,7 @@ def _config_map(journal: Journal, over: Json | None, known: Json | None = None) 
     """Over an object that is there, whatever else it holds; `known` lends a new one its data."""
     name = {"name": f"tidegate-{journal.name}", "namespace": journal.namespace}
     metadata: Json = {**(over["metadata"] if over else {}), **name}
-    ours = {**dict([MANAGED_BY]), RELEASE_LABEL: label_of(journal.release_id)}
+    ours = {**dict([MANAGED_BY]), RELEASE_ID: label_of(journal.release_id)}
     metadata["labels"] = {**(metadata.get("labels") or {}), **ours}
     before = (over or known or {}).get("data") or {}
     data = {**before, KEY: journal.model_dump_json(indent=1), **remembering(before, journal)}

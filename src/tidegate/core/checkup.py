@@ -244,8 +244,9 @@ def runtime_of(name: str, found: Json | None, *, version: str) -> Check:
 # -- capacity
 
 
-def gpus(kind: str, nodes: Iterable[Json], wanted: int) -> Check:
-    """The nodes that take pods have this kind, enough for incumbent and candidate together."""
+def gpus(kind: str, nodes: Iterable[Json], wanted: int, *, has_baseline: bool = False) -> Check:
+    """The nodes that take pods have this kind, enough for incumbent and candidate together, and for a
+    dedicated baseline where the policy asks for one."""
     title = f"accelerators {kind}"
     usable = [one for one in nodes if _takes_pods(one)]
     amounts = [_amount(one, kind) for one in usable]
@@ -260,9 +261,12 @@ def gpus(kind: str, nodes: Iterable[Json], wanted: int) -> Check:
         )  # fmt: skip
     total = sum(amounts)
     found = f"{total} on {sum(map(bool, amounts))} nodes"
-    if total < 2 * wanted:
+    needed = (3 if has_baseline else 2) * wanted
+    if total < needed:
+        three = "incumbent, candidate and dedicated baseline"
+        who = three if has_baseline else "incumbent and candidate"
         return warn(
-            title, f"{found}; incumbent and candidate together take {2 * wanted}",
+            title, f"{found}; {who} together take {needed}",
             "add nodes, or release when others are idle: a candidate that finds no room is refused",
         )  # fmt: skip
     return ok(title, found)

@@ -4,9 +4,10 @@ from dataclasses import dataclass, replace
 
 from tidegate.core.adoption import Consequence, adoption_of, refused, unfit
 from tidegate.core.decisions import Refuse
+from tidegate.core.dedicated_baseline import in_use
 from tidegate.core.first_release import preview_name, unfit_name
 from tidegate.core.journal import Journal, Phase
-from tidegate.core.manifest import PREVIEW_OF, snapshot
+from tidegate.core.manifest import BASELINE_OF, PREVIEW_OF, snapshot
 from tidegate.core.observation import Observation
 from tidegate.documents import Incumbent, Word
 from tidegate.policy import Policy
@@ -28,6 +29,11 @@ class Claim:
 
 def holder_refusal(journal: Journal, release_id: str, now_s: float) -> Refuse | None:
     """Why the journal of an earlier release stops this one; None when it does not, or is to be undone."""
+    if journal.is_over and (left_s := in_use(journal, now_s)) > 0:
+        return _invalid(
+            f"a calibration measures copies of {journal.namespace}/{journal.name}, for {left_s:.0f} s "
+            "more at most; wait for it"
+        )
     if journal.is_over and journal.release_id == release_id:
         return _invalid(f"release {release_id} has ended ({journal.outcome}); start a new run")
     if journal.is_over or journal.release_id == release_id or journal.deadline_s < now_s:
@@ -76,8 +82,9 @@ def claim(
     """Find the incumbent: the revision with all of the traffic, and the URI that it really serves."""
     if seen is None:
         return _first(policy)
-    if preview_of := seen.labels.get(PREVIEW_OF):
-        return _invalid(f"{policy.name} is the preview of {preview_of}; choose another name")
+    for what, label in (("preview", PREVIEW_OF), ("dedicated baseline", BASELINE_OF)):
+        if of := seen.labels.get(label):
+            return _invalid(f"{policy.name} is the {what} of {of}; choose another name")
     if seen.deleting or not seen.rolled_out:
         state = "is being deleted" if seen.deleting else "has never served"
         return _invalid(f"{policy.name} {state}; wait, or delete it and release again")

@@ -12,12 +12,13 @@ RECONCILE_S = 60.0  # a spec that KServe has not acted on by then, it will not a
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Act:
-    """Write this to the InferenceService (FREE: delete this revision)."""
+    """Write this to the InferenceService (FREE: delete this revision; BASELINE: create this copy)."""
 
     kind: ActKind
     percent: int | None = None
     pods: int | None = None  # of the candidate, where the rules count them (Standard mode)
     revision: str = ""
+    name: str = ""
     why: str
 
 

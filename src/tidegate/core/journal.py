@@ -37,6 +37,28 @@ class ActKind(StrEnum):
     RENAME = "RENAME"  # Standard mode: a canary that has everything becomes the stable predictor
     FREE = "FREE"  # deletes the dead revision that keeps Knative from taking any percent
     DISCARD = "DISCARD"  # removes the preview
+    BASELINE = "BASELINE"  # a copy of the incumbent, dark, for the load test alone
+    RETIRE = "RETIRE"  # removes that copy
+
+
+class Copy(Strict):
+    """A copy of what serves, as an InferenceService of its own; noted before it is made."""
+
+    name: str
+    made_by: str = Field(description="The mark of its creation: a release, or a calibration")
+    manifest: dict[str, Any] = Field(description="As it is created")
+    probe: Probe | None = Field(default=None, description="How it is asked")
+    uid: str = ""
+    until_s: float = Field(
+        default=0.0,
+        description="Unix time; until then somebody measures it though no release is open",
+    )
+    is_removed: bool = False
+
+    @property
+    def storage_uri(self) -> str:
+        """What it serves."""
+        return str(self.manifest["spec"]["predictor"]["model"]["storageUri"])
 
 
 class Approval(Strict):
@@ -119,6 +141,9 @@ class Journal(Strict):
     fast_track: bool = Field(
         default=False, description="Back to a version that was promoted before: no gates"
     )
+    copies: tuple[Copy, ...] = Field(
+        default=(), description="Copies of what serves, beside it: the dedicated baseline"
+    )
     acts: tuple[ActRecord, ...] = ()
     steps: tuple[TrafficStep, ...] = ()
     outcome: Result | None = None
@@ -176,13 +201,45 @@ class Journal(Strict):
         return self.model_copy(update={"name": self.preview, "isvc_uid": self.preview_uid})
 
     @property
+    def copies_left(self) -> tuple[Copy, ...]:
+        """Those that may be there: whoever ends this removes them."""
+        return tuple(copy for copy in self.copies if not copy.is_removed)
+
+    def copy_named(self, name: str) -> Copy:
+        """One of the copies. Raises KeyError."""
+        return {copy.name: copy for copy in self.copies}[name]
+
+    def as_copy(self, copy: Copy) -> "Journal":
+        """The same release, seen from a copy: the rules of a first release apply to it as they are."""
+        return self.model_copy(
+            update={
+                "name": copy.name,
+                "isvc_uid": copy.uid,
+                "storage_uri": copy.storage_uri,
+                "probe": copy.probe,
+                "incumbent": None,
+                "template": {},
+            }
+        )
+
+    def with_copy(self, name: str, **changes: object) -> "Journal":
+        """With something learnt of one copy."""
+        copies = tuple(
+            copy.model_copy(update=changes) if copy.name == name else copy for copy in self.copies
+        )
+        return self.model_copy(update={"copies": copies})
+
+    @property
     def made(self) -> tuple[str, ...]:
         """The InferenceServices that a first release may have created by now."""
         created = any(act.kind is ActKind.CREATE for act in self.acts) or not self.preview
         return (*[self.name] * created, *[self.preview] * bool(self.preview))
 
     def intending(self, act: ActRecord) -> "Journal":
-        """With one more act, meant but not yet seen; a second try of the last one adds nothing."""
+        """With one more act, meant but not yet seen; a second try of the last one adds nothing, and nor does
+        what is done beside a release that has ended."""
+        if self.is_over:
+            return self
         last = self.acts[-1] if self.acts else None
         same = last and (last.kind, last.percent) == (act.kind, act.percent)
         if last and same and last.confirmed_s is None:

@@ -1,7 +1,8 @@
 """Plans the load test: which block goes to whom, at which rate, for how long, and whether that is fair.
 
 The incumbent serves production beside the test's load, so an equal test load would make it look slower
-than it is and hide a slow candidate: the incumbent gets only what production leaves ("matched load").
+than it is and hide a slow candidate: the incumbent gets only what production leaves ("matched load"). A
+dedicated baseline serves nobody else, so it gets what the candidate gets.
 """
 
 from dataclasses import dataclass, replace
@@ -22,7 +23,8 @@ LEAST_WINDOW = 10  # requests
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Production:
-    """Production traffic on the incumbent; rate None when it could not be asked, with the reason."""
+    """What others send to the baseline: production, or nobody to a dedicated one. Rate None when it could
+    not be asked, with the reason."""
 
     rate_rps: float | None
     why: str = ""
@@ -65,7 +67,7 @@ def plan(
 ) -> LoadPlan:
     """Lay out warm-up and ABBA blocks, so that a replica of either arm (candidate's, incumbent's) serves the
     same total. Raises DocumentError when they do not fit max_duration_s."""
-    compared = has_incumbent and load.baseline == "matched"
+    compared = has_incumbent and load.baseline != "none"
     wanted = load.rate_rps * replicas[1] / replicas[0]
     left = min(load.max_rate_rps, wanted - (production.rate_rps or 0.0))
     rates = {Arm.CANDIDATE: load.rate_rps, Arm.BASELINE: max(left, LEAST_BASELINE * load.rate_rps)}
@@ -140,9 +142,11 @@ def fairness(
     before: Production,
     during: Production,
     replicas: tuple[int, int] = (1, 1),
+    dedicated: str = "",
 ) -> Fairness:
-    """Compare the arms' total rates per replica (candidate's, incumbent's), with production as it was
-    measured DURING the test."""
+    """Compare the arms' total rates per replica (candidate's, baseline's), with what others sent as it was
+    measured DURING the test. `dedicated`: the InferenceService that the baseline is, in place of the
+    incumbent's own."""
     if planned.baseline_rps is None:
         text = "the policy asks for no baseline" if has_incumbent else "no incumbent"
         text += f", {replicas[0]} replicas of the candidate" * (replicas[0] > 1)
@@ -155,20 +159,18 @@ def fairness(
         )
     total = planned.baseline_rps + (during.rate_rps or 0.0)
     candidate, baseline = planned.candidate_rps / replicas[0], total / replicas[1]
-    unknown = _unknown(before, during)
+    unknown = _unknown(before, during, dedicated)
     off = abs(candidate - baseline) / max(candidate, baseline)
     pods = "" if replicas == (1, 1) else f", on {replicas[0]} and {replicas[1]} replicas"
+    named = f"dedicated baseline {dedicated}" if dedicated else "incumbent"
+    others = "others" if dedicated else "production"
     text = unknown or (
-        f"matched load per replica: candidate {candidate:.1f} rps, incumbent {baseline:.1f} rps "
-        f"({planned.baseline_rps:.1f} of load + {during.rate_rps or 0.0:.1f} of production{pods}), "
+        f"matched load per replica: candidate {candidate:.1f} rps, {named} {baseline:.1f} rps "
+        f"({planned.baseline_rps:.1f} of load + {during.rate_rps or 0.0:.1f} of {others}{pods}), "
         f"{off:.0%} apart (allowed {MOST_UNEQUAL:.0%})"
     )
     if not unknown and off > MOST_UNEQUAL:
-        text += (
-            "; raise load.rate_rps above production's rate"
-            if baseline > candidate
-            else "; a replica of the candidate had more to do: it may look slow because it is small"
-        )
+        text += f"; {_advice(candidate, baseline, replicas, dedicated)}"
     return Fairness(
         fair=not unknown and off <= MOST_UNEQUAL,
         text=text,
@@ -178,7 +180,23 @@ def fairness(
     )
 
 
-def _unknown(before: Production, during: Production) -> str:
+def _advice(candidate: float, baseline: float, replicas: tuple[int, int], dedicated: str) -> str:
+    """What made a replica of one arm do more than one of the other."""
+    if candidate > baseline:
+        return "a replica of the candidate had more to do: it may look slow because it is small"
+    if not dedicated:
+        return "raise load.rate_rps above production's rate"
+    if replicas[0] != replicas[1]:
+        return "they did not scale alike: set serving.min_replicas to serving.max_replicas"
+    return "somebody else sends to it: find out who"
+
+
+def _unknown(before: Production, during: Production, dedicated: str) -> str:
+    if dedicated and during.rate_rps is None:
+        return (
+            f"what reached the dedicated baseline {dedicated} during the test is not known ({during.why}), "
+            "so neither is whether the load on both arms was the same"
+        )
     for when, production in (("before", before), ("during", during)):
         if production.rate_rps is None:
             return (
@@ -202,7 +220,7 @@ def failing_baseline(fair: Fairness, *, requests: int, bad: int) -> Fairness:
     """A baseline that fails is no yardstick: refusals are fast, timeouts are slow."""
     if not requests or bad <= MOST_BASELINE_ERRORS * requests:
         return fair
-    text = f"the incumbent failed {bad} of {requests} requests of the test; {fair.text}"
+    text = f"the baseline failed {bad} of {requests} requests of the test; {fair.text}"
     return replace(fair, fair=False, text=text)
 
 

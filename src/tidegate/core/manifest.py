@@ -23,6 +23,8 @@ PERCENT = "canaryTrafficPercent"
 KEEP_WARM = "autoscaling.knative.dev/scale-to-zero-pod-retention-period"
 CREATED_BY = "tidegate.dev/created-by"  # release id; written at creation and never after
 PREVIEW_OF = "tidegate.dev/preview-of"
+BASELINE_OF = "tidegate.dev/baseline-of"
+RELEASE_ID = "tidegate.dev/release-id"
 
 
 class Typed(BaseModel):

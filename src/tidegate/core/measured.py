@@ -130,6 +130,7 @@ class Place:
     rate_rps: float
     total_rate_rps: float
     replicas: int = 1
+    service: str = ""  # its own InferenceService, where it is a dedicated baseline
 
 
 def arm_summary(place: Place, blocks: Iterable[Measured]) -> ArmSummary:
@@ -143,6 +144,7 @@ def arm_summary(place: Place, blocks: Iterable[Measured]) -> ArmSummary:
         arm=place.arm,
         host=place.host,
         revision=place.revision,
+        service=place.service,
         requests=sum(one.offered for one in measured),
         errors=sum(one.unanswered for one in measured),
         wrong=sum(one.wrong for one in measured),

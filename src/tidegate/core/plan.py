@@ -9,6 +9,7 @@ from typing import Any
 
 from tidegate.core import plan_standard
 from tidegate.core.decisions import Act
+from tidegate.core.dedicated_baseline import next_for_baseline
 from tidegate.core.first_release import next_for_live, next_for_preview
 from tidegate.core.journal import ActKind, Journal
 from tidegate.core.observation import Observation
@@ -37,10 +38,28 @@ def acts_of(
     )
     if journal.is_initial:
         return first, (staging,)
+    made, retired = _of_baseline(journal)
     shifts = {percent: _shift(percent, policy) for percent in policy.traffic.steps}
     if journal.mode == "Standard":
-        return first, (staging, *plan_standard.onward(journal, shifts))
-    return first, (staging, *shifts.values())
+        return first, (*made, staging, *retired, *plan_standard.onward(journal, shifts))
+    return first, (*made, staging, *retired, *shifts.values())
+
+
+def _of_baseline(journal: Journal) -> tuple[tuple[PlannedAct, ...], tuple[PlannedAct, ...]]:
+    """What is done for a dedicated baseline before the staging, and once the gate has spoken."""
+    made, gone = [], []
+    for copy in journal.copies:
+        create = next_for_baseline(None, copy, journal, 0.0)
+        assert isinstance(create, Act)  # nothing has its name yet
+        made.append(
+            PlannedAct(kind=create.kind, why=create.why, evidence="ready, one right answer")
+        )
+        gone.append(_retirement(copy.name))
+    return tuple(made), tuple(gone)
+
+
+def _retirement(name: str) -> PlannedAct:
+    return PlannedAct(kind=ActKind.RETIRE, why=f"remove {name}", evidence="it is gone")
 
 
 def _by_preview(journal: Journal, policy: Policy) -> tuple[Act, tuple[PlannedAct, ...]]:
@@ -98,14 +117,16 @@ def ways_back(journal: Journal) -> tuple[WayBack, ...]:
                 WayBack(when="until it is proven", acts=(gone, discard)),
             )
         return (WayBack(when="at any time", acts=(gone,)),)
+    retired = tuple(_retirement(copy.name) for copy in journal.copies)
     if journal.mode == "Standard":
-        return plan_standard.ways_back(journal.incumbent)
+        dark, *onward = plan_standard.ways_back(journal.incumbent)
+        return (dark.model_copy(update={"acts": (*retired, *dark.acts)}), *onward)
     revision, uri = journal.incumbent.revision, journal.incumbent.storage_uri
     leave = PlannedAct(kind=ActKind.SHIFT, percent=0, why=f"return traffic to {revision}")
     restore = PlannedAct(kind=ActKind.RESTORE, percent=0, why=f"restore {uri} at 0 %")
     calm, once = _taking_over(journal.steps_back), _taking_over((100,))
     return (
-        WayBack(when="at 0 %", acts=(restore, *calm)),
+        WayBack(when="at 0 %", acts=(*retired, restore, *calm)),
         WayBack(when="between 0 and 100 %", acts=(leave, restore, *calm)),
         WayBack(when="at 100 %, users get errors", acts=(leave, restore, *calm)),
         WayBack(when="at 100 %, for another reason", acts=(restore, *once)),
@@ -122,13 +143,19 @@ def _taking_over(steps: tuple[int, ...]) -> tuple[PlannedAct, ...]:
 
 
 def needs(
-    now: Mapping[str, Any] | None, spec: Mapping[str, Any], *, mode: str, preview: bool = False
+    now: Mapping[str, Any] | None,
+    spec: Mapping[str, Any],
+    *,
+    mode: str,
+    preview: bool = False,
+    copies: Iterable[Mapping[str, Any]] = (),
 ) -> tuple[Need, ...]:
     """What must run together at each point, from the predictor before and the spec after the staging.
 
     A roll-back needs most: the incumbent, the bad candidate, and the incumbent's template re-created as
     a third revision, because Knative makes a new revision of every template (a staged one at 0 % keeps
-    its minReplicas too).
+    its minReplicas too). `copies`: the predictors of dedicated baselines, which are gone before all but
+    the load test.
     """
     is_canary = mode == "Standard" and now is not None
     then = plan_standard.candidate_of(spec) if is_canary else spec["predictor"]
@@ -142,11 +169,15 @@ def needs(
         )
     if now is None:
         return (_need("from the first act on", candidate),)
-    if is_canary:
-        listed = plan_standard.needs(_replicas("the incumbent", now), candidate)
-        return tuple(_need(when, *running) for when, running in listed.items())
     incumbent, again = _replicas("the incumbent", now), _replicas("the incumbent re-created", now)
+    dark = candidate.model_copy(update={"replicas": 1}) if is_canary else candidate
+    beside = tuple(_replicas("the dedicated baseline", one) for one in copies)
+    measured = (_need("during the load test", incumbent, dark, *beside),) if beside else ()
+    if is_canary:
+        listed = plan_standard.needs(incumbent, candidate)
+        return (*measured, *(_need(when, *running) for when, running in listed.items()))
     return (
+        *measured,
         _need("staged, and at every step below 100 %", incumbent, candidate),
         _need("promoted", candidate),
         _need("while a roll-back repairs the spec", incumbent, candidate, again),

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from tidegate.core import standard
 from tidegate.core.approval import unapprovable
+from tidegate.core.dedicated_baseline import is_forgotten
 from tidegate.core.drift import drift_of, edits_of
 from tidegate.core.journal import ActRecord, Journal, Phase
 from tidegate.core.observation import Observation
@@ -58,6 +59,9 @@ class ReleaseStatus(Strict):
     spec_repaired: bool | None = Field(
         description="the template is the incumbent's again; None where it need not be"
     )
+    copies: tuple[str, ...] = Field(
+        default=(), description="dedicated baselines that may still be there"
+    )
     drift: str = Field(description="what is not as the journal says; '' = nothing")
     next_command: str = Field(description="what to type; '' = nothing is to be done")
 
@@ -92,9 +96,15 @@ def status_of(
         acts=journal.acts[-LAST_ACTS:],
         traffic_safe=is_traffic_safe(journal, seen),
         spec_repaired=is_spec_repaired(journal, seen),
+        copies=tuple(copy.name for copy in journal.copies_left),
         drift=drift(journal, seen),
-        next_command=next_command(journal, seen, past=remaining is not None and remaining < 0),
+        next_command=next_command(journal, seen, past=_is_past(journal, now_s)),
     )
+
+
+def _is_past(journal: Journal, now_s: float) -> bool:
+    """Nobody is at it any more, and something is left: sweep's work."""
+    return is_forgotten(journal, now_s) or (not journal.is_over and journal.deadline_s < now_s)
 
 
 def _traffic(seen: Observation | None) -> tuple[Served, ...]:

@@ -7,7 +7,7 @@ written by `tidegate.adapters.files`.
 
 from tidegate.documents.base import Document, Finding, Strict, Subject
 from tidegate.documents.curve import Capacity, CrossCheck, CurvePoint
-from tidegate.documents.deployment import Deployment, Incumbent, Probe
+from tidegate.documents.deployment import DedicatedBaseline, Deployment, Incumbent, Probe
 from tidegate.documents.evidence import Arm, ArmSummary, Block, Generator, LoadReport, Verdict
 from tidegate.documents.model import (
     Candidate,
@@ -43,6 +43,7 @@ __all__ = [
     "ConfigText",
     "CrossCheck",
     "CurvePoint",
+    "DedicatedBaseline",
     "Deployment",
     "Document",
     "Evidence",

@@ -27,6 +27,15 @@ class Incumbent(Strict):
     probe: Probe | None = Field(default=None, description="None: how to ask it is not known")
 
 
+class DedicatedBaseline(Strict):
+    """A copy of the incumbent that only the load test knows: an InferenceService of its own, of the
+    candidate's size, without production traffic."""
+
+    name: str
+    revision: str
+    host: str = Field(description="Host that reaches it alone")
+
+
 class Deployment(Document):
     """deploy: the candidate runs at 0 % (or, first release, live) and was proved to."""
 
@@ -42,6 +51,9 @@ class Deployment(Document):
     production_host: str
     incumbent: Incumbent | None
     incumbent_host: str = Field(default="", description="Host that reaches the incumbent")
+    baseline: DedicatedBaseline | None = Field(
+        default=None, description="Policy load.baseline: dedicated"
+    )
     initial: bool = False
     preview: str = Field(
         default="", description="InferenceService that a first release is judged as"
@@ -50,3 +62,12 @@ class Deployment(Document):
     pods: dict[str, int] = Field(
         default_factory=dict, description="Standard mode: revision -> pods once it was staged"
     )
+
+    @property
+    def as_measured(self) -> "Deployment":
+        """As a load test compares it: the dedicated baseline, where there is one, is the incumbent."""
+        if self.baseline is None or self.incumbent is None:
+            return self
+        copy = self.incumbent.model_copy(update={"revision": self.baseline.revision})
+        update = {"incumbent": copy, "incumbent_host": self.baseline.host}
+        return self.model_copy(update=update)

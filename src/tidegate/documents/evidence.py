@@ -39,6 +39,9 @@ class ArmSummary(Strict):
     arm: Arm
     host: str
     revision: str
+    service: str = Field(
+        default="", description="Its own InferenceService, where it is a dedicated baseline"
+    )
     requests: int
     errors: int
     wrong: int

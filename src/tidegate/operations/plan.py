@@ -12,6 +12,7 @@ from tidegate.config import settings
 from tidegate.core.adoption import adoption_of
 from tidegate.core.claim import Claim, claim, holder_refusal
 from tidegate.core.decisions import Act, Refuse
+from tidegate.core.dedicated_baseline import with_baseline
 from tidegate.core.first_release import manifest_of, preview_refusal
 from tidegate.core.journal import ActKind, Journal
 from tidegate.core.manifest import predictor
@@ -62,6 +63,7 @@ def planned(kube: "Kubernetes", policy: Policy, subject: Subject, *, storage_uri
         changes = {"refused": start.word, "refusal": start.reason, "notices": notices}
         return plan.model_copy(update=changes)
     journal = _journal(policy, subject, uri, start).in_mode(plan.mode)
+    journal = with_baseline(journal, seen, policy)
     return _filled(service, plan, seen, journal, policy, notices)
 
 
@@ -133,14 +135,22 @@ def _filled(
 ) -> Plan:
     first, acts = acts_of(seen, journal, policy)
     now, then = service.manifest(), _previewed(service, first, seen, journal, policy)
+    _taken(service, journal)
     was = journal.incumbent
+    copies = [copy.manifest["spec"]["predictor"] for copy in journal.copies]
     before = now["spec"]["predictor"] if now else None
     changes = {
         "incumbent": was
         and Served(revision=was.revision, version=was.version, storage_uri=was.storage_uri),
         "acts": acts,
         "roll_back": ways_back(journal),
-        "capacity": needs(before, then["spec"], mode=journal.mode, preview=bool(journal.preview)),
+        "capacity": needs(
+            before,
+            then["spec"],
+            mode=journal.mode,
+            preview=bool(journal.preview),
+            copies=copies,
+        ),
         "notices": (*notices, *_notices(plan, journal, policy)),
         "manifest_diff": unified(now, then),
     }
@@ -162,6 +172,12 @@ def _previewed(
     return service.preview_patch(rules_of(journal).patch_of(first, seen, journal, wanted))
 
 
+def _taken(service: "InferenceServices", journal: Journal) -> None:
+    """The API takes the dedicated baseline's manifest, too. Raises RejectedError when it does not."""
+    for copy in journal.copies:
+        service.preview_create(copy.manifest)
+
+
 def _notices(plan: Plan, journal: Journal, policy: Policy) -> Iterator[str]:
     was = journal.incumbent
     if plan.is_placeholder and was and was.version == plan.subject.version:
@@ -169,6 +185,8 @@ def _notices(plan: Plan, journal: Journal, policy: Policy) -> Iterator[str]:
             f"{was.revision} already serves version {was.version}; if publish comes to the same digest, "
             "the release ends UNCHANGED"
         )
+    if policy.load.baseline == "dedicated" and journal.is_initial:
+        yield "load.baseline: dedicated says nothing here: a first release has no incumbent to copy"
     if not policy.slo.prometheus:
         yield "slo.prometheus is false: no live gate can PASS, so no step would be passed"
 
@@ -215,8 +233,13 @@ def _body(plan: Plan) -> Iterator[str]:
         yield f"  {way.when}: " + ", ".join(_act(act) for act in way.acts)
     yield "Capacity (at least; replicas x resources of each)"
     yield from (f"  {_need(need)}" for need in plan.capacity)
-    yield "Manifest (server-side dry-run of act 1)"
+    yield f"Manifest (server-side dry-run of act {_shown(plan)})"
     yield plan.manifest_diff
+
+
+def _shown(plan: Plan) -> int:
+    """The act whose manifest is shown: the first on the service itself, or on its preview."""
+    return next(n for n, act in enumerate(plan.acts, 1) if act.kind is not ActKind.BASELINE)
 
 
 def _act(act: PlannedAct) -> str:

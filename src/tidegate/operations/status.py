@@ -81,6 +81,7 @@ def _facts(status: ReleaseStatus) -> Iterator[tuple[str, str]]:
     yield "taken", status.hand
     yield "in an act", status.lease_holder
     yield "safe", _safe(status)
+    yield "beside", ", ".join(status.copies)
     yield "drift", status.drift or "none"
     yield "earlier", ", ".join(f"version {version}" for version in status.earlier)
     yield "next", status.next_command or "nothing to do"

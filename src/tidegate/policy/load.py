@@ -78,7 +78,7 @@ class Load(Section):
         default=50,
         gt=0,
         description="Load on the candidate; the incumbent gets what its production traffic leaves of it, "
-        "so that both serve the same total",
+        "so that both serve the same total; a dedicated baseline gets as much",
     )
     max_rate_rps: float = Field(
         default=5000,
@@ -126,7 +126,13 @@ class Load(Section):
         default=1.0, ge=0, le=1, description="Share of answers compared with golden"
     )
     max_duration_s: float = Field(default=3600, gt=0)
-    baseline: Literal["matched", "none"] = "matched"
+    baseline: Literal["matched", "dedicated", "none"] = Field(
+        default="matched",
+        description="matched: the incumbent itself, with what production leaves of the candidate's load. "
+        "dedicated: a fresh copy of it at the candidate's size, dark, for as long as the load test and its "
+        "gate take; it needs the candidate's room once more. none: absolute objectives alone. A first "
+        "release has none in any case",
+    )
     guard: Guard = Field(default_factory=Guard)
     curve: Curve | None = Field(default=None, description="None: no knee and no capacity")
     cross_check: bool = Field(

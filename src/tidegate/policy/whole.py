@@ -12,6 +12,9 @@ from tidegate.policy.serving import Serving
 from tidegate.policy.slo import QueriedObjective, Slo
 from tidegate.policy.traffic import Traffic
 
+NAME_MAX = 46  # latest-<name>-predictor must be a DNS label of 63
+BASELINE_NAME_MAX = NAME_MAX - len("-base-123456")
+
 
 class ReportTo(Section):
     """Where the report goes besides the run's artifacts."""
@@ -31,7 +34,7 @@ class Policy(Section):
 
     version: Literal[1] = Field(default=1, description="Version of this schema")
     name: str = Field(
-        max_length=46,
+        max_length=NAME_MAX,
         pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$",
         description="The InferenceService",
     )
@@ -79,6 +82,17 @@ class Policy(Section):
                     f"slo.objectives.{at}.query = {one.text!r} looks back {longest:g} s, longer than "
                     f"traffic.bake_s {self.traffic.bake_s:g}; write [$window], or live: false"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _names_a_baseline(self) -> "Policy":
+        """<name>-base-<6 digits> is an InferenceService too, whose longest host must be a DNS label."""
+        spare = len(self.name) - BASELINE_NAME_MAX
+        if self.load.baseline == "dedicated" and spare > 0:
+            raise ValueError(
+                f"name {self.name!r} has no room for a dedicated baseline's, which is {NAME_MAX} characters "
+                f"at most; shorten it by {spare}, or write load.baseline: matched"
+            )
         return self
 
     @property

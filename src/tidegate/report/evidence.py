@@ -43,7 +43,8 @@ def _arm(arm: ArmSummary) -> tuple[Any, ...]:
     )
     times = (ms(value) for value in (arm.p50_ms, arm.p95_ms, arm.p99_ms, arm.max_ms))
     figures = (number(getattr(arm, name)) for name in ARM_FIGURES)
-    return (key, arm.revision, *figures, *times, number(arm.errors), number(arm.wrong))
+    revision = f"{arm.revision} (dedicated baseline)" if arm.service else arm.revision
+    return (key, revision, *figures, *times, number(arm.errors), number(arm.wrong))
 
 
 def curve_table(load: LoadReport) -> Table | None:
@@ -79,6 +80,7 @@ def conditions(load: LoadReport) -> list[tuple[str, str]]:
     )
     rows = [
         ("Fairness", f"{'fair' if load.fair else 'NOT FAIR'}: {load.fairness}"),
+        ("Baseline", _dedicated(load)),
         ("Load generator", fitness),
         ("Protocol", f"{load.protocol}, {len(load.blocks)} blocks"),
         ("Time", f"{clock(load.started_s)} to {clock(load.ended_s)}"),
@@ -87,6 +89,18 @@ def conditions(load: LoadReport) -> list[tuple[str, str]]:
     rows += [("Capacity", load.capacity.message)] if load.capacity else []
     rows += [("Cross-check", _cross_checked(load.cross_check))] if load.cross_check else []
     return [(name, value) for name, value in rows if value]
+
+
+def _dedicated(load: LoadReport) -> str:
+    """Which InferenceService was made for the comparison; '' when it was the incumbent itself."""
+    arm = load.baseline
+    if arm is None or not arm.service:
+        return ""
+    pods = f"{arm.replicas} pod" + "s" * (arm.replicas > 1)
+    return (
+        f"dedicated: {arm.service}, a fresh copy of the incumbent without production traffic "
+        f"(revision {arm.revision}, {pods}), removed once the gate had spoken"
+    )
 
 
 def _cross_checked(other: CrossCheck) -> str:

@@ -73,7 +73,13 @@ def _deployed(report: Report, deployment: Deployment) -> Rows:
         ("candidate host", deployment.candidate_host),
         ("production host", deployment.production_host or not_yet),
         ("incumbent", before),
+        ("dedicated baseline", _baseline(deployment)),
     ]
+
+
+def _baseline(deployment: Deployment) -> str:
+    copy = deployment.baseline
+    return f"{copy.name} (revision {copy.revision}, at {copy.host})" if copy else ""
 
 
 def _runtime(report: Report) -> str:

@@ -10,6 +10,7 @@ from tidegate.report.plots.traffic import Timeline
 from tidegate.report.tables import Table, badge, columns, distilled, short
 from tidegate.report.writing import clock, ms, number
 
+STILL = ("DISCARD", "BASELINE", "RETIRE")  # of other InferenceServices: no share moves
 TAKEN_BACK = ("RESTORE", "UNSTAGE", "DELETE")  # from then on no share is the candidate's
 
 
@@ -74,9 +75,9 @@ def candidate_shares(acts: Sequence[Mapping[str, Any]]) -> list[tuple[float, int
     """(Unix time, the candidate's percent from then on), of every act the cluster confirmed.
 
     A SHIFT to 100 % after a RESTORE is the incumbent's way back, not the candidate's; removing a preview
-    moves nothing.
+    moves nothing, and nor does a baseline.
     """
-    seen = [a for a in acts if a["confirmed_s"] is not None and a["kind"] != "DISCARD"]
+    seen = [a for a in acts if a["confirmed_s"] is not None and a["kind"] not in STILL]
     shares, taken_back = [], False
     for act in sorted(seen, key=lambda act: (float(act["confirmed_s"]), float(act["intended_s"]))):
         taken_back = taken_back or act["kind"] in TAKEN_BACK

@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING
 
 from tidegate.core.claim import Claim, can_resume, claim, holder_refusal
 from tidegate.core.decisions import RECONCILE_S, Done, Refuse
+from tidegate.core.dedicated_baseline import with_baseline
 from tidegate.core.first_release import next_for_preview, preview_refusal
 from tidegate.core.journal import Journal, Phase
+from tidegate.core.observation import own_host
 from tidegate.core.standard_readiness import pods_of
 from tidegate.core.traffic import rules_of
 from tidegate.documents import Deployment, Probe, Published, Refusal, Result, Word
 from tidegate.errors import UnavailableError
 from tidegate.policy import Policy
+from tidegate.steps.dedicated_baseline import brought_up, cleared, measured
 from tidegate.steps.ending import give_back
 from tidegate.steps.fitness import dry_run_refusal, mode_for
 from tidegate.steps.incumbent import returnable
@@ -81,7 +84,7 @@ def staged(
         say("deploy", f"refused: {driver.reason}")
         return _refusal(published, driver.word, driver.reason)
     with driver.facing(driver.journal.preview or driver.journal.name):
-        trouble = _brought_up(driver, policy)
+        trouble = _beside(driver, policy) or _brought_up(driver, policy)
         result = trouble or _deployment(driver, published)
     if isinstance(result, Refuse):
         reason = give_back(driver, result.reason)
@@ -117,6 +120,11 @@ def claimed(
         if resumed is not None:
             return resumed
         stored = load_journal(kube, policy.namespace, policy.name)
+    if stored:
+        settled = cleared(kube, stored, step="deploy", holder=release_id, poll_s=poll_s)
+        if isinstance(settled, Refuse):
+            return settled
+        stored = settled
     journal = _entitled(kube, published, policy, release_id, stored, noted)
     if isinstance(journal, Refuse):
         return journal
@@ -143,7 +151,7 @@ def _entitled(
     if isinstance(start, Refuse):
         return start
     journal = _journal(published, policy, release_id, start).in_mode(mode)
-    journal = journal.model_copy(update=dict(noted))
+    journal = with_baseline(journal.model_copy(update=dict(noted)), seen, policy)
     return dry_run_refusal(service, seen, journal, policy) or journal
 
 
@@ -211,7 +219,7 @@ def _journal(published: Published, policy: Policy, release_id: str, start: Claim
         namespace=policy.namespace,
         name=policy.name,
         isvc_uid=start.uid,
-        deadline_s=time.time() + ready + 300,
+        deadline_s=time.time() + ready * (1 + (policy.load.baseline == "dedicated")) + 300,
         return_within_s=RECONCILE_S + ready + 2 * policy.traffic.step_timeout_s,
         incumbent=start.incumbent,
         created_before=start.created_before,
@@ -225,6 +233,13 @@ def _journal(published: Published, policy: Policy, release_id: str, start: Claim
         ),
         policy=policy.model_dump(mode="json"),
     )
+
+
+def _beside(driver: Driver, policy: Policy) -> Refuse | None:
+    """Before anything is staged: without what it is to be compared with, the candidate is not judged."""
+    if policy.load.baseline == "dedicated" and driver.journal.is_initial:
+        driver.say("no dedicated baseline: a first release has no incumbent to copy")
+    return brought_up(driver, policy.serving.ready_timeout_s)
 
 
 def _brought_up(driver: Driver, policy: Policy) -> Refuse | None:
@@ -257,13 +272,10 @@ def _look(driver: Driver) -> "Observation":
     return seen
 
 
-def _candidate_host(seen: "Observation") -> str:
-    return seen.latest.host if seen.latest and seen.latest.host else seen.host
-
-
 def _deployment(driver: Driver, published: Published) -> Deployment:
     seen, journal = _look(driver), driver.journal
     incumbent, host = journal.incumbent, seen.prev.host if seen.prev else ""
+    baselines, pods = measured(driver)
     if incumbent:
         incumbent = incumbent.model_copy(update={"tag_host": host})
     return Deployment(
@@ -275,14 +287,15 @@ def _deployment(driver: Driver, published: Published) -> Deployment:
         repository=published.repository,
         storage_uri=published.storage_uri,
         candidate_revision=journal.candidate_revision,
-        candidate_host=_candidate_host(seen),
+        candidate_host=own_host(seen),
         production_host="" if journal.preview else seen.host,
         incumbent=incumbent,
         incumbent_host=host if incumbent else "",
+        baseline=baselines[0] if baselines else None,
         initial=journal.is_initial,
         preview=journal.preview,
         isvc_uid=seen.uid,
-        pods=pods_of(seen),
+        pods=pods_of(seen) | pods,
     )
 
 

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tidegate.core.decisions import Decision, Done, Refuse, Wait
+from tidegate.core.dedicated_baseline import left_behind
 from tidegate.core.journal import Journal, Phase
 from tidegate.core.traffic import rules_of
 from tidegate.documents import Outcome, Result, Subject
 from tidegate.errors import ConflictError, RejectedError, RollbackFailedError, UnavailableError
+from tidegate.steps.dedicated_baseline import retired
 from tidegate.steps.first_release import is_kept, taken_back
 from tidegate.steps.stopping import take_share_back
 from tidegate.steps.traffic_driver import Driver
@@ -43,6 +45,8 @@ def give_back(
         result, why = driver.journal.ends_as, driver.journal.reason
     driver.say(f"returning traffic: {why}")
     closed = _returned(driver, reason=why, is_urgent=is_urgent or driver.journal.is_urgent)
+    if left := left_behind(driver.journal):
+        why = f"{why}; {left}"
     if isinstance(closed, Done):
         reason = f"{why}; {closed.what}"
         result = Result.PROMOTED if is_kept(driver) else result
@@ -80,6 +84,19 @@ def _returned(driver: Driver, **noted: object) -> Done | Refuse | Wait:
             driver.say(f"traffic is safe: {_shown(seen)}")
         return rules.next_for_return(seen, driver.journal, waited_s)
 
+    if not driver.journal.copies_left:
+        return driver.drive(decide, within_s=within, returning=True)
+
+    def until_safe(seen: "Observation | None", journal: Journal, waited_s: float) -> Decision:
+        decided = decide(seen, journal, waited_s)
+        return Done(what="traffic is safe") if driver.journal.traffic_safe else decided
+
+    safe = driver.drive(until_safe, within_s=within, returning=True)
+    retired(
+        driver
+    )  # after the traffic, for nobody waits for it; before the repair, which wants room
+    if not isinstance(safe, Done):
+        return safe
     return driver.drive(decide, within_s=within, returning=True)
 
 

@@ -78,7 +78,7 @@ def ask_all(deployed: Deployment, policy: Policy, report: LoadReport) -> tuple[F
 
     metrics, why = open_metrics(policy, deployed)
     asking = Asking(
-        deployed=deployed,
+        deployed=deployed.as_measured,
         policy=policy,
         elapsed_s=max(report.ended_s - report.started_s, time.time() - report.started_s),
         metrics=metrics,

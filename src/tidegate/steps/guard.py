@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from tidegate.core.takeover import resumed_by
 from tidegate.documents import Result
 from tidegate.errors import TidegateError
+from tidegate.steps.dedicated_baseline import retired
 from tidegate.steps.ending import Ended, give_back
 from tidegate.steps.progress import say
 from tidegate.steps.registry import OutPage, step
@@ -67,6 +68,7 @@ def guarded(
         return None
     driver = Driver(kube, found[0], step="guard", poll_s=poll_s)
     if driver.journal.is_over:
+        retired(driver)
         say("guard", f"release {release_id} has ended: {driver.journal.outcome}")
         return driver.journal
     if hand := resumed_by(driver.journal, time.time()):

@@ -21,6 +21,7 @@ from tidegate.documents import (
     LoadReport,
     Word,
 )
+from tidegate.errors import DocumentError
 from tidegate.policy import Load, Policy
 from tidegate.steps.load_cross_check import cross_checked
 from tidegate.steps.load_guard import ProductionGuard, guarding
@@ -33,7 +34,8 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True, kw_only=True)
 class Session:
-    """What is sent, and what came of it so far."""
+    """What is sent, and what came of it so far. `deployed` is as it is measured: a dedicated baseline
+    stands in the incumbent's place."""
 
     deployed: Deployment
     policy: Policy
@@ -53,12 +55,19 @@ class Session:
         """The judged blocks of one arm."""
         return tuple(m for block, m in self.blocks if block.arm is arm)
 
+    @property
+    def dedicated(self) -> str:
+        """The InferenceService that is the baseline, when it is not the incumbent itself."""
+        return self.deployed.baseline.name if self.deployed.baseline else ""
+
 
 def run(deployed: Deployment, policy: Policy, golden: Path, release_id: str) -> LoadReport:
     """Plan, send, and report. Raises DocumentError when the plan does not fit."""
-    before, replicas = _production_before(deployed, policy)
+    _require_baseline(deployed, policy)
+    measured_as = deployed.as_measured
+    before, replicas = _production_before(measured_as, policy)
     session = Session(
-        deployed=deployed,
+        deployed=measured_as,
         policy=policy,
         release_id=release_id,
         planned=load_plan.plan(
@@ -73,13 +82,23 @@ def run(deployed: Deployment, policy: Policy, golden: Path, release_id: str) -> 
     _say_plan(session)
     compared = session.planned.baseline_rps is not None
     with (
-        sending(deployed, policy, release_id, golden, compared=compared) as sender,
+        sending(measured_as, policy, release_id, golden, compared=compared) as sender,
         guarding(deployed, policy, sender.stop) as guard,
     ):
         _measure(session, sender, guard)
         report = _report(session, _fairness(session, sender))
     _say_fitness(report)
     return report
+
+
+def _require_baseline(deployed: Deployment, policy: Policy) -> None:
+    """The deployment is what this policy asked for; a comparison with something else is none."""
+    asked = policy.load.baseline == "dedicated" and deployed.incumbent is not None
+    if asked and deployed.baseline is None:
+        raise DocumentError(
+            f"load.baseline is dedicated, but release {deployed.release_id} was deployed without one; run "
+            "deploy with this policy"
+        )
 
 
 def _measure(session: Session, sender: Sender, guard: ProductionGuard | None) -> None:
@@ -174,11 +193,15 @@ def _wants_more(session: Session, sender: Sender, extension: int) -> bool:
 
 
 def _production_before(deployed: Deployment, policy: Policy) -> tuple[Production, tuple[int, int]]:
-    """Production's rate on the incumbent now, and how many replicas candidate and incumbent have."""
+    """What others send to the baseline now (nobody, to a dedicated one), and the replicas of both arms."""
     from tidegate.adapters.revision_metrics import open_metrics
 
     metrics, why = open_metrics(policy, deployed)
     replicas = _replicas(metrics, deployed)
+    if (
+        deployed.baseline
+    ):  # of the same size by its making; a scrape may not have seen all of it yet
+        return Production(rate_rps=0.0), (replicas[0], replicas[0])
     if deployed.incumbent is None or policy.load.baseline == "none":
         return Production(rate_rps=0.0), replicas
     if metrics is None:
@@ -203,6 +226,8 @@ def _say_plan(session: Session) -> None:
     baseline = "no baseline"
     if planned.baseline_rps is not None:
         baseline = f"{planned.baseline_rps:g} rps on the incumbent beside production's {production}"
+        if session.dedicated:
+            baseline = f"{planned.baseline_rps:g} rps on the dedicated baseline {session.dedicated}"
     say(
         COMMAND,
         f"{len(planned.blocks)} blocks and the warm-up take {planned.duration_s:.0f} s: "
@@ -217,8 +242,8 @@ def _fairness(session: Session, sender: Sender) -> Fairness:
     from tidegate.adapters.revision_metrics import open_metrics
 
     deployed, incumbent = session.deployed, session.deployed.incumbent
-    during = Production(rate_rps=None, why=session.before.why)
-    metrics, _ = open_metrics(session.policy, deployed)
+    metrics, why = open_metrics(session.policy, deployed)
+    during = Production(rate_rps=None, why=session.before.why or why)
     if incumbent and metrics and session.planned.baseline_rps is not None:
         say(COMMAND, f"asking Prometheus what {incumbent.revision} served during the test")
         elapsed, sent = time.monotonic() - session.clock, sender.sent.get(Arm.BASELINE, 0)
@@ -230,6 +255,7 @@ def _fairness(session: Session, sender: Sender) -> Fairness:
         before=session.before,
         during=during,
         replicas=session.replicas,
+        dedicated=session.dedicated,
     )
     return load_plan.failing_baseline(
         fair,
@@ -257,6 +283,7 @@ def _arm(session: Session, fair: Fairness, arm: Arm) -> ArmSummary:
             rate_rps=planned.baseline_rps or 0.0,
             total_rate_rps=fair.baseline_rps,
             replicas=fair.replicas[1],
+            service=session.dedicated,
         )
     return measured.arm_summary(place, session.of(arm))
 

@@ -14,6 +14,7 @@ from tidegate.documents import Deployment, Outcome, Result, Subject, Verdict, Wo
 from tidegate.errors import ConflictError, DocumentError, TidegateError
 from tidegate.policy import Policy
 from tidegate.steps.baking import bake, traffic_step
+from tidegate.steps.dedicated_baseline import made_room, retired
 from tidegate.steps.ending import Ended, give_back, telling_failure, told
 from tidegate.steps.first_release import discarded, went_live
 from tidegate.steps.progress import say
@@ -98,6 +99,7 @@ def promoted(
     before = _alias_before(driver.journal, policy, aliases)
     judged = partial(judge, staged, policy)
     with retreating(driver):
+        made_room(driver, policy)
         stepped = _stepped(driver, staged, policy, judged, judge_every_s)
         trouble = stepped or _established(driver, policy)
     if trouble is None:
@@ -225,6 +227,8 @@ def _finish(driver: Driver, policy: Policy, aliases: Aliases, alias_before: dict
     if unread := alias_before.get("alias"):
         driver.say(unread)
         reason = f"{reason}; {unread}"
+    if left := retired(driver):
+        reason = f"{reason}; {left}"
     driver.end(Result.PROMOTED, reason, **alias_before)
     move_alias(driver, policy, aliases)
 

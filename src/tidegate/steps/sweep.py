@@ -6,8 +6,10 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from tidegate.core.claim import is_dead
+from tidegate.core.dedicated_baseline import is_forgotten
 from tidegate.documents import Result
-from tidegate.errors import RollbackFailedError, TidegateError
+from tidegate.errors import RejectedError, RollbackFailedError, TidegateError
+from tidegate.steps.dedicated_baseline import retired
 from tidegate.steps.ending import give_back, repair
 from tidegate.steps.progress import say
 from tidegate.steps.registry import step
@@ -50,9 +52,11 @@ def swept(kube: "Kubernetes", namespace: str, *, now_s: float, poll_s: float = P
     stored = list_journals(kube, namespace, unreadable=failures.append)
     dead = [s for s in stored if is_dead(s.journal, now_s)]
     broken = [s for s in stored if s.journal.is_over and s.journal.spec_repaired is False]
+    forgotten = [s for s in stored if is_forgotten(s.journal, now_s) and s not in broken]
     say("sweep", f"{len(dead)} of {len(stored)} releases are past their deadline")
     failures += [failure for one in dead if (failure := _ended(kube, one, poll_s))]
     repaired = sum(_repaired(kube, one, poll_s) for one in broken)
+    failures += [failure for one in forgotten if (failure := _retired(kube, one, poll_s))]
     if failures:
         raise _together(failures)
     return Swept(returned=len(dead), repaired=repaired)
@@ -85,6 +89,16 @@ def _repaired(kube: "Kubernetes", stored: "StoredJournal", poll_s: float) -> boo
     except TidegateError as error:
         driver.say(str(error))
     return driver.journal.spec_repaired is True
+
+
+def _retired(kube: "Kubernetes", stored: "StoredJournal", poll_s: float) -> TidegateError | None:
+    """A dedicated baseline of a release that has ended serves nobody and costs its pods: it is told."""
+    driver = _driver(kube, stored, poll_s)
+    try:
+        left = retired(driver)
+    except TidegateError as error:
+        return error
+    return RejectedError(left) if left else None
 
 
 def _driver(kube: "Kubernetes", stored: "StoredJournal", poll_s: float) -> Driver:

@@ -21,12 +21,14 @@ def written(
     """The object as the API then has it; None when the act removed something. Raises ConflictError when it is
     gone. Only deploy and promote create or stage, and those have the policy."""
     service, journal = driver.service, driver.journal
+    if act.kind is ActKind.BASELINE:
+        return service.create(journal.copy_named(act.name).manifest)
     if act.kind in {ActKind.CREATE, ActKind.PREVIEW}:
         assert policy is not None
         return service.create(manifest_of(act.kind, journal, policy))
     if seen is None:
         raise ConflictError(f"{journal.name} is gone; look again")
-    if act.kind in {ActKind.DELETE, ActKind.DISCARD}:
+    if act.kind in {ActKind.DELETE, ActKind.DISCARD, ActKind.RETIRE}:
         service.delete(seen.uid)
         return None
     if act.kind is ActKind.FREE:

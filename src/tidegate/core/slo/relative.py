@@ -33,7 +33,7 @@ def _not_comparable(
 ) -> tuple[Word, str] | None:
     name = f"{objective.quantile} vs incumbent"
     if report.baseline is None:
-        advice = "set load.baseline to matched or remove the objective"
+        advice = "set load.baseline to matched or dedicated, or remove the objective"
         return Word.INVALID, f"{name}: the policy asks for no baseline; {advice}"
     if not report.fair:
         return Word.INVALID, f"{name}: the comparison is not fair: {report.fairness}"

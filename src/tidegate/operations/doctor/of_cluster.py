@@ -34,13 +34,14 @@ def of_cluster(kube: "Kubernetes", cluster: reading.Cluster, wanted: Wanted) -> 
             wanted.runtime, cluster.runtime(wanted.runtime), version=wanted.runtime_version
         ),
     )
+    counted = partial(_accelerators, cluster, has_baseline=wanted.has_baseline)
     for kind, amount in wanted.accelerators.items():
-        yield from made(f"accelerators {kind}", partial(_accelerators, cluster, kind, amount))
+        yield from made(f"accelerators {kind}", partial(counted, kind=kind, amount=amount))
     yield from _of_access(cluster, wanted)
 
 
-def _accelerators(cluster: reading.Cluster, kind: str, amount: int) -> Check:
-    return judged.gpus(kind, cluster.nodes(), amount)
+def _accelerators(cluster: reading.Cluster, kind: str, amount: int, *, has_baseline: bool) -> Check:
+    return judged.gpus(kind, cluster.nodes(), amount, has_baseline=has_baseline)
 
 
 def _of_knative(cluster: reading.Cluster, wanted: Wanted) -> Iterator[Check]:

@@ -18,6 +18,7 @@ class Wanted:
     runtime: str = OWN_RUNTIME
     runtime_version: str = ""
     accelerators: dict[str, int] = field(default_factory=dict)  # kind -> of one version
+    has_baseline: bool = False  # a third set of them, during the load test
     step: str = ""  # '' = all of them
     accounts: bool = False  # ask for each step's own ServiceAccount, not for us
     runs_in: str = ""  # where those accounts and the claim are; '' = in the service's namespace
@@ -34,5 +35,6 @@ def wanted_by(policy: "Policy", **flags: object) -> Wanted:
     own: dict[str, object] = {
         "namespace": policy.namespace, "mode": serving.mode, "runtime": serving.runtime,
         "runtime_version": serving.runtime_version, "accelerators": kinds,
+        "has_baseline": policy.load.baseline == "dedicated",
     }  # fmt: skip
     return Wanted(**(own | {key: value for key, value in flags.items() if value}))  # type: ignore[arg-type]
