@@ -41,7 +41,8 @@ def calibrate(
     """Print how often this policy's gate fails an equal version, and finds a slower one.
 
     Offline it simulates load tests of the policy's size; --on-cluster runs one real load test of the
-    incumbent against itself and prints what the gate says of it. Both exit 0 whatever comes out.
+    incumbent against itself and prints what the gate says of it; with load.baseline: dedicated, of two
+    fresh copies of it, made for that and removed. All exit 0 whatever comes out.
     """
     from tidegate.adapters.files import read_policy
 
@@ -77,6 +78,7 @@ def _simulated(
 
 def _on_cluster(policy: "Policy", golden: Path | None, *, as_json: bool) -> None:
     from tidegate.adapters.kubernetes import connect
+    from tidegate.operations.against_a_copy import between_copies
     from tidegate.operations.against_itself import against_itself
     from tidegate.operations.finding import operator
     from tidegate.steps.progress import say
@@ -84,7 +86,8 @@ def _on_cluster(policy: "Policy", golden: Path | None, *, as_json: bool) -> None
     if golden is None or not golden.is_file():
         raise UsageError(f"--golden {golden}: no such file; give the model's golden.npz")
     with connect(say=lambda text: say("kubernetes", text)) as kube:
-        judged = against_itself(kube, policy, golden, f"calibrate-{operator()}")
+        measure = between_copies if policy.load.baseline == "dedicated" else against_itself
+        judged = measure(kube, policy, golden, f"calibrate-{operator()}")
     if as_json:
         from tidegate.documents import Judged
 

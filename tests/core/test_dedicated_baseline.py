@@ -272,6 +272,15 @@ def test_both_arms_get_the_same_load_whatever_production_has() -> None:
     assert f"dedicated baseline {NAME} 50.0 rps (50.0 of load + 0.0 of others)" in found.text
 
 
+def test_beside_production_twice_as_strong_as_the_load_only_a_dedicated_one_is_fair() -> None:
+    load = Load(rate_rps=10, pairs=2, block_requests=20)
+    production = Production(rate_rps=20.0)
+    planned = plan(load, has_incumbent=True, production=production)
+    matched = fairness(planned, has_incumbent=True, before=production, during=production)
+    assert not matched.fair
+    assert fair(0.0, rate=10).fair
+
+
 def test_a_baseline_that_somebody_else_sends_to_is_no_yardstick() -> None:
     found = fair(20.0)
     assert not found.fair

@@ -89,4 +89,6 @@ def matched(report: LoadReport, policy: Policy, production: Production) -> LoadR
             f"the incumbent against itself beside {rate:.1f} rps of production (at most {most:.1f})"
         )
     fair = rate is not None and rate <= most
+    if rate is not None and not fair:
+        text += "; write load.baseline: dedicated, and two copies of it are compared"
     return report.model_copy(update={"fair": fair, "fairness": text})

@@ -5,6 +5,7 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING
 
+from tidegate.core.dedicated_baseline import is_forgotten
 from tidegate.core.takeover import resumed_by
 from tidegate.documents import Result
 from tidegate.errors import TidegateError
@@ -68,7 +69,8 @@ def guarded(
         return None
     driver = Driver(kube, found[0], step="guard", poll_s=poll_s)
     if driver.journal.is_over:
-        retired(driver)
+        if is_forgotten(driver.journal, time.time()):
+            retired(driver)
         say("guard", f"release {release_id} has ended: {driver.journal.outcome}")
         return driver.journal
     if hand := resumed_by(driver.journal, time.time()):

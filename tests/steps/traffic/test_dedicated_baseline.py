@@ -322,10 +322,10 @@ def _dying(cluster: Cluster, lives: int, act: Any) -> None:
     with contextlib.suppress(Crash):
         act()
     cluster.kube = alive
-    _let_lease_expire(cluster)
+    let_lease_expire(cluster)
 
 
-def _let_lease_expire(cluster: Cluster) -> None:
+def let_lease_expire(cluster: Cluster) -> None:
     path = f"/apis/coordination.k8s.io/v1/namespaces/default/leases/tidegate-{NAME}"
     lease = cluster.kube.find(path)
     if lease and lease["spec"].get("holderIdentity"):
@@ -367,7 +367,7 @@ def test_a_death_between_the_note_and_the_creation_leaves_nothing_and_is_known(
     journal = serving_1.journal
     assert journal.phase is Phase.STAGING
     assert [copy.name for copy in journal.copies_left] == [BASE]
-    _let_lease_expire(serving_1)
+    let_lease_expire(serving_1)
     guarded(serving_1.kube, "r2", "", poll_s=POLL_S)
     assert serving_1.journal.outcome is Result.DIED
     assert left(serving_1) == []
