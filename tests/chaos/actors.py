@@ -69,7 +69,7 @@ class Job:
         """Of the release."""
         return policy(
             self.name, self.mode, fate=self.course.fate, initial=self.course.initial,
-            steps=self.steps, patience=self.patience,
+            baseline=self.course.baseline, steps=self.steps, patience=self.patience,
         )  # fmt: skip
 
     def is_about(self, journal: Journal) -> bool:

@@ -68,6 +68,8 @@ def check_rescued(scene: Scene) -> None:
     holder = scene.world.lease_holder(scene.name)
     require(not holder, f"the Lease is still held by {holder}")
     require(not scene.world.exists(preview_name(scene.name)), "the preview still exists")
+    baselines = scene.world.baselines(scene.name)
+    require(not baselines, f"a dedicated baseline is left: {baselines}")
     check_alias(scene, is_promoted=promoted is not None)
     if course.first and promoted is None:
         require(seen is None, "a first release that was taken back still exists")

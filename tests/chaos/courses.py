@@ -31,6 +31,7 @@ class Course:
     fate: str = ""  # how the candidate's model behaves, told by the end of its storage URI
     first: bool = False  # nothing serves before
     initial: Literal["allow", "preview"] = "allow"
+    baseline: Literal["matched", "dedicated"] = "matched"
     candidate_may_serve: bool = True
     verb: Verb = "release"  # what is killed at every write
     died_at: str = (
@@ -41,7 +42,7 @@ class Course:
     @property
     def start(self) -> tuple[object, ...]:
         """What tells the beginning of this course from that of another."""
-        return self.verb, self.died_at, self.first, self.initial
+        return self.verb, self.died_at, self.first, self.initial, self.baseline
 
     def death_before(self, mode: Mode) -> str:
         """The name of the write right after which the release died; '' when it did not."""
@@ -88,6 +89,14 @@ COURSES = (
         initial="preview", gate=Word.FAIL, candidate_may_serve=False,
     ),
     Course(
+        name="baseline", sentence="a good candidate is judged beside a dedicated baseline",
+        baseline="dedicated",
+    ),
+    Course(
+        name="baseline-fails", sentence="the gate says FAIL beside a dedicated baseline",
+        baseline="dedicated", gate=Word.FAIL, candidate_may_serve=False,
+    ),
+    Course(
         name="abort-staged", sentence="a release that died at 0 % is aborted", verb="abort",
         died_at=STAGED, rescues=HAND,
     ),
@@ -131,6 +140,7 @@ def policy(
     *,
     fate: str = "",
     initial: str,
+    baseline: str = "matched",
     steps: tuple[int, ...],
     patience: Patience,
 ) -> Policy:
@@ -142,6 +152,7 @@ def policy(
     }  # fmt: skip
     base = {
         "name": name, "initial": initial, "model": {"uri": f"models:/{name}/1"},
+        "load": {"baseline": baseline},
         "serving": {"ready_timeout_s": ready, "mode": mode}, "traffic": traffic,
     }  # fmt: skip
     return Policy.model_validate(base)

@@ -15,6 +15,8 @@ from typing import Any, Literal, NoReturn, cast
 from urllib3.connection import HTTPConnection
 from urllib3.connectionpool import HTTPConnectionPool
 
+from tidegate.core.manifest import BASELINE_OF
+
 Moment = Literal["before", "lost", "after"]
 MOMENTS: tuple[Moment, ...] = ("before", "lost", "after")
 SAYING = {
@@ -106,7 +108,10 @@ def _inference_service(parts: list[str], wanted: dict[str, Any], base: int) -> s
         listed = spec["canary"] or [{"predictor": {}}]
         said.append(" ".join(["canary", *_model(listed[0]["predictor"], base)]))
         said += _percent(listed[0].get("trafficPercent"))
+    labels = wanted.get("metadata", {}).get("labels") or {}
     name = "preview" if any("preview" in part for part in parts) else "inferenceservice"
+    if BASELINE_OF in labels or any("-base-" in part for part in parts):
+        name = "baseline"
     return ", ".join([name, *said])
 
 

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from tests.chaos.courses import Mode, Patience
 from tests.chaos.light_runtime import LightRuntime
 from tidegate.core.first_release import preview_name
+from tidegate.core.manifest import BASELINE_OF
 from tidegate.sandbox.api.kinds import CONFIGMAPS, EVENTS, INFERENCESERVICES, LEASES
 from tidegate.sandbox.api.server import ApiServer
 from tidegate.sandbox.controllers.loop import ControllerLoop
@@ -84,10 +85,11 @@ class World:
                 self.api.store.edit(LEASES, NAMESPACE, name, partial(_with_spec, aged))
 
     def remove(self, name: str) -> None:
-        """Forget an InferenceService, with its preview, its journal and its Lease."""
+        """Forget an InferenceService, with its preview, its baselines, its journal and its Lease."""
         store = self.api.store
         for kind, named in (
             (INFERENCESERVICES, name), (INFERENCESERVICES, preview_name(name)),
+            *((INFERENCESERVICES, one) for one in self.baselines(name)),
             (CONFIGMAPS, f"tidegate-{name}"), (LEASES, f"tidegate-{name}"),
         ):  # fmt: skip
             if store.find(kind, NAMESPACE, named):
@@ -101,6 +103,11 @@ class World:
     def exists(self, name: str) -> bool:
         """Whether there is an InferenceService of this name."""
         return self.api.store.find(INFERENCESERVICES, NAMESPACE, name) is not None
+
+    def baselines(self, name: str) -> list[str]:
+        """The dedicated baselines of an InferenceService, whoever made them."""
+        items = (item["metadata"] for item in self.api.store.items(INFERENCESERVICES))
+        return [one["name"] for one in items if (one.get("labels") or {}).get(BASELINE_OF) == name]
 
     def lease_holder(self, name: str) -> str:
         """Who keeps others from the Lease of an InferenceService; '' when it is free or has expired."""
