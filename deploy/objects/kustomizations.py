@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import yaml
 
 from deploy.objects import rbac
-from deploy.objects.metadata import Json, account
+from deploy.objects.metadata import PART_OF, Json, account
 
 KUSTOMIZATION = {"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization"}
 # Kubeflow runs every task of a run as one account of the profile's namespace.
@@ -29,6 +29,30 @@ def moved(namespace: str) -> Json:
 def base(files: list[str]) -> Json:
     """Everything that both orchestrators need."""
     return KUSTOMIZATION | {"resources": sorted(files)}
+
+
+def component(files: list[str]) -> Json:
+    """A part that a user's kustomization takes under `components:`, in a namespace of its choice."""
+    head = {"apiVersion": "kustomize.config.k8s.io/v1alpha1", "kind": "Component"}
+    return head | ({"resources": sorted(files)} if files else {})
+
+
+def dashboards(uids: list[str]) -> Json:
+    """A ConfigMap for each, by the label that Grafana's sidecar looks for in kube-prometheus-stack."""
+    options = {
+        "disableNameSuffixHash": True,
+        "labels": {"grafana_dashboard": "1", **PART_OF},
+        "annotations": {"grafana_folder": "tidegate"},
+    }
+    made = [
+        {"name": f"{uid}-dashboard", "files": [f"{uid}.json"], "options": options} for uid in uids
+    ]
+    return component([]) | {"configMapGenerator": made}
+
+
+def monitoring() -> Json:
+    """All of it together, for a cluster that has Prometheus' operator and Grafana's sidecar."""
+    return KUSTOMIZATION | {"components": ["monitors", "rules", "dashboards"]}
 
 
 def kubeflow() -> Json:

@@ -1,11 +1,14 @@
 """Path -> text of every generated file below deploy/."""
 
 from collections.abc import Callable, Iterable
+from functools import partial
 
 import yaml
 
 from deploy.objects import kustomizations, network, rbac, serving, sweeping
 from deploy.objects.metadata import Json
+from deploy.objects.monitoring import dashboards, monitors, rules
+from deploy.objects.monitoring.dashboards import drawn
 
 HEAD = "# Written by `make generate` from deploy/objects/; change those.\n"
 
@@ -36,6 +39,21 @@ BASE: dict[str, Callable[[], Iterable[Json]]] = {
     "network-policies.yaml": network.policies,
     "sweep.yaml": lambda: [sweeping.sweep()],
 }
+MONITORING: dict[str, Callable[[], Iterable[Json]]] = {
+    "monitors/pod-monitors.yaml": monitors.predictors,
+    "monitors/service-monitors.yaml": lambda: [*monitors.gateways(), *monitors.gpus()],
+    "monitors/kustomization.yaml": lambda: [
+        kustomizations.component(["pod-monitors.yaml", "service-monitors.yaml"])
+    ],
+    "monitors-by-service/service-monitors.yaml": monitors.by_service,
+    "monitors-by-service/kustomization.yaml": lambda: [
+        kustomizations.component(["service-monitors.yaml"])
+    ],
+    "rules/rules.yaml": lambda: [rules.rules()],
+    "rules/kustomization.yaml": lambda: [kustomizations.component(["rules.yaml"])],
+    "dashboards/kustomization.yaml": lambda: [kustomizations.dashboards(list(dashboards.ALL))],
+    "kustomization.yaml": lambda: [kustomizations.monitoring()],
+}
 FILES: dict[str, Callable[[], Iterable[Json]]] = {
     **{f"deploy/base/{name}": made for name, made in BASE.items()},
     "deploy/base/kustomization.yaml": lambda: [kustomizations.base(list(BASE))],
@@ -47,9 +65,16 @@ FILES: dict[str, Callable[[], Iterable[Json]]] = {
     "deploy/overlays/argo/network-policy.yaml": lambda: [
         network.runs("workflows.argoproj.io/workflow")
     ],
+    **{f"deploy/monitoring/{name}": made for name, made in MONITORING.items()},
 }
 
 
 def texts() -> dict[str, Callable[[], str]]:
     """For `make generate`."""
-    return {path: lambda made=made: _text(made()) for path, made in FILES.items()}  # type: ignore[misc]
+    made: dict[str, Callable[[], str]] = {
+        path: lambda objects=objects: _text(objects())  # type: ignore[misc]
+        for path, objects in FILES.items()
+    }
+    for uid, one in dashboards.ALL.items():
+        made[f"deploy/monitoring/dashboards/{uid}.json"] = partial(drawn.text, one)
+    return made

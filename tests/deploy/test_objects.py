@@ -234,13 +234,10 @@ def test_the_runtime_serves_the_pinned_triton_with_flags_that_triton_has() -> No
 # -- kind
 
 
-def test_what_kind_is_given_is_valid_and_makes_queries_pinnable_to_a_revision() -> None:
-    items = objects(*sorted((ROOT / "deploy" / "kind").glob("*.yaml")))
-    for item in items:
-        if item["kind"] != "PodMonitor":
-            check(item)
-    monitor = named(items, "PodMonitor")["tidegate-predictors"]["spec"]
-    assert "serving.knative.dev/revision" in monitor["podTargetLabels"]
+def test_what_kind_is_given_is_valid_and_it_is_monitored_as_any_other_cluster() -> None:
+    for item in objects(*sorted((ROOT / "deploy" / "kind").glob("*.yaml"))):
+        check(item)
+    assert "kubectl apply -n argo -k deploy/monitoring" in (ROOT / "deploy/kind/up").read_text()
 
 
 def test_kind_is_not_brought_up_without_its_tools(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,7 @@ class Prometheus:
         sandbox_id: str | None = None,
         log: Path | None = None,
         on_exit: Callable[[Child], None] | None = None,
+        rules: Sequence[Path] = (),
     ) -> None:
         self.port = wanted_or_free(port, flag="--prometheus-port")
         self._directory = directory
@@ -47,6 +48,7 @@ class Prometheus:
         self._spawner = spawner or self._owned_spawner
         self._sandbox_id = sandbox_id or uuid.uuid4().hex
         self._on_exit = on_exit
+        self._rules = rules
         self.child: Child | None = None
 
     @property
@@ -60,7 +62,7 @@ class Prometheus:
         self._targets.parent.mkdir(parents=True, exist_ok=True)
         self.set_targets([])
         config = self._directory / "prometheus.yml"
-        config.write_text(yaml.safe_dump(_config(self._targets, self._interval), sort_keys=False))
+        config.write_text(self._config())
         self.child = self._spawn(config)
         with httpx.Client(timeout=1.0, trust_env=False) as client:
             self.child.wait_ready(
@@ -79,6 +81,11 @@ class Prometheus:
             self.child.stop(grace_s=3.0)
         if self._owned_spawner is not None:
             self._owned_spawner.close()
+
+    def _config(self) -> str:
+        made = _config(self._targets, self._interval)
+        made["rule_files"] = [str(path) for path in self._rules]
+        return yaml.safe_dump(made, sort_keys=False)
 
     def _spawn(self, config: Path) -> Child:
         assert self._spawner is not None

@@ -70,7 +70,7 @@ def _served(cluster: reading.Cluster) -> int:
 def _scraped(
     selector: str, found: int, pinned: int, stale: str, label: str, services: int
 ) -> Check:
-    title, monitor = "scraping", "a PodMonitor as in deploy/kind/pod-monitor.yaml"
+    title, monitor = "scraping", "a PodMonitor of deploy/monitoring"
     if not found and not services:
         return judged.warn(
             title, f"no {selector} yet, and no service to scrape", f"see to {monitor}"

@@ -1,0 +1,1 @@
+"""What watches the releases: monitors, recording and alert rules, dashboards; each to be picked alone."""
