@@ -55,6 +55,11 @@ def monitoring() -> Json:
     return KUSTOMIZATION | {"components": ["monitors", "rules", "dashboards"]}
 
 
+def gpu(parts: list[str]) -> Json:
+    """In the GPU Operator's own namespace, where its values look for them."""
+    return KUSTOMIZATION | {"namespace": "gpu-operator", "components": parts}
+
+
 def kubeflow() -> Json:
     """In a profile's namespace. The sweep's pod has no sidecar: a Job with one never ends."""
     no_sidecar = [

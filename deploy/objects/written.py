@@ -6,6 +6,7 @@ from functools import partial
 import yaml
 
 from deploy.objects import kustomizations, network, rbac, serving, sweeping
+from deploy.objects.gpu import charts, metrics, scaling, sharing
 from deploy.objects.metadata import Json
 from deploy.objects.monitoring import dashboards, monitors, rules
 from deploy.objects.monitoring.dashboards import drawn
@@ -54,6 +55,32 @@ MONITORING: dict[str, Callable[[], Iterable[Json]]] = {
     "dashboards/kustomization.yaml": lambda: [kustomizations.dashboards(list(dashboards.ALL))],
     "kustomization.yaml": lambda: [kustomizations.monitoring()],
 }
+# One component each, with its one object; and values for Helm, which are no objects.
+GPU: dict[str, tuple[str, Callable[[], Json]]] = {
+    "mig": ("config-map.yaml", sharing.mig),
+    "time-slicing": ("config-map.yaml", sharing.time_slicing),
+    "dcgm": ("config-map.yaml", metrics.config_map),
+    "hpa": ("autoscaler.yaml", scaling.autoscaler),
+}
+VALUES: dict[str, Callable[[], Json]] = {
+    "gpu-operator.yaml": charts.gpu_operator,
+    "nvidia-device-plugin.yaml": charts.device_plugin,
+    "dcgm-exporter.yaml": charts.dcgm_exporter,
+    "prometheus-adapter.yaml": charts.prometheus_adapter,
+}
+
+
+def _gpu() -> dict[str, Callable[[], Iterable[Json]]]:
+    made: dict[str, Callable[[], Iterable[Json]]] = {}
+    for part, (name, one) in GPU.items():
+        made[f"{part}/{name}"] = lambda one=one: [one()]  # type: ignore[misc]
+        made[f"{part}/kustomization.yaml"] = lambda name=name: [kustomizations.component([name])]  # type: ignore[misc]
+    for name, one in VALUES.items():
+        made[f"values/{name}"] = lambda one=one: [one()]  # type: ignore[misc]
+    made["kustomization.yaml"] = lambda: [kustomizations.gpu(["mig", "time-slicing", "dcgm"])]
+    return made
+
+
 FILES: dict[str, Callable[[], Iterable[Json]]] = {
     **{f"deploy/base/{name}": made for name, made in BASE.items()},
     "deploy/base/kustomization.yaml": lambda: [kustomizations.base(list(BASE))],
@@ -66,6 +93,7 @@ FILES: dict[str, Callable[[], Iterable[Json]]] = {
         network.runs("workflows.argoproj.io/workflow")
     ],
     **{f"deploy/monitoring/{name}": made for name, made in MONITORING.items()},
+    **{f"deploy/gpu/{name}": made for name, made in _gpu().items()},
 }
 
 

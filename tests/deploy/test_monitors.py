@@ -14,6 +14,7 @@ import httpx
 import pytest
 import yaml
 
+from deploy.objects.gpu import scaling
 from deploy.objects.monitoring import dashboards, monitors
 from tests.deploy import crd
 from tests.deploy.exporters import pod, recorded, service, serving
@@ -232,6 +233,19 @@ def test_the_gpu_s_series_belong_to_the_pod_that_uses_it_and_not_to_the_exporter
     (found,) = series(url, "DCGM_FI_DEV_GPU_UTIL")
     assert found["metric"]["namespace"] == "prod"
     assert found["metric"]["pod"] == f"{REVISION}-deployment-7d9f8b6c5d-abcde"
+
+
+@pytest.mark.parametrize("rule", scaling.rules(), ids=lambda rule: rule["name"]["as"])
+def test_the_adapter_s_rules_find_a_number_of_every_pod(url: str, rule: Json) -> None:
+    """Filled as the adapter fills them for the pods of namespace prod."""
+    name = rule["name"]["matches"].strip("^$")
+    asked = rule["metricsQuery"].replace("<<.Series>>", name).replace("<<.GroupBy>>", "pod")
+    asked = asked.replace("<<.LabelMatchers>>", f'namespace="prod",pod=~"{REVISION}.*"')
+    deadline = time.monotonic() + 10
+    while not (found := series(url, asked)) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert found
+    assert all(one["metric"]["pod"].startswith(REVISION) for one in found)
 
 
 def test_a_pushed_release_keeps_the_namespace_of_its_service(url: str) -> None:
