@@ -34,6 +34,11 @@ class Settings:
     kubeconfig: str = ""
     kfp_url: str = ""
     kfp_token: str = field(default="", repr=False)
+    pushgateway_url: str = ""
+    textfile_dir: str = ""  # node-exporter's --collector.textfile.directory
+    otlp_endpoint: str = ""  # OpenTelemetry's own variable; its SDK reads the rest of them itself
+    grafana_url: str = ""
+    grafana_token: str = field(default="", repr=False)
     progress_file: str = ""  # JSON lines that a local runner shows while steps run
 
     def need(self, field: str) -> str:
@@ -68,6 +73,11 @@ VARIABLES: Mapping[str, str] = {
     "kubeconfig": "KUBECONFIG",
     "kfp_url": "TIDEGATE_KFP_URL",
     "kfp_token": "TIDEGATE_KFP_TOKEN",
+    "pushgateway_url": "TIDEGATE_PUSHGATEWAY_URL",
+    "textfile_dir": "TIDEGATE_TEXTFILE_DIR",
+    "otlp_endpoint": "OTEL_EXPORTER_OTLP_ENDPOINT",
+    "grafana_url": "TIDEGATE_GRAFANA_URL",
+    "grafana_token": "TIDEGATE_GRAFANA_TOKEN",
     "progress_file": "TIDEGATE_PROGRESS_FILE",
 }
 EXAMPLES: Mapping[str, str] = {
@@ -94,6 +104,11 @@ EXAMPLES: Mapping[str, str] = {
     "kubeconfig": "a kubeconfig file",
     "kfp_url": "Kubeflow Pipelines' API, e.g. http://ml-pipeline.kubeflow:8888",
     "kfp_token": "a bearer token of Kubeflow",
+    "pushgateway_url": "a Pushgateway, e.g. http://pushgateway.monitoring:9091",
+    "textfile_dir": "the folder of node-exporter's textfile collector",
+    "otlp_endpoint": "an OpenTelemetry collector, e.g. http://otel-collector.monitoring:4318",
+    "grafana_url": "Grafana, e.g. http://grafana.monitoring:3000",
+    "grafana_token": "a token of a Grafana service account that may write annotations",
     "progress_file": "a file",
 }
 

@@ -19,7 +19,9 @@ IN_SECRET = (
         VARIABLES[field]
         for field in (
             "mlflow_tracking_token", "mlflow_tracking_username", "mlflow_tracking_password",
-            "ingress_token",
+            "ingress_token", "grafana_token",
+            # No secrets, but a run may lack them, and of a ConfigMap Kubeflow wants every key.
+            "grafana_url", "pushgateway_url", "otlp_endpoint",
         )
     ),
     "AWS_ACCESS_KEY_ID",

@@ -24,6 +24,7 @@ from tidegate.policy.slo import (
     Slo,
     ThroughputSlo,
 )
+from tidegate.policy.telemetry import Telemetry
 from tidegate.policy.traffic import Exposure, Traffic
 from tidegate.policy.whole import Policy, ReportTo
 
@@ -53,6 +54,7 @@ __all__ = [
     "Section",
     "Serving",
     "Slo",
+    "Telemetry",
     "ThroughputSlo",
     "Tolerance",
     "Traffic",

@@ -10,6 +10,7 @@ from tidegate.policy.promql import longest_range_s
 from tidegate.policy.section import Section
 from tidegate.policy.serving import Serving
 from tidegate.policy.slo import QueriedObjective, Slo
+from tidegate.policy.telemetry import Telemetry
 from tidegate.policy.traffic import Traffic
 
 NAME_MAX = 46  # latest-<name>-predictor must be a DNS label of 63
@@ -69,6 +70,7 @@ class Policy(Section):
     slo: Slo = Field(default_factory=Slo)
     traffic: Traffic = Field(default_factory=Traffic)
     report: ReportTo = Field(default_factory=ReportTo)
+    telemetry: Telemetry = Field(default_factory=Telemetry)
 
     @model_validator(mode="after")
     def _looks_at_one_step(self) -> "Policy":

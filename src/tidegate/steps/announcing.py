@@ -12,6 +12,7 @@ from tidegate.documents import Report
 from tidegate.errors import UnavailableError
 from tidegate.policy import Policy
 from tidegate.steps.heartbeat import beating
+from tidegate.steps.telling import tell_report
 
 T = TypeVar("T")
 
@@ -44,6 +45,7 @@ def within(call: Callable[[], T], doing: str, *, seconds: float = WITHIN_S) -> T
 
 def announce(report: Report, policy: Policy, page: str, markdown: str) -> list[str]:
     """Tell everybody whom the policy names; returns what did not work."""
+    tell_report(report, policy.telemetry, namespace=policy.namespace, service=policy.name)
     warnings, run_id = [], _run_id(report)
     stored = (
         f"runs:/{run_id}/tidegate/{_name(report)}.html" if policy.report.mlflow and run_id else ""

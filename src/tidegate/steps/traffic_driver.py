@@ -24,6 +24,7 @@ from tidegate.core.takeover import taken_over
 from tidegate.documents import Result, TrafficStep, Word
 from tidegate.errors import ConflictError, RejectedError, UnavailableError
 from tidegate.policy import Policy
+from tidegate.steps import telling
 from tidegate.steps.progress import say
 from tidegate.steps.stopping import stop_if_asked
 from tidegate.steps.writing import written
@@ -105,6 +106,7 @@ class Driver:
                 self._reload(error)
                 raise
             self._stored = save_journal(self._kube, journal, self._stored)
+        telling.tell_state(self.journal)
 
     def _is_written(self, meant: Journal) -> bool:
         """An earlier write whose answer never came was made all the same; this one goes over it."""
@@ -132,12 +134,14 @@ class Driver:
         self.save(self.journal.confirming(time.time()).ended(outcome, reason, **changes))
         self._lease.release()
         tell_end(self._kube, self.journal)
+        telling.tell_end(self.journal)
 
     def alarm(self, message: str) -> None:
         """Tell the cluster too that somebody has to act."""
         from tidegate.adapters.act_events import tell_alarm
 
         tell_alarm(self._kube, self.journal, message)
+        telling.tell_alarm(self.journal, message)
 
     def look(self) -> "Observation | None":
         """What is there now. Raises ConflictError when somebody has taken the release over.
@@ -267,6 +271,7 @@ class Driver:
             if now and act.kind in {ActKind.PREVIEW, ActKind.CREATE, ActKind.STAGE}:
                 self.save(self.journal.model_copy(update={"template": now.template}))
         tell_act(self._kube, self.journal, record)
+        telling.tell_act(self.journal, record)
 
     def _intend(self, intended: Journal, act: Act) -> None:
         """An intent that cannot be noted forbids its act, but for the one that only takes a share back."""
