@@ -1,4 +1,4 @@
-"""Both drawings, run: the compiled IR by kfp's runner and the Argo YAML by ours, on the embedded cluster.
+"""The drawings, run: the compiled IR by kfp's runner, the Argo YAML by ours in its two ways.
 
 One story for each; `make test-flows`. The shortest part of it is in tests/e2e/test_release.py.
 """
@@ -19,8 +19,9 @@ from tests.e2e.conftest import POLICY, Home
 from tests.e2e.test_release import Production, alias, journal, shares, source_of
 
 pytestmark = [pytest.mark.real, pytest.mark.long, pytest.mark.timeout(240)]
-RUNNERS = ("kfp", "argo")
-both = pytest.mark.parametrize("runner", RUNNERS)
+RUNNERS = ("in-process", "kfp", "argo")
+LOAD_TEST = {"load-test", "load_test"}
+every = pytest.mark.parametrize("runner", RUNNERS)
 
 
 def release(
@@ -45,7 +46,7 @@ def live(home: Home) -> None:
     assert (done.returncode, done.stdout.strip()) == (0, "PROMOTED"), done.stderr
 
 
-@both
+@every
 def test_wrong_answers_are_rejected_before_the_cluster(home: Home, runner: str) -> None:
     before = shares(home)
     done = release(home, runner, "models:/tiny/3")
@@ -58,7 +59,7 @@ def other(home: Home) -> str:
     return f"models:/tiny/{3 - int(alias(home))}"
 
 
-@both
+@every
 @pytest.mark.parametrize(
     ("verb", "code", "word"), [("reject-approval", 7, "ROLLED_BACK"), ("approve", 0, "PROMOTED")]
 )
@@ -93,7 +94,7 @@ def until_asked(home: Home) -> None:
         time.sleep(0.5)
 
 
-@both
+@every
 def test_a_step_that_is_killed_is_taken_over_by_the_exit_handler(home: Home, runner: str) -> None:
     before, serving = shares(home), alias(home)
     command = [sys.executable, "-m", "tidegate", "release", str(home.policy), "--runner", runner]
@@ -105,7 +106,7 @@ def test_a_step_that_is_killed_is_taken_over_by_the_exit_handler(home: Home, run
         assert child.stdout is not None
         for line in child.stderr:
             if "load-test" in line and "pair" in line:
-                kill_step(child.pid, "load")
+                kill_step(child.pid, runner)
                 break
         rest, word = child.stderr.read(), child.stdout.read().strip()
     assert (child.returncode != 0, word) == (True, "DIED"), rest
@@ -116,13 +117,15 @@ def test_a_step_that_is_killed_is_taken_over_by_the_exit_handler(home: Home, run
     assert len(before) == 1
 
 
-def kill_step(pid: int, name: str) -> None:
-    """SIGKILL for the one process that runs this step, as when its node dies."""
+def kill_step(pid: int, runner: str) -> None:
+    """SIGKILL for the one process that runs the load test, as when its node dies.
+
+    In process that is the process of all steps.
+    """
+    wanted = {"tidegate.orchestrators.in_process"} if runner == "in-process" else LOAD_TEST
     (step,) = [
         child
         for child in psutil.Process(pid).children(recursive=True)
-        if any(word in {"load-test", "load_test"} for word in child.cmdline())
-        and not child.children()
+        if wanted & set(child.cmdline()) and not child.children()
     ]
-    assert name in " ".join(step.cmdline())
     step.kill()

@@ -48,10 +48,10 @@ def source_of(revision: str) -> str:
     )
 
 
-def alias(home: Home) -> str:
+def alias(home: Home, model: str = "tiny") -> str:
     reply = httpx.get(
         f"{home.environment['MLFLOW_TRACKING_URI']}/api/2.0/mlflow/registered-models/alias",
-        params={"name": "tiny", "alias": "champion"},
+        params={"name": model, "alias": "champion"},
     )
     return str(reply.raise_for_status().json()["model_version"]["version"])
 

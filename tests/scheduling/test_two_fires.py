@@ -1,7 +1,6 @@
 """Two schedules that fire in the same moment: the registry has no conditional write, so both may be told YES.
 
-What then decides is the journal. Two real processes, on the embedded API and light servers; the same with
-the registry, both drawings and real servers is in tests/e2e/test_schedule.py.
+What then decides is the journal. Two real processes, on the embedded API and light servers.
 """
 
 import json
