@@ -8,12 +8,11 @@ Known differences from the C++ backend: intra-op threads default to 1 (there: al
 instance), accelerators and memory arena parameters are ignored.
 """
 
-import json
 from pathlib import Path
 
-import numpy as np
 import onnxruntime as ort
 import triton_python_backend_utils as pb_utils
+from batching import BatchedModel, model_path, parameters
 
 _DEFAULT_MAX_BATCH = 4  # --backend-config default-max-batch-size of the real backend
 _GRAPH_LEVELS = {
@@ -39,8 +38,10 @@ _TRITON_TYPES = {
 }
 
 
-class TritonPythonModel:
+class TritonPythonModel(BatchedModel):
     """One instance: its own session, as in the real backend."""
+
+    name = "onnxruntime"
 
     @staticmethod
     def auto_complete_config(auto_complete_model_config):
@@ -59,149 +60,36 @@ class TritonPythonModel:
             auto_complete_model_config.add_output(_declared(tensor, batchable=batchable))
         return auto_complete_model_config
 
-    def initialize(self, args):
+    def open(self, directory, config):
         """Open the session and refuse, like the real backend, a config that the graph contradicts."""
-        config = json.loads(args["model_config"])
-        directory = Path(args["model_repository"]) / args["model_version"]
-        path = _model_path(directory, config.get("default_model_filename") or "model.onnx")
+        path = model_path(directory, config, "model.onnx")
         self._session = ort.InferenceSession(
             str(path), _options(config), providers=["CPUExecutionProvider"]
         )
-        self._batching = config["max_batch_size"] > 0
-        self._inputs = [tensor["name"] for tensor in config["input"]]
-        self._outputs = [tensor["name"] for tensor in config["output"]]
-        self._types = {
-            t["name"]: pb_utils.triton_string_to_numpy(t["data_type"]) for t in config["output"]
-        }
-        _check_names(self._session, self._inputs, self._outputs)
-        ranks = {t.name: len(t.shape) - self._batching for t in _tensors(self._session)}
-        self._model_shapes = {t["name"]: _model_shape(t, ranks[t["name"]]) for t in config["input"]}
-        self._served_shapes = {
+        _check_names(self._session, self.inputs, self.outputs)
+        ranks = {t.name: len(t.shape) - self.batching for t in _tensors(self._session)}
+        self.model_shapes = {t["name"]: _model_shape(t, ranks[t["name"]]) for t in config["input"]}
+        self.served_shapes = {
             t["name"]: _served_shape(t, ranks[t["name"]]) for t in config["output"]
         }
 
-    def execute(self, requests):
-        """Answer each request; those of one call run as one batch when the model batches."""
-        responses = [None] * len(requests)
-        groups = {}
-        for index, request in enumerate(requests):
-            if request.is_cancelled():
-                responses[index] = _cancelled()
-                continue
-            try:
-                feeds = self._feeds(request)
-            except Exception as error:  # noqa: BLE001 - the other requests of the batch are fine
-                responses[index] = _failure(f"onnxruntime: {error}")
-                continue
-            groups.setdefault(self._group(feeds, index), []).append((index, request, feeds))
-        for members in groups.values():
-            self._answer(members, responses)
-        return responses
-
-    def _feeds(self, request):
-        feeds = {}
-        for name in self._inputs:
-            tensor = pb_utils.get_input_tensor_by_name(request, name)
-            if tensor is None:  # an optional input
-                continue
-            array = tensor.as_numpy()
-            shape = self._model_shapes[name]
-            if shape is not None:
-                array = array.reshape(array.shape[:1] + shape if self._batching else shape)
-            if array.dtype == np.object_:  # Triton's BYTES; ONNX Runtime wants str
-                array = np.array(
-                    [v.decode() if isinstance(v, bytes) else v for v in array.flat], dtype=object
-                ).reshape(array.shape)
-            feeds[name] = array
-        return feeds
-
-    def _group(self, feeds, index):
-        """Requests that can be concatenated share a key; without batching each is alone."""
-        if not self._batching:
-            return index
-        return tuple((name, array.shape[1:]) for name, array in feeds.items())
-
-    def _answer(self, members, responses):
-        try:
-            names, arrays = self._run(members)
-        except Exception as error:  # noqa: BLE001 - any failure of the graph belongs to these requests only
-            for index, _, _ in members:
-                responses[index] = _failure(f"onnxruntime: {error}")
-            return
-        offset = 0
-        for index, request, feeds in members:
-            rows = next(iter(feeds.values())).shape[0] if self._batching and feeds else None
-            part = slice(offset, offset + rows) if rows is not None and len(members) > 1 else None
-            responses[index] = self._response(request, names, arrays, part)
-            offset += rows or 0
-
-    def _run(self, members):
-        """One run of the graph: the fast path for a lone request copies nothing."""
-        wanted = {name for _, request, _ in members for name in request.requested_output_names()}
-        names = [name for name in self._outputs if name in wanted] or self._outputs
-        if len(members) == 1:
-            feeds = members[0][2]
-        else:
-            feeds = {name: np.concatenate([m[2][name] for m in members]) for name in members[0][2]}
-        return names, self._session.run(names, feeds)
-
-    def _response(self, request, names, arrays, part):
-        wanted = set(request.requested_output_names())
-        tensors = [
-            pb_utils.Tensor(name, self._served(name, array if part is None else array[part]))
-            for name, array in zip(names, arrays, strict=True)
-            if not wanted or name in wanted
-        ]
-        return pb_utils.InferenceResponse(output_tensors=tensors)
-
-    def _served(self, name, array):
-        """The array in the declared type and, where the config reshapes, the declared shape."""
-        shape = self._served_shapes[name]
-        if shape is not None:
-            array = array.reshape(array.shape[:1] + shape if self._batching else shape)
-        if array.dtype == np.object_:
-            return np.array([str(v).encode() for v in array.flat], dtype=object).reshape(
-                array.shape
-            )
-        return np.ascontiguousarray(array, dtype=self._types[name])
-
-
-def _text(array):
-    """Triton's BYTES are bytes; ONNX Runtime wants str."""
-    decoded = [value.decode() if isinstance(value, bytes) else value for value in array.flat]
-    return np.array(decoded, dtype=object).reshape(array.shape)
-
-
-def _failure(message):
-    return pb_utils.InferenceResponse(output_tensors=[], error=pb_utils.TritonError(message))
-
-
-def _cancelled():
-    error = pb_utils.TritonError("the client cancelled", pb_utils.TritonError.CANCELLED)
-    return pb_utils.InferenceResponse(output_tensors=[], error=error)
+    def run(self, names, feeds):
+        """One run of the graph."""
+        return self._session.run(names, feeds)
 
 
 def _options(config):
-    parameters = {key: value["string_value"] for key, value in config.get("parameters", {}).items()}
+    given = parameters(config)
     level = config.get("optimization", {}).get("graph", {}).get("level", 0)
     options = ort.SessionOptions()
-    options.intra_op_num_threads = int(parameters.get("intra_op_thread_count", 1))
-    options.inter_op_num_threads = int(parameters.get("inter_op_thread_count", 1))
-    if parameters.get("execution_mode", "0") == "1":
+    options.intra_op_num_threads = int(given.get("intra_op_thread_count", 1))
+    options.inter_op_num_threads = int(given.get("inter_op_thread_count", 1))
+    if given.get("execution_mode", "0") == "1":
         options.execution_mode = ort.ExecutionMode.ORT_PARALLEL
     if str(level) not in _GRAPH_LEVELS:
         raise pb_utils.TritonModelException(f"optimization.graph.level {level}: use -1, 0, 1 or 2")
     options.graph_optimization_level = _GRAPH_LEVELS[str(level)]
     return options
-
-
-def _model_path(directory, filename):
-    path = directory / filename
-    if path.is_dir():  # external data lies beside the graph
-        path = path / filename
-    if not path.is_file():
-        raise pb_utils.TritonModelException(f"no {filename} in {directory}")
-    return path
 
 
 def _completion_path(config):
@@ -210,7 +98,7 @@ def _completion_path(config):
     Triton passes <repository>/<model>/<version>/<default_model_filename>.
     """
     named = Path(Path("/proc/self/cmdline").read_text().split("\0")[1])
-    return _model_path(named.parent, config.get("default_model_filename") or "model.onnx")
+    return model_path(named.parent, config, "model.onnx")
 
 
 def _is_batchable(session):
