@@ -7,7 +7,7 @@ export PYTHONDONTWRITEBYTECODE :=
 export MLFLOW_DISABLE_TELEMETRY := true
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-components test-flows test-long test-page report-sample chaos faults record-faults record-verbs lint fmt type layers generate check-generated \
+.PHONY: help setup demo test test-components test-flows test-long test-page test-routes report-sample chaos faults record-faults record-verbs lint fmt type layers generate check-generated \
 	requirements images images-smoke bench bench-load ci clean
 
 help: ## List the targets
@@ -35,6 +35,10 @@ test-flows: setup ## Run the drawings end to end by every runner, with the same 
 test-page: setup ## Read the report's page in a headless Chromium: light, dark, narrow, wide, on paper
 	@sh scripts/setup browser || true
 	@$(BIN)/pytest -m page
+
+test-routes: setup ## Train a model of every flavor, release it into real Triton, compare the answers (RECORD=1: into docs/routes.md)
+	@sh scripts/setup routes
+	@$(if $(RECORD),TIDEGATE_RECORD_ROUTES=1) .tidegate/routes/bin/python -m pytest -m "long or not long" tests/routes
 
 report-sample: setup ## Write a page for every way in which a release can end, into a new folder
 	@$(BIN)/python -m tests.report.samples
@@ -96,6 +100,9 @@ bench-releases: setup ## Release for real, 20 equal versions and 20 slower ones;
 
 bench-int8: setup ## int8 against fp32 on this CPU: speed, and the same answers
 	@$(BIN)/python -W ignore benchmarks/int8.py
+
+bench-memory: setup ## Peak memory of each step for 3 GB of ONNX with external data (GIGABYTES= WRITE=1: into docs/memory.md)
+	@$(BIN)/python -W ignore benchmarks/memory.py $(if $(GIGABYTES),--gigabytes $(GIGABYTES)) $(if $(WRITE),--write)
 
 ci: lint type layers check-generated test test-long test-page ## What CI runs
 

@@ -83,6 +83,14 @@ def lint_rules() -> str:
     return page()
 
 
+def routes() -> str:
+    """The table of routes, with what their tests have recorded."""
+    sys.path.insert(0, str(ROOT))
+    from tests.routes.page import page
+
+    return page()
+
+
 def deployment() -> dict[str, Callable[[], str]]:
     """The objects and overlays below deploy/."""
     from deploy.objects import written
@@ -106,6 +114,7 @@ GENERATED: dict[str, Callable[[], str]] = {
     "docs/schemas/policy.json": policy_schema,
     "docs/api-faults.md": api_faults,
     "docs/lint.md": lint_rules,
+    "docs/routes.md": routes,
     **deployment(),
 }
 

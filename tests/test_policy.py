@@ -47,7 +47,7 @@ def test_a_name_and_a_model_are_enough() -> None:
         ({"load": {"rate_rps": float("nan")}}, "load.rate_rps"),
         ({"parity": {"default": {"min_agreement": 1.5}}}, "parity.default.min_agreement = 1.5"),
         ({"serving": {"min_replicas": 0}}, "serving.min_replicas = 0"),
-        ({"optimize": {"target": "openvino"}}, "optimize.target = 'openvino'"),
+        ({"optimize": {"target": "coreml"}}, "optimize.target = 'coreml'"),
         ({"version": 2}, "version = 2"),
     ],
 )

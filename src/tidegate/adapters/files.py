@@ -57,6 +57,11 @@ def write(path: Path, document: BaseModel) -> None:
     write_text(path, document.model_dump_json(indent=2) + "\n")
 
 
+def write_policy(path: Path, policy: Policy) -> None:
+    """Write what a policy says itself: what is a default must stay one, since fields by hand win over it."""
+    write_text(path, policy.model_dump_json(indent=2, exclude_unset=True) + "\n")
+
+
 def read_text(path: Path) -> str:
     """A file's text. Raises DocumentError."""
     try:

@@ -21,8 +21,8 @@ class MlModel:
 
     @property
     def native_flavors(self) -> tuple[str, ...]:
-        """Every flavor but MLflow's generic wrapper."""
-        return tuple(name for name in self.flavors if name != _WRAPPER)
+        """Every flavor but MLflow's generic wrapper; that one, where there is no other."""
+        return tuple(name for name in self.flavors if name != _WRAPPER) or tuple(self.flavors)
 
 
 def parse(text: str, *, what: str) -> MlModel:
@@ -58,7 +58,7 @@ def inside(tree: Path, name: str, *, what: str) -> Path:
     return path
 
 
-_PICKLES = (".pkl", ".pickle", ".joblib", ".cloudpickle", ".dill")
+_PICKLES = (".pkl", ".pickle", ".joblib", ".cloudpickle", ".dill", ".pth", ".pt")
 
 
 def pickles(model: MlModel, names: tuple[str, ...]) -> tuple[str, ...]:

@@ -6,19 +6,24 @@ from pathlib import Path
 from tidegate.adapters.trees import disk_errors
 from tidegate.core.model_config import ModelConfig
 
-GRAPH = "model.onnx"
+FUNCTION = "mlflow_model"
 
 
-def write(root: Path, config: ModelConfig, text: str, *, version: str, model_tree: Path) -> None:
+def write(
+    root: Path, config: ModelConfig, text: str, *, version: str, model_tree: Path, model_file: str
+) -> None:
     """Lay the model out below root; golden data stay behind.
 
-    A graph with external data goes into a folder of the graph's name, as the backend wants it.
+    A graph with external data goes into a folder of the graph's name, as the backend wants it; a python
+    function goes beside the file that loads it.
     """
     folder = root / config.name / version
-    parts = [path for path in sorted(model_tree.iterdir()) if path.name.startswith(GRAPH)]
-    target = folder / GRAPH if len(parts) > 1 else folder
+    parts = [path for path in sorted(model_tree.iterdir()) if path.name.startswith(model_file)]
+    target = folder / model_file if len(parts) > 1 else folder
     with disk_errors(folder):
         target.mkdir(parents=True)
         for part in parts:
             shutil.copyfile(part, target / part.name)
+        if (model_tree / FUNCTION).is_dir():
+            shutil.copytree(model_tree / FUNCTION, folder / FUNCTION)
         (root / config.name / "config.pbtxt").write_text(text, encoding="utf-8")

@@ -83,31 +83,41 @@ def _converted(estimator: Any, inputs: list[Any], opset: int, *, zipmap_known: b
         return _converted(estimator, inputs, opset, zipmap_known=False)
 
 
-def load(tree: Path, flavor: dict[str, Any], *, what: str, allow_pickle: bool) -> SklearnModel:
-    """Open the model file of an MLflow scikit-learn version. Raises RejectedError."""
+def load(
+    tree: Path,
+    flavor: dict[str, Any],
+    *,
+    what: str,
+    allow_pickle: bool,
+    trusted: tuple[str, ...] = (),
+) -> SklearnModel:
+    """Open the model file of an MLflow scikit-learn version. Raises RejectedError.
+
+    `trusted`: types that a skops file may hold besides scikit-learn's and numpy's.
+    """
     path = mlflow_model.inside(tree, str(flavor.get("pickled_model", "model.pkl")), what=what)
     if str(flavor.get("serialization_format") or "pickle") == "skops":
-        return SklearnModel(estimator=_skops(path, what), what=what)
+        return SklearnModel(estimator=_skops(path, what, trusted), what=what)
     if not allow_pickle:
         raise RejectedError(f"{what} is a pickle; log it as skops, or set model.allow_pickle: true")
     return SklearnModel(estimator=_pickle(path, what), what=what)
 
 
-def _skops(path: Path, what: str) -> Any:
-    """Types outside scikit-learn and numpy could run code of whoever wrote them."""
+def _skops(path: Path, what: str, trusted: tuple[str, ...]) -> Any:
+    """Other types could run code of whoever wrote them."""
     try:
         from skops import io
     except ImportError as error:
         raise _missing("skops") from error
     try:
         unknown = io.get_untrusted_types(file=path)
-        foreign = [t for t in unknown if not t.startswith(_TRUSTED)]
+        foreign = [t for t in unknown if not t.startswith(_TRUSTED) and t not in trusted]
         if foreign:
             raise RejectedError(
                 f"{what} needs {', '.join(foreign[:3])}, which is neither scikit-learn nor numpy; "
                 "build the model of their types only"
             )
-        return io.load(path, trusted=[t for t in unknown if t.startswith(_TRUSTED)])
+        return io.load(path, trusted=unknown)
     except RejectedError:
         raise
     except Exception as error:  # a broken archive or a scikit-learn that is too old or too new

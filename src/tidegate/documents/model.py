@@ -82,19 +82,24 @@ class Parity(Strict):
 class OptimizedModel(Document):
     """optimize: the graph to serve, proven equal to its source.
 
-    The tree beside it holds `model.onnx` (and its external data) and `golden.npz`: the golden inputs as
-    `input.<name>` and the source model's answers as `output.<name>`, first axis rows.
+    The tree beside it holds the model as its backend reads it (`model.onnx` and its external data, or a file
+    of the backend's own), and `golden.npz`: the golden inputs as `input.<name>` and the source model's
+    answers as `output.<name>`, first axis rows.
     """
 
     kind: Literal["OptimizedModel"] = "OptimizedModel"
     target: str
+    backend: str = Field(default="onnxruntime", description="Triton's name of what serves it")
     tree_digest: str
     model_file: str
-    opset: int
+    opset: int = Field(description="0 where it is no ONNX graph")
     ir_version: int
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
     labels: tuple[str, ...] = ()
+    parameters: dict[str, str] = Field(
+        default_factory=dict, description="what the backend must be told of this model"
+    )
     parity: Parity
     precision: Literal["source", "int8"] = "source"
     tools: dict[str, str] = Field(default_factory=dict, description="name -> version")

@@ -28,6 +28,10 @@ class Model(Section):
     allow_pickle: bool = Field(
         default=False, description="Load pickled models; a pickle runs code of whoever wrote it"
     )
+    allow_code: bool = Field(
+        default=False,
+        description="Serve a python function: code of whoever logged it runs in the server",
+    )
     alias: str = Field(
         default="champion",
         description="Registry alias moved to the version once promoted; '' = none",
@@ -44,15 +48,27 @@ class Model(Section):
 class Optimize(Section):
     """How the model is converted."""
 
-    target: Literal["onnxruntime", "tensorrt", "native"] = "onnxruntime"
+    target: Literal["onnxruntime", "openvino", "native", "tensorrt"] = Field(
+        default="onnxruntime",
+        description="What serves it. native: trees by FIL, PyTorch as TorchScript, a python function by "
+        "the python backend; docs/routes.md has every flavor",
+    )
     precision: Literal["source", "int8"] = Field(
         default="source",
         description="int8: weights and activations quantized in the graph, calibrated on model.calibration; "
         "parity then needs tolerances of your own",
     )
-    opset: int = Field(default=18, ge=13, le=22, description="ONNX opset of the converted graph")
+    opset: int = Field(
+        default=18,
+        ge=13,
+        le=22,
+        description="ONNX opset of the converted graph; by default no newer than triton.version reads",
+    )
     max_ir_version: int = Field(
-        default=10, ge=7, le=13, description="Newest ONNX IR the server reads"
+        default=10,
+        ge=7,
+        le=13,
+        description="Newest ONNX IR the server reads; by default what triton.version does, if older",
     )
 
 

@@ -1,4 +1,4 @@
-"""configure: the graph becomes a Triton model repository, checked against the target server's rules."""
+"""configure: the model becomes a Triton model repository, checked against the target server's rules."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +10,7 @@ from tidegate.policy import Policy
 from tidegate.steps.progress import say
 from tidegate.steps.registry import InDocument, InPolicy, InTree, OutDocument, OutTree, step
 
-BACKEND = "onnxruntime"
+ONNX = ("onnxruntime", "openvino")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +33,7 @@ def configure(
 
     Args:
         optimized: The OptimizedModel of optimize.
-        optimized_model: The graph and the golden data.
+        optimized_model: The served form and the golden data.
         policy_document: The effective policy.
         repository_document: Where the ModelRepository is written.
         repository: Where the model repository is put.
@@ -45,7 +45,7 @@ def configure(
     config, findings = _config(model, policy, optimized_model)
     bad = [finding for finding in findings if finding.word is Word.FAIL and finding.blocking]
     if bad:
-        return _refuse(model, tuple(findings), bad[0], repository_document, repository)
+        return _refuse(model, findings, bad[0], repository_document, repository)
     _write(config, model, optimized_model, repository)
     digest = trees.digest_of(trees.files_of(repository))
     files.write(repository_document, _document(model, policy, config, findings, digest))
@@ -57,19 +57,21 @@ def configure(
 def _config(
     model: OptimizedModel, policy: Policy, tree: Path
 ) -> tuple[ModelConfig, tuple[Finding, ...]]:
-    """The config for the graph as it lies there, and what the rules say of it."""
-    from tidegate.adapters import golden_data, model_config_text, onnx_runtime
+    """The config for the model as it lies there, and what the rules say of it."""
+    from tidegate.adapters import golden_data, model_config_text
 
     by_hand = policy.triton.config
-    graph = onnx_runtime.load(tree / model.model_file, what=str(model.subject))
+    graph = _graph(model, tree)
     golden = golden_data.read(tree / "golden.npz", what="golden.npz")
     config = model_config.build(
         name=policy.triton_model,
-        backend=BACKEND,
-        inputs=graph.inputs,
-        outputs=graph.outputs,
+        backend=model.backend,
+        inputs=graph.inputs if graph else model.inputs,
+        outputs=graph.outputs if graph else model.outputs,
         wanted=policy.triton,
         shapes={name: array.shape[1:] for name, array in golden.inputs.items()},
+        parameters=model.parameters,
+        model_file="" if model.backend == "fil" else model.model_file,
         written=model_config_text.from_text(by_hand, what="triton.config") if by_hand else None,
     )
     checked = lint.Repository(
@@ -79,22 +81,32 @@ def _config(
         server=lint.Server(
             version=lint.triton_version(policy.triton.version), arguments=policy.serving.args
         ),
-        graph=lint.Graph(
-            inputs=graph.inputs,
-            outputs=graph.outputs,
-            opset=model.opset,
-            ir_version=model.ir_version,
-            batch_symbols=graph.batch_symbols,
-        ),
+        graph=graph,
     )
     return config, (*lint.lint(checked), *_notes(config, policy))
+
+
+def _graph(model: OptimizedModel, tree: Path) -> lint.Graph | None:
+    """What the graph itself declares; None where the model is none."""
+    if model.backend not in ONNX:
+        return None
+    from tidegate.adapters import onnx_files
+
+    graph = onnx_files.declared(tree / model.model_file, what=str(model.subject))
+    return lint.Graph(
+        inputs=graph.inputs,
+        outputs=graph.outputs,
+        opset=model.opset,
+        ir_version=model.ir_version,
+        batch_symbols=graph.batch_symbols,
+    )
 
 
 def _notes(config: ModelConfig, policy: Policy) -> tuple[Finding, ...]:
     """What the policy asked for and the graph does not allow; served all the same."""
     notes = []
     if policy.triton.max_batch_size and not config.max_batch_size:
-        notes.append("the graph has no free batch axis: served without batching")
+        notes.append("the model has no free batch axis: served without batching")
     if policy.triton.warmup and not config.model_warmup:
         notes.append("an input has free dims of unknown size: no warm-up")
     return tuple(
@@ -111,7 +123,9 @@ def _write(config: ModelConfig, model: OptimizedModel, tree: Path, repository: P
     assert model_config_text.from_text(text, what="config.pbtxt") == config
     with trees.building(repository) as target:
         version = model.subject.version
-        model_repository.write(target, config, text, version=version, model_tree=tree)
+        model_repository.write(
+            target, config, text, version=version, model_tree=tree, model_file=model.model_file
+        )
 
 
 def _document(
@@ -147,11 +161,11 @@ def _refuse(
     trees.emptied(repository)
     reason = f"{worst.name}: {worst.message}"
     refusal = Refusal(
-        subject=model.subject, step="configure", word=Word.FAIL, reason=reason, findings=findings
+        subject=model.subject, step="configure", word=worst.word, reason=reason, findings=findings
     )
     files.write(document, refusal)
     say("configure", reason)
-    return Configured(verdict=Word.FAIL.value, reason=reason)
+    return Configured(verdict=worst.word.value, reason=reason)
 
 
 def _reason(config: ModelConfig, policy: Policy) -> str:

@@ -1,22 +1,22 @@
-"""optimize: the model becomes an ONNX graph for its target, proven equal to its source or refused."""
+"""optimize: the model becomes what its target serves, proven equal to its source or refused."""
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tidegate.core.routes import Route, choose
 from tidegate.documents import FetchedModel, OptimizedModel, Parity, Refusal, Word
 from tidegate.errors import DocumentError
 from tidegate.policy import Policy
 from tidegate.steps.heartbeat import beating
 from tidegate.steps.progress import say
 from tidegate.steps.registry import InDocument, InPolicy, InTree, OutDocument, OutTree, step
-from tidegate.steps.resolve import require_built
 
 if TYPE_CHECKING:
+    from tidegate.adapters.flavors.conversion import Converted, Given
     from tidegate.adapters.golden_data import Golden
-    from tidegate.adapters.source_model import Converted
 
-GRAPH, GOLDEN = "model.onnx", "golden.npz"
+GOLDEN = "golden.npz"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,25 +35,25 @@ def optimize(
     optimized: OutDocument,
     optimized_model: OutTree,
 ) -> Optimized:
-    """Convert the model to ONNX and compare its answers with the source model's.
+    """Convert the model for its target and compare its answers with the source model's.
 
     Args:
         fetched: The FetchedModel of fetch.
         model_tree: The version's files.
         policy_document: The effective policy.
         optimized: Where the OptimizedModel is written.
-        optimized_model: Where the graph and the golden data are put.
+        optimized_model: Where the served form and the golden data are put.
     """
     from tidegate.adapters import files, trees
 
     source, policy = files.read(fetched, FetchedModel), files.read_policy(policy_document)
-    require_built(policy)
+    route = choose(source.flavor, policy, what=str(source.subject))
     trees.require(model_tree, source.tree_digest, what="model_tree")
     with (
-        beating("optimize", f"converting {source.flavor} to ONNX and comparing the answers"),
+        beating("optimize", f"converting {source.flavor} for {route.backend}, comparing answers"),
         trees.building(optimized_model) as target,
     ):
-        document = _optimized(source, model_tree, policy, target)
+        document = _optimized(source, route, model_tree, policy, target)
     if isinstance(document, Refusal):
         trees.emptied(optimized_model)
     files.write(optimized, document)
@@ -64,44 +64,56 @@ def optimize(
 
 
 def _optimized(
-    source: FetchedModel, tree: Path, policy: Policy, target: Path
+    source: FetchedModel, route: Route, tree: Path, policy: Policy, target: Path
 ) -> OptimizedModel | Refusal:
     from tidegate.adapters import golden_data, mlflow_model, source_model, trees
+    from tidegate.adapters.flavors.conversion import Given
 
     what = str(source.subject)
     model = mlflow_model.read(tree, what=what)
     golden = golden_data.load(tree, model, policy.model.golden)
     if golden.rows == 0:
         return _refusal(source, _nothing_golden(policy), None)
-    converted = source_model.convert(
-        source.flavor, tree, model, golden, policy, target / GRAPH, what
+    given = Given(
+        tree=tree,
+        model=model,
+        golden=golden,
+        policy=policy,
+        route=route,
+        folder=target,
+        what=what,
     )
+    converted = source_model.convert(given)
     if policy.optimize.precision == "int8":
-        converted = _quantized(converted, tree, policy, target / GRAPH, what)
+        converted = _quantized(given, converted)
     golden_data.save(target / GOLDEN, converted.inputs, converted.expected)
     trees.carry(tree, target, carried(policy))
     say("optimize", f"comparing {golden.rows} answers with {converted.reference}")
     parity = _parity(converted, golden, policy, trees.file_digest(target / GOLDEN))
     if parity.word is not Word.PASS:
         return _refusal(source, _complaint(parity), parity)
-    return _document(source, converted, policy, parity, trees.digest_of(trees.files_of(target)))
+    digest = trees.digest_of(trees.files_of(target))
+    return _document(source, route, converted, policy, parity, digest)
 
 
-def _quantized(
-    converted: "Converted", tree: Path, policy: Policy, path: Path, what: str
-) -> "Converted":
+def _quantized(given: "Given", converted: "Converted") -> "Converted":
     """The graph in int8, calibrated on rows that it will not be judged by. Raises DocumentError."""
     from dataclasses import replace
 
     from tidegate.adapters import golden_data, onnx_runtime, quantization
     from tidegate.core.calibration import shared_rows
 
-    where = policy.model.calibration
-    if not (tree / where).is_file():
+    where, what, path = (
+        given.policy.model.calibration,
+        given.what,
+        given.folder / converted.model_file,
+    )
+    if not (given.tree / where).is_file():
         raise DocumentError(
             f"{what}: has no {where}, which int8 is calibrated on; log it, or set optimize.precision: source"
         )
-    rows = converted.graph.cast(golden_data.read(tree / where, what=where).inputs, what=where)
+    graph = onnx_runtime.load(path, what=what)
+    rows = graph.cast(golden_data.read(given.tree / where, what=where).inputs, what=where)
     shared = shared_rows(rows, converted.inputs)
     if shared:
         raise DocumentError(
@@ -111,7 +123,7 @@ def _quantized(
     count = len(next(iter(rows.values())))
     say("optimize", f"quantizing to int8, calibrated on {count} rows of {where}")
     quantization.quantize(path, rows, what=what)
-    return replace(converted, graph=onnx_runtime.load(path, what=what))
+    return replace(converted, form=onnx_runtime.load(path, what=what))
 
 
 def carried(policy: Policy) -> tuple[str, ...]:
@@ -126,7 +138,7 @@ def _parity(converted: "Converted", golden: "Golden", policy: Policy, digest: st
     """Answers against the source and, where the version recorded some, against those too."""
     from tidegate.core import parity
 
-    measured = converted.graph.run(converted.inputs)
+    measured = converted.form.run(converted.inputs)
     outputs = parity.judge(measured, converted.expected, policy.parity)
     outputs += tuple(
         found.model_copy(update={"output": f"{found.output} (recorded)"})
@@ -143,29 +155,37 @@ def _parity(converted: "Converted", golden: "Golden", policy: Policy, digest: st
 
 
 def _document(
-    source: FetchedModel, converted: "Converted", policy: Policy, parity: Parity, digest: str
+    source: FetchedModel,
+    route: Route,
+    converted: "Converted",
+    policy: Policy,
+    parity: Parity,
+    digest: str,
 ) -> OptimizedModel:
     return OptimizedModel(
         subject=source.subject,
-        target="onnxruntime",
+        target=route.target,
+        backend=route.backend,
         tree_digest=digest,
-        model_file=GRAPH,
+        model_file=converted.model_file,
         opset=converted.opset,
         ir_version=converted.ir_version,
-        inputs=converted.graph.inputs,
-        outputs=converted.graph.outputs,
+        inputs=converted.form.inputs,
+        outputs=converted.form.outputs,
         labels=converted.labels,
+        parameters=dict(converted.parameters),
         parity=parity,
         precision=policy.optimize.precision,
-        tools=_tools(),
+        tools=_tools(route),
     )
 
 
-def _tools() -> dict[str, str]:
+def _tools(route: Route) -> dict[str, str]:
+    """Versions of what took part."""
     from importlib.metadata import PackageNotFoundError, version
 
     found: dict[str, Any] = {}
-    for name in ("numpy", "onnx", "onnxruntime", "scikit-learn", "skl2onnx"):
+    for name in ("numpy", "onnx", "onnxruntime", "scikit-learn", "skl2onnx", *route.modules):
         try:
             found[name] = version(name)
         except PackageNotFoundError:

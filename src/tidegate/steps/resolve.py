@@ -4,14 +4,14 @@ import math
 from dataclasses import dataclass
 from functools import partial
 
+from tidegate.core import routes
+from tidegate.core.routes import FLAVORS, choose, require_reachable
 from tidegate.documents import Candidate, Word
 from tidegate.errors import DocumentError
 from tidegate.policy import Policy
 from tidegate.steps.heartbeat import beating
 from tidegate.steps.progress import say
 from tidegate.steps.registry import OutDocument, OutPolicy, step
-
-FLAVORS = ("onnx", "sklearn")  # in order of preference where a version has both
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,11 +46,11 @@ def resolve(
         model_uri: Overrides the policy's model.uri.
         namespace: Overrides the policy's namespace.
     """
-    from tidegate.adapters.files import write
+    from tidegate.adapters.files import write, write_policy
 
     say("resolve", f"release {release_id}: reading policy {policy.partition(':')[0]}")
     effective, found = resolved(policy, model_uri, namespace)
-    write(policy_document, effective)
+    write_policy(policy_document, effective)
     write(candidate, found)
     say("resolve", f"{found.requested_uri} is {found.subject}, {found.subject.digest[:19]}")
     return Resolved(
@@ -76,30 +76,20 @@ def resolved(reference: str, model_uri: str, namespace: str) -> tuple[Policy, Ca
     policy = policy_source.load(
         reference, model_uri=model_uri, namespace=namespace, artifact=artifact
     )
-    require_built(policy)
+    require_reachable(policy)
     asking = beating("resolve", f"asking MLflow for {policy.model.uri}")
     with asking, registry(say=partial(say, "resolve")) as models:
         found = models.candidate(policy.model.uri)
-    _require_flavor(found)
+    choose(flavor_of(found), policy, what=str(found.subject))
     return policy, found
 
 
-def require_built(policy: Policy) -> None:
-    """Refuse what this version cannot do yet; later steps may be run by themselves and ask again."""
-    if policy.optimize.target != "onnxruntime":
-        raise DocumentError(
-            f"policy: optimize.target = {policy.optimize.target!r}: is not built yet; write onnxruntime"
-        )
-
-
-def _require_flavor(found: Candidate) -> None:
-    if not set(FLAVORS) & set(found.flavors):
-        raise DocumentError(
-            f"{found.subject} has flavor {', '.join(found.flavors) or 'none'}, which is not built yet; "
-            f"log it as {' or '.join(FLAVORS)}"
-        )
-
-
 def flavor_of(found: Candidate) -> str:
-    """The flavor that is converted."""
-    return next(flavor for flavor in FLAVORS if flavor in found.flavors)
+    """The flavor that is converted. Raises DocumentError when there is none."""
+    flavor = routes.flavor_of(found.flavors)
+    if flavor is None:
+        raise DocumentError(
+            f"{found.subject} has flavor {', '.join(found.flavors) or 'none'}, which is not known; "
+            f"log it as {', '.join(FLAVORS[:-1])} or {FLAVORS[-1]}"
+        )
+    return flavor

@@ -68,7 +68,7 @@ def test_a_graph_with_a_fixed_batch_is_served_unbatched_and_the_findings_say_so(
     document = release.document("repository_document")
     assert document["max_batch_size"] == 0
     notes = [f["message"] for f in document["findings"] if not f["blocking"]]
-    assert notes == ["the graph has no free batch axis: served without batching"]
+    assert notes == ["the model has no free batch axis: served without batching"]
 
 
 def test_a_free_axis_is_warmed_up_at_the_golden_rows_size(release: Any) -> None:
@@ -88,7 +88,9 @@ def test_external_data_get_the_folder_that_the_backend_wants(release: Any, tmp_p
     for name in ("model.onnx", "model.onnx.data", "golden.npz"):
         (tree / name).write_bytes(b"x")
     config = ModelConfig(name="m", backend="onnxruntime")
-    model_repository.write(tmp_path / "root", config, "text", version="7", model_tree=tree)
+    model_repository.write(
+        tmp_path / "root", config, "text", version="7", model_tree=tree, model_file="model.onnx"
+    )
     found = sorted(p.name for p in (tmp_path / "root" / "m" / "7" / "model.onnx").iterdir())
     assert found == ["model.onnx", "model.onnx.data"]
 

@@ -327,7 +327,7 @@ def test_external_data_that_are_missing_are_refused(release: Any, optimize: Any,
     tree = release.onnx_tree(linear(), external=True)
     (tree / "0b1c.data").unlink()
     release.golden(tree, {"X": rows})
-    with pytest.raises(RejectedError, match="no readable ONNX model"):
+    with pytest.raises(RejectedError, match=r"no file 0b1c\.data among the model's files"):
         optimize("onnx")
 
 
@@ -339,9 +339,30 @@ def test_a_tree_that_was_changed_after_fetch_is_refused(release: Any, rows: Any)
         release.run("optimize")
 
 
-@pytest.mark.parametrize("target", ["tensorrt", "native"])
-def test_a_target_that_is_not_built_is_refused(release: Any, optimize: Any, target: str) -> None:
+@pytest.mark.parametrize(
+    ("target", "why"),
+    [("tensorrt", "needs a GPU, and is not built yet"), ("native", "has no other form")],
+)
+def test_a_target_that_the_flavor_does_not_reach_is_refused(
+    release: Any, optimize: Any, target: str, why: str
+) -> None:
     release.onnx_tree(linear())
     release.policy["optimize"] = {"target": target}
-    with pytest.raises(DocumentError, match=f"'{target}': is not built yet; write onnxruntime"):
+    with pytest.raises(
+        DocumentError, match=f"optimize.target {target}: .*{why}; write onnxruntime"
+    ):
         optimize("onnx")
+
+
+def test_weights_above_the_limit_of_a_message_are_carried_and_configured_as_a_folder(
+    release: Any, optimize: Any, rows: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(onnx_runtime, "INLINE_BELOW", 10)
+    tree = release.onnx_tree(linear(), external=True)
+    release.golden(tree, {"X": rows}, answers(linear(), rows, tmp_path))
+    assert optimize("onnx")["verdict"] == "PASS"
+    folder = release.path("optimized_model")
+    assert (folder / "model.onnx.data").read_bytes() == (tree / "0b1c.data").read_bytes()
+    assert release.run("configure")["verdict"] == "PASS"
+    served = release.path("repository") / "digits" / "7" / "model.onnx"
+    assert sorted(p.name for p in served.iterdir()) == ["model.onnx", "model.onnx.data"]

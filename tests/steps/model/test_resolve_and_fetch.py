@@ -147,18 +147,19 @@ def test_a_full_disk_is_said_and_leaves_nothing_half_fetched(release: Any, full_
 
 
 @pytest.mark.usefixtures("registry")
-def test_a_flavor_that_is_not_built_is_refused_by_name(release: Any, tmp_path: Path) -> None:
+def test_a_flavor_that_is_not_known_is_refused_by_name(release: Any, tmp_path: Path) -> None:
     import mlflow
 
     (tmp_path / "other").mkdir()
-    (tmp_path / "other" / "MLmodel").write_text("flavors: {python_function: {}, xgboost: {}}")
+    (tmp_path / "other" / "MLmodel").write_text("flavors: {python_function: {}, spark: {}}")
     with mlflow.start_run() as run:
         mlflow.log_artifacts(str(tmp_path / "other"), "other")
     client = mlflow.MlflowClient()
     client.create_registered_model("other")
     client.create_model_version("other", f"{run.info.artifact_uri}/other", run.info.run_id)
     with pytest.raises(
-        DocumentError, match="other version 1 has flavor xgboost, which is not built"
+        DocumentError,
+        match="other version 1 has flavor spark, which is not known; log it as onnx, ",
     ):
         release.resolve(model_uri="models:/other/1")
     assert not release.path("candidate").exists()

@@ -3,16 +3,8 @@
 from tidegate.core.lint.layout import backend_of
 from tidegate.core.lint.subject import Graph, Judged, Repository, Rule
 from tidegate.core.model_config import ModelTensor
+from tidegate.core.onnx_versions import newest
 from tidegate.documents import Tensor
-
-# (Triton, newest opset, newest IR): from this version of the server on.
-TRITON_READS = (
-    ((2, 34), 19, 9),  # 23.05, ONNX Runtime 1.15
-    ((2, 51), 21, 10),  # 24.10, 1.19
-    ((2, 57), 22, 10),  # 25.04, 1.21
-    ((2, 60), 23, 11),  # 25.08, 1.23
-    ((2, 66), 25, 13),  # 26.02, 1.24
-)
 
 
 def _batch_axis(r: Repository) -> str:
@@ -82,11 +74,10 @@ def _version(r: Repository) -> str:
 
 
 def _too_new(graph: Graph, triton: tuple[int, int]) -> str:
-    reads = [entry for entry in TRITON_READS if entry[0] <= triton]
-    shown = ".".join(map(str, triton))
-    if not reads:
+    reads, shown = newest(triton), ".".join(map(str, triton))
+    if reads is None:
         return f"Triton {shown} is older than any known here; set triton.version to at least 2.34"
-    _, newest_opset, newest_ir = reads[-1]
+    newest_opset, newest_ir = reads
     if graph.opset > newest_opset:
         return f"opset {graph.opset}, Triton {shown} reads {newest_opset}; export with optimize.opset of it"
     if graph.ir_version > newest_ir:

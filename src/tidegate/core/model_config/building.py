@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from tidegate.core.model_config.backends import DEFAULT_FILES, backend_parameters
 from tidegate.core.model_config.instances import ModelInstanceGroup
 from tidegate.core.model_config.merging import merged, settled
 from tidegate.core.model_config.scheduling import ModelDynamicBatching, ModelQueuePolicy
@@ -82,9 +83,14 @@ def build(
     outputs: tuple[Tensor, ...],
     wanted: Triton,
     shapes: Mapping[str, tuple[int, ...]],
+    parameters: Mapping[str, str] | None = None,
+    model_file: str = "",
     written: ModelConfig | None = None,
 ) -> ModelConfig:
-    """The config for a graph under a policy, with what was written by hand merged into it.
+    """The config for a model under a policy, with what was written by hand merged into it.
+
+    `parameters` are what the backend must be told of this model; `model_file` is said where it is another
+    than the backend looks for.
 
     A graph without a free batch axis is served unbatched. Raises DocumentError for a contradiction.
     """
@@ -92,7 +98,11 @@ def build(
         wanted = wanted.model_copy(update={"max_batch_size": written.max_batch_size})
     size = wanted.max_batch_size if is_batchable(inputs, outputs) else 0
     declared = tuple(model_input(t, batching=size > 0) for t in inputs)
-    parameters = {"intra_op_thread_count": str(wanted.threads), **wanted.parameters}
+    said = {
+        **backend_parameters(backend, wanted.threads),
+        **(parameters or {}),
+        **wanted.parameters,
+    }
     generated = ModelConfig(
         name=name,
         backend=backend,
@@ -102,7 +112,8 @@ def build(
         # Always said: the ONNX Runtime backend's own default is two instances on the CPU.
         instance_group=(ModelInstanceGroup(kind=wanted.instance_kind, count=wanted.instances),),
         dynamic_batching=_batching(wanted) if size else None,
-        parameters={key: ModelParameter(string_value=value) for key, value in parameters.items()},
+        default_model_filename="" if model_file == DEFAULT_FILES.get(backend) else model_file,
+        parameters={key: ModelParameter(string_value=value) for key, value in said.items()},
         model_warmup=warmup_requests(declared, shapes, size) if wanted.warmup else (),
     )
     return generated if written is None else merged(generated, written, wanted)

@@ -8,6 +8,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
+from tidegate.core.model_config.backends import THREADS
 from tidegate.core.model_config.whole import ModelConfig
 from tidegate.errors import DocumentError
 from tidegate.policy import Triton
@@ -21,22 +22,22 @@ DECIDES = {
     "max_queue_size": "dynamic_batching.default_queue_policy.max_queue_size",
     "instances": "instance_group",
     "instance_kind": "instance_group",
-    "threads": "parameters.intra_op_thread_count",
     "warmup": "model_warmup",
 }
 T = TypeVar("T")
 
 
-def settled(wanted: Triton) -> Mapping[str, str]:
+def settled(wanted: Triton, backend: str = "onnxruntime") -> Mapping[str, str]:
     """Which fields of the config are decided, and by whom: the model, or a field that the policy sets."""
-    said = {DECIDES[name]: f"triton.{name}" for name in DECIDES if name in wanted.model_fields_set}
+    decides = {**DECIDES, "threads": f"parameters.{THREADS.get(backend, '')}"}
+    said = {decides[name]: f"triton.{name}" for name in decides if name in wanted.model_fields_set}
     named = {f"parameters.{key}": "triton.parameters" for key in wanted.parameters}
     return {"name": "the policy", "backend": "the model", "platform": "the model"} | said | named
 
 
 def merged(generated: ModelConfig, written: ModelConfig, wanted: Triton) -> ModelConfig:
     """The generated config with the hand-written one in it. Raises DocumentError for a contradiction."""
-    decided = settled(wanted)
+    decided = settled(wanted, generated.backend)
     other = written.sequence_batching or written.ensemble_scheduling
     if other is not None and generated.dynamic_batching is not None:
         said = [who for path, who in decided.items() if path.startswith("dynamic_batching.")]

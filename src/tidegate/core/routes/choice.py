@@ -1,0 +1,54 @@
+"""Which flavor of a version is released, and by which route."""
+
+from collections.abc import Sequence
+
+from tidegate.core.routes.table import ROUTES, Route
+from tidegate.errors import DocumentError
+from tidegate.policy import Policy
+
+# In order of preference where a version has several.
+FLAVORS = tuple(dict.fromkeys(route.flavor for route in ROUTES))
+
+
+def flavor_of(flavors: Sequence[str]) -> str | None:
+    """The flavor that is converted; None when none of them is known."""
+    return next((flavor for flavor in FLAVORS if flavor in flavors), None)
+
+
+def choose(flavor: str, policy: Policy, *, what: str) -> Route:
+    """The route of a flavor to the policy's target. Raises DocumentError when there is none."""
+    target = policy.optimize.target
+    route = next((r for r in ROUTES if (r.flavor, r.target) == (flavor, target)), None)
+    if route is None:
+        raise DocumentError(f"{what}: flavor {flavor} is not known; log it as {_known()}")
+    if route.refused:
+        raise DocumentError(
+            f"{what}: flavor {flavor} cannot become optimize.target {target}: {route.refused}"
+        )
+    if route.code and not policy.model.allow_code:
+        raise DocumentError(
+            f"{what}: flavor {flavor} is code that runs in the server; set model.allow_code: true "
+            f"if you trust it, or log it as {_known(but=flavor)}"
+        )
+    _require_source_precision(route, policy, what)
+    return route
+
+
+def require_reachable(policy: Policy) -> None:
+    """Refuse a target that no flavor reaches, before any registry is asked. Raises DocumentError."""
+    reasons = [r.refused for r in ROUTES if r.target == policy.optimize.target]
+    if "" not in reasons:
+        raise DocumentError(f"policy: optimize.target = {policy.optimize.target!r}: {reasons[0]}")
+
+
+def _require_source_precision(route: Route, policy: Policy, what: str) -> None:
+    if policy.optimize.precision == "int8" and route.target != "onnxruntime":
+        raise DocumentError(
+            f"{what}: optimize.precision int8 is for target onnxruntime, not {route.target}; "
+            "write precision: source"
+        )
+
+
+def _known(*, but: str = "python_function") -> str:
+    *names, last = (flavor for flavor in FLAVORS if flavor != but)
+    return f"{', '.join(names)} or {last}"

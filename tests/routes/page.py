@@ -1,0 +1,67 @@
+"""docs/routes.md: every way from a flavor to a backend, and what the record says of it."""
+
+from typing import Any
+
+from tests.routes import record
+from tidegate.core.routes import ROUTES, Route
+
+HEAD = """\
+# Routes
+
+Written by `make generate` from `core/routes/table.py` and from what `make test-routes` has recorded: each
+model there is trained by its own framework, registered in a real MLflow, taken through resolve, fetch,
+optimize, configure and publish, and loaded by the real tritonserver 2.51, whose answers are compared with
+the framework's. The backends `onnxruntime`, `openvino`, `pytorch` and `fil` are stand-ins over the same
+libraries (`sandbox/backends/`); `python` and ensembles are the server's own.
+
+`optimize.target` is the policy's. A route needs its extra where `optimize` runs:
+`pip install 'tidegate[<extra>]'`; one that is missing is named. Graphs are written in `optimize.opset` and
+`optimize.max_ir_version`, and by default in nothing newer than `triton.version` reads.
+
+| flavor | `optimize.target` | becomes | Triton backend | extra | seen |
+|---|---|---|---|---|---|
+"""
+TAIL = """
+Largest difference is of any output, absolute. Labels were all equal.
+
+- **FIL** serves two classes as the probability of the second, `dims: [1]`: what it makes of `predict_proba`
+  there differs between its versions. Which XGBoost file a server's Treelite can read depends on its release;
+  the record is of the Treelite named there.
+- **OpenVINO** computes in bfloat16 on a CPU that has it, and Triton's backend has no parameter against it.
+  The default tolerances of parity are those of FP32: give your own. The differences above are of such a CPU.
+- **PyTorch**: a program exported from one example row takes one row for good, and is served without batching.
+  Log it with an example of two rows or more. A `.pth` is a pickle, and needs `model.allow_pickle`.
+- **python_function** is compared with itself, loaded from the files that are served: that shows that they are
+  whole. The server needs MLflow and the model's packages, in its image or by `EXECUTION_ENV_PATH`.
+"""
+
+
+def page() -> str:
+    """The whole page."""
+    seen = record.load()
+    return HEAD + "\n".join(_row(route, seen) for route in ROUTES) + "\n" + TAIL
+
+
+def key(route: Route) -> str:
+    """The record's name of a route."""
+    return f"{route.flavor} -> {route.target}"
+
+
+def _row(route: Route, seen: dict[str, list[dict[str, Any]]]) -> str:
+    if route.refused:
+        gpu = "needs a GPU" in route.refused
+        last = "needs a GPU, not built yet" if gpu else f"refused: {route.refused}"
+        return f"| {route.flavor} | {route.target} | | | | {last} |"
+    extra = f"`{route.extra}`" if route.extra else ""
+    models = "; ".join(map(_told, seen.get(key(route), []))) or "not seen here"
+    return (
+        f"| {route.flavor} | {route.target} | {route.how} | {route.backend} | {extra} | {models} |"
+    )
+
+
+def _told(one: dict[str, Any]) -> str:
+    versions = ", ".join(f"{name} {number}" for name, number in one["versions"].items())
+    return (
+        f"served on CPU: {one['model']}, {one['rows']} rows, "
+        f"{one['largest_difference']:g} ({versions})"
+    )
