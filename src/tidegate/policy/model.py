@@ -122,6 +122,11 @@ class Triton(Section):
     threads: int = Field(default=1, ge=1, description="intra_op threads per instance")
     warmup: bool = True
     parameters: dict[str, str] = Field(default_factory=dict)
+    load_and_query: Literal["never", "if_present", "always"] = Field(
+        default="if_present",
+        description="configure starts a tritonserver on the repository, where one is at hand, asks it the "
+        "golden inputs, and compares its answers and the config that it serves",
+    )
     config: str = Field(
         default="",
         description="Fields of config.pbtxt as text, merged into what is generated: they win over the "

@@ -7,6 +7,7 @@ from tidegate.core import lint, model_config
 from tidegate.core.model_config import ModelConfig
 from tidegate.documents import Finding, ModelRepository, OptimizedModel, Refusal, Word
 from tidegate.policy import Policy
+from tidegate.steps.load_and_query import tried
 from tidegate.steps.progress import say
 from tidegate.steps.registry import InDocument, InPolicy, InTree, OutDocument, OutTree, step
 
@@ -47,6 +48,10 @@ def configure(
     if bad:
         return _refuse(model, findings, bad[0], repository_document, repository)
     _write(config, model, optimized_model, repository)
+    findings += tried(config, model, policy, repository, optimized_model / "golden.npz")
+    bad = [finding for finding in findings if finding.word is not Word.PASS and finding.blocking]
+    if bad:
+        return _refuse(model, findings, bad[0], repository_document, repository)
     digest = trees.digest_of(trees.files_of(repository))
     files.write(repository_document, _document(model, policy, config, findings, digest))
     reason = _reason(config, policy)

@@ -1,0 +1,64 @@
+"""A repository in the real Triton before it is published: it loads, answers, and is served as written."""
+
+from pathlib import Path
+
+from tidegate.core.model_config import ModelConfig
+from tidegate.documents import Finding, OptimizedModel, Word, worst
+from tidegate.errors import RejectedError, UsageError
+from tidegate.policy import Policy
+
+NAME = "load and query"
+
+
+def tried(
+    config: ModelConfig, model: OptimizedModel, policy: Policy, repository: Path, golden: Path
+) -> tuple[Finding, ...]:
+    """One finding where a server is at hand and the policy wants it tried, else none.
+
+    Raises UsageError where the policy wants it always and there is no server.
+    """
+    from tidegate.adapters import tritonserver
+
+    wanted = policy.triton.load_and_query
+    if wanted == "never":
+        return ()
+    if not tritonserver.command():
+        if wanted == "always":
+            raise UsageError(
+                "triton.load_and_query is always, and no tritonserver is here; set TIDEGATE_TRITONSERVER "
+                "to its command, or write if_present"
+            )
+        return ()
+    try:
+        word, message = _asked(config, model, policy, repository, golden)
+    except RejectedError as error:
+        word, message = Word.FAIL, str(error)
+    return (Finding(name=NAME, word=word, message=message),)
+
+
+def _asked(
+    config: ModelConfig, model: OptimizedModel, policy: Policy, repository: Path, golden: Path
+) -> tuple[Word, str]:
+    from tidegate.adapters import golden_data, tritonserver
+    from tidegate.core import parity, served_config
+
+    rows = golden_data.read(golden, what=golden.name)
+    with tritonserver.serving(repository, config.name) as loaded:
+        version = loaded.server_version()
+        drift = served_config.drifted(config, loaded.config())
+        if drift:
+            return Word.FAIL, f"Triton {version} changes the config: {'; '.join(drift)}"
+        found = loaded.answers(rows.inputs, config.max_batch_size or _fixed_batch(model))
+    shaped = {n: a.reshape(rows.outputs[n].shape) for n, a in found.items() if n in rows.outputs}
+    outputs = parity.judge(shaped, rows.outputs, policy.parity)
+    bad = [output.message for output in outputs if output.word is not Word.PASS]
+    told = f"Triton {version}, wanted for {policy.triton.version}: {rows.rows} golden rows"
+    if bad:
+        return worst(*(o.word for o in outputs)), f"{told}, answered otherwise: {'; '.join(bad)}"
+    return Word.PASS, f"{told} answered as by {model.parity.reference}, config served as written"
+
+
+def _fixed_batch(model: OptimizedModel) -> int:
+    """Rows of one request of a model without batching."""
+    first = model.inputs[0].shape
+    return first[0] if first and first[0] > 0 else 1

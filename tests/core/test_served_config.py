@@ -1,0 +1,64 @@
+"""What a server may fill in, and what is drift."""
+
+from dataclasses import replace
+
+import pytest
+
+from tidegate.core.model_config import (
+    ModelConfig,
+    ModelDynamicBatching,
+    ModelInput,
+    ModelInstanceGroup,
+    ModelOutput,
+    ModelVersionPolicy,
+)
+from tidegate.core.served_config import drifted
+
+WRITTEN = ModelConfig(
+    name="m",
+    backend="onnxruntime",
+    max_batch_size=8,
+    input=(ModelInput(name="X", data_type="TYPE_FP32", dims=(4,)),),
+    output=(ModelOutput(name="Y", data_type="TYPE_FP32", dims=(2,)),),
+    instance_group=(ModelInstanceGroup(kind="KIND_CPU", count=2),),
+    dynamic_batching=ModelDynamicBatching(max_queue_delay_microseconds=100),
+)
+
+
+def test_what_a_server_fills_in_is_no_drift() -> None:
+    batching = replace(
+        WRITTEN.dynamic_batching or ModelDynamicBatching(), preferred_batch_size=(8,)
+    )
+    served = replace(
+        WRITTEN,
+        version_policy=ModelVersionPolicy(),
+        dynamic_batching=batching,
+        default_model_filename="model.onnx",
+        instance_group=(replace(WRITTEN.instance_group[0], name="m_0"),),
+    )
+    assert drifted(WRITTEN, served) == ()
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"max_batch_size": 4}, "max_batch_size was written as 8 and is served as 4"),
+        ({"dynamic_batching": None}, "dynamic_batching was written as"),
+        ({"instance_group": (ModelInstanceGroup(kind="KIND_CPU", count=1),)},
+         "instance_group[].count was written as 2 and is served as 1"),
+        ({"output": ()}, "output was written as"),
+        ({"default_model_filename": "other.onnx"}, ""),
+    ],
+)  # fmt: skip
+def test_what_was_written_and_is_served_otherwise_is_named(
+    change: dict[str, object], told: str
+) -> None:
+    found = drifted(WRITTEN, replace(WRITTEN, **change))  # type: ignore[arg-type]
+    assert bool(found) == bool(told)
+    assert all(line.startswith(told) for line in found)
+
+
+def test_a_batcher_that_the_server_adds_is_drift() -> None:
+    """Auto-completion does this to a config that leaves inputs out."""
+    written = replace(WRITTEN, max_batch_size=0, dynamic_batching=None)
+    assert len(drifted(written, WRITTEN)) == 2

@@ -1,0 +1,87 @@
+"""configure starts the real Triton on what it wrote: what does not load, or answers otherwise, is refused."""
+
+import json
+import shlex
+import sys
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.steps.model.networks import convolutions, images
+from tidegate.adapters import trees
+from tidegate.errors import UsageError
+
+SERVER = shlex.join([sys.executable, "-m", "tidegate.sandbox.tritonserver"])
+
+
+@pytest.fixture
+def optimized(release: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A release up to its optimize, with a server at hand."""
+    monkeypatch.setenv("TIDEGATE_TRITONSERVER", SERVER)
+    tree = release.onnx_tree(convolutions())
+    release.golden(tree, {"X": images(64, seed=1)})
+    release.fetched("onnx")
+    assert release.run("optimize")["verdict"] == "PASS"
+    return release
+
+
+def finding(release: Any) -> dict[str, Any]:
+    findings = release.document("repository_document")["findings"]
+    found: dict[str, Any] = next(f for f in findings if f["name"] == "load and query")
+    return found
+
+
+@pytest.mark.real
+def test_a_repository_that_answers_as_its_source_passes(optimized: Any) -> None:
+    assert optimized.run("configure")["verdict"] == "PASS"
+    message = finding(optimized)["message"]
+    assert message.startswith(
+        "Triton 2.51.0, wanted for 2.51: 64 golden rows answered as by the source"
+    )
+    assert message.endswith("config served as written")
+
+
+@pytest.mark.real
+def test_one_that_does_not_load_is_refused_with_the_servers_reason(optimized: Any) -> None:
+    optimized.policy["triton"] = {"config": "optimization { graph { level: 7 } }"}
+    result = optimized.run("configure")
+    assert result["verdict"] == "FAIL"
+    assert "Triton does not load digits: " in result["reason"]
+    assert "optimization.graph.level 7: use -1, 0, 1 or 2" in result["reason"]
+    assert list(optimized.path("repository").iterdir()) == []
+
+
+@pytest.mark.real
+def test_one_that_answers_otherwise_is_refused_with_the_rows(optimized: Any) -> None:
+    folder = optimized.path("optimized_model")
+    with np.load(folder / "golden.npz") as file:
+        arrays = {name: file[name] for name in file.files}
+    arrays["output.scores"][5] += 1
+    np.savez(folder / "golden.npz", **arrays)
+    document = optimized.document("optimized")
+    document["tree_digest"] = trees.digest_of(trees.files_of(folder))
+    optimized.path("optimized").write_text(json.dumps(document))
+    result = optimized.run("configure")
+    assert result["verdict"] == "FAIL"
+    assert "answered otherwise: output scores" in result["reason"]
+    assert "1 of 64 rows differ (rows 5)" in result["reason"]
+
+
+def test_without_a_server_it_is_not_tried_unless_the_policy_says_always(
+    optimized: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    monkeypatch.delenv("TIDEGATE_TRITONSERVER")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert optimized.run("configure")["verdict"] == "PASS"
+    findings = optimized.document("repository_document")["findings"]
+    assert "load and query" not in [f["name"] for f in findings]
+    optimized.policy["triton"] = {"load_and_query": "always"}
+    with pytest.raises(UsageError, match="no tritonserver is here; set TIDEGATE_TRITONSERVER"):
+        optimized.run("configure")
+
+
+def test_a_command_that_is_none_is_named(optimized: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TIDEGATE_TRITONSERVER", "no-such-server --flag")
+    with pytest.raises(UsageError, match="TIDEGATE_TRITONSERVER: no-such-server is no command"):
+        optimized.run("configure")
