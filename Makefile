@@ -101,9 +101,6 @@ bench-releases: setup ## Release for real, 20 equal versions and 20 slower ones;
 bench-int8: setup ## int8 against fp32 on this CPU: speed, and the same answers
 	@$(BIN)/python -W ignore benchmarks/int8.py
 
-bench-memory: setup ## Peak memory of each step for 3 GB of ONNX with external data (GIGABYTES= WRITE=1: into docs/memory.md)
-	@$(BIN)/python -W ignore benchmarks/memory.py $(if $(GIGABYTES),--gigabytes $(GIGABYTES)) $(if $(WRITE),--write)
-
 ci: lint type layers check-generated test test-long test-page ## What CI runs
 
 clean: ## Remove the virtual environment, caches and local state

@@ -366,3 +366,28 @@ def test_weights_above_the_limit_of_a_message_are_carried_and_configured_as_a_fo
     assert release.run("configure")["verdict"] == "PASS"
     served = release.path("repository") / "digits" / "7" / "model.onnx"
     assert sorted(p.name for p in served.iterdir()) == ["model.onnx", "model.onnx.data"]
+
+
+def test_labels_that_are_declared_as_one_row_get_the_batch_axis_that_they_have(
+    release: Any, optimize: Any, rows: Any
+) -> None:
+    graph = linear()
+    graph.graph.output[0].type.tensor_type.shape.dim[0].dim_value = 1
+    release.golden(release.onnx_tree(graph), {"X": rows})
+    assert optimize("onnx")["verdict"] == "PASS"
+    outputs = {t["name"]: t["shape"] for t in release.document("optimized")["outputs"]}
+    assert outputs == {"label": [-1], "scores": [-1, CLASSES]}
+    assert release.run("configure")["verdict"] == "PASS"
+    assert release.document("repository_document")["max_batch_size"] == 32
+
+
+def test_a_map_per_row_is_refused_with_what_to_export_instead(
+    release: Any, optimize: Any, digits: Any
+) -> None:
+    """skl2onnx gives probabilities so, unless it is told zipmap=False."""
+    from skl2onnx import to_onnx
+
+    graph = to_onnx(digits.model, digits.rows[:1], target_opset=18)
+    release.golden(release.onnx_tree(graph), {"X": digits.rows})
+    with pytest.raises(RejectedError, match=r"which Triton cannot serve; .*scikit-learn: zipmap"):
+        optimize("onnx")

@@ -1,10 +1,18 @@
 """MLflow's onnx flavor: the graph is taken as it is."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from tidegate.adapters import mlflow_model, onnx_files, onnx_runtime
-from tidegate.adapters.flavors.conversion import GRAPH, Converted, Given, opened, recorded
+from tidegate.adapters.flavors.conversion import (
+    GRAPH,
+    Array,
+    Converted,
+    Given,
+    opened,
+    recorded,
+)
 
 
 def convert(given: Given) -> Converted:
@@ -22,12 +30,14 @@ def convert(given: Given) -> Converted:
     missing = tuple(t.name for t in plain.outputs if t.name not in known)
     answers = plain.run(inputs) if missing else {}
     del plain
-    proto = _stored(given, source, proto, weights)
+    expected = {**answers, **known}
+    wrong = _of_one_row(proto, expected, given.golden.rows)
+    proto = _stored(given, source, proto, weights, wrong)
     return Converted(
         form=opened(given, given.folder / GRAPH)[1],
         model_file=GRAPH,
         inputs=inputs,
-        expected={**answers, **known},
+        expected=expected,
         reference=_reference(tuple(known), missing, given.golden.source),
         recorded={},
         opset=onnx_runtime.opset(proto),
@@ -35,13 +45,45 @@ def convert(given: Given) -> Converted:
     )
 
 
-def _stored(given: Given, source: Path, proto: Any, weights: Path | None) -> Any:
+def _of_one_row(proto: Any, expected: Mapping[str, Array], rows: int) -> frozenset[str]:
+    """Outputs that are declared with a fixed number of rows and give one for each row that they are asked.
+
+    Converters of trees declare `label: [1]` so. Triton believes it, and would not batch the model.
+    """
+    if any(_fixed(tensor) is not None for tensor in proto.graph.input):
+        return frozenset()
+    return frozenset(
+        tensor.name
+        for tensor in proto.graph.output
+        if _fixed(tensor) not in (None, rows) and len(expected[tensor.name]) == rows
+    )
+
+
+def _fixed(tensor: Any) -> int | None:
+    """Size of axis 0 where it is a number."""
+    dims = tensor.type.tensor_type.shape.dim
+    return int(dims[0].dim_value) if len(dims) and dims[0].HasField("dim_value") else None
+
+
+def _free(proto: Any, names: frozenset[str]) -> None:
+    """Give these outputs the inputs' own axis 0."""
+    symbol = proto.graph.input[0].type.tensor_type.shape.dim[0].dim_param
+    for tensor in proto.graph.output:
+        if tensor.name in names:
+            tensor.type.tensor_type.shape.dim[0].dim_param = symbol
+
+
+def _stored(
+    given: Given, source: Path, proto: Any, weights: Path | None, wrong: frozenset[str]
+) -> Any:
     """Write the graph, whose message is given back; weights too large for one are a file that is copied."""
     path = given.folder / GRAPH
     if weights is not None and weights.stat().st_size >= onnx_runtime.INLINE_BELOW:
+        _free(proto, wrong)
         onnx_files.carry(proto, weights, path, max_ir_version=given.ir_version)
     else:
         proto = onnx_runtime.read_model(source, what=given.what)
+        _free(proto, wrong)
         onnx_runtime.store(proto, path, max_ir_version=given.ir_version)
     return proto
 
