@@ -8,6 +8,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from tidegate.core.manifest import BASELINE_OF
 from tidegate.sandbox.api.addresses import Address, parse
 
 Json = dict[str, Any]
@@ -126,7 +127,15 @@ class Story:
             return f"look while {self._phase}{self._mode}"
         if "dryRun" in request.query:
             return "dry-run"
+        if _is_baseline(request):
+            return f"the baseline{self._mode}"
         return f"{_patch(self._journal)}{self._mode}" if request.method == "PATCH" else ""
+
+
+def _is_baseline(request: Request) -> bool:
+    """By its label when it is made, by its name when it is removed."""
+    labels = request.body.get("metadata", {}).get("labels") or {}
+    return BASELINE_OF in labels or "-base-" in request.path
 
 
 def _patch(journal: Json) -> str:

@@ -10,6 +10,7 @@ from tests.steps.traffic.traffic_cluster import NAME, uri
 from tidegate.adapters.inference_service import InferenceServices
 from tidegate.adapters.release_lock import load_journal, save_journal
 from tidegate.errors import TidegateError
+from tidegate.sandbox.api.kinds import INFERENCESERVICES
 
 if TYPE_CHECKING:
     from tidegate.core.journal import Journal
@@ -107,6 +108,8 @@ def _check_shares(stage: Stage, scene: Scene) -> None:
 def _check_end(stage: Stage) -> None:
     """Production is on one model, the one that the journal says, and the spec asks for it."""
     assert InferenceServices(stage.cluster.kube, "default", f"{NAME}-preview").look() is None
+    made = stage.cluster.api.store.items(INFERENCESERVICES)
+    assert [one["metadata"]["name"] for one in made if "-base-" in one["metadata"]["name"]] == []
     journal, seen = _journal(stage), stage.cluster.service.look()
     if journal is None or seen is None:
         assert seen is None

@@ -138,7 +138,21 @@ KNATIVE = (
         ends="not promoted", share=0,
     ),
 )  # fmt: skip
-STANDARD = tuple(
-    replace(scene, name=f"{scene.name}, Standard", mode="Standard") for scene in KNATIVE
+BESIDE = (
+    replace(DEPLOY, name="deploy beside a baseline", before=Stage.beside),
+    replace(PROMOTE, name="promote after a baseline", before=Stage.dark_beside),
+    replace(ROLL_BACK, name="roll-back of a baseline", before=Stage.dark_beside),
 )
-SCENES = KNATIVE + STANDARD
+RETIRED = (  # in Standard mode no otherwise: they remove it as the roll-back does
+    replace(GUARD, name="guard of a baseline", before=Stage.dark_beside, share=0),
+    replace(SWEEP, name="sweep of a baseline", before=Stage.dark_beside, share=0),
+    replace(ABORT, name="abort of a baseline", before=Stage.dark_beside, share=0),
+)
+
+
+def in_standard(scenes: tuple[Scene, ...]) -> tuple[Scene, ...]:
+    """The same in the other mode."""
+    return tuple(replace(s, name=f"{s.name}, Standard", mode="Standard") for s in scenes)
+
+
+SCENES = KNATIVE + in_standard(KNATIVE) + BESIDE + RETIRED + in_standard(BESIDE)

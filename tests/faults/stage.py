@@ -92,6 +92,7 @@ class Stage:
     dies_at: int = 0  # the share at which the candidate crashes
     initial: str = "allow"
     approval: str = "none"
+    baseline: str = "matched"
     mode: str = "Knative"
     limits: tuple[float, float] = (3.0, 5.0)  # of the step's calls: all tries of one, and each
 
@@ -108,7 +109,8 @@ class Stage:
         }
         traffic["approval"] = self.approval
         serving = {"ready_timeout_s": self.patience_s}
-        chosen = {"traffic": {"steps": STEPS, **traffic}, "serving": serving}
+        load = {"baseline": self.baseline}
+        chosen = {"traffic": {"steps": STEPS, **traffic}, "serving": serving, "load": load}
         return policy(**chosen, initial=self.initial)
 
     def deploy(self, version: int, **changes: Any) -> str:
@@ -202,6 +204,16 @@ class Stage:
         list_journals(self.kube, release_id="r2")  # an answer that a stale read can repeat
         list_journals(self.kube)
         self.live()
+        self.deploy(2)
+
+    def beside(self) -> None:
+        """Version 1 serves; version 2 will be compared with a dedicated baseline."""
+        self.live()
+        self.baseline = "dedicated"
+
+    def dark_beside(self) -> None:
+        """The same, and version 2 is staged with its baseline."""
+        self.beside()
         self.deploy(2)
 
     def approved(self) -> None:

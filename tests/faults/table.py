@@ -174,8 +174,8 @@ for as long as that call is made. Then the wire is sound again and the guard com
 | ? | not observed yet |
 
 In every cell the candidate never has more than its step's share of production; and after the guard all of
-production is on one model, the journal is closed and says which, the spec asks for it, and no preview is
-left.
+production is on one model, the journal is closed and says which, the spec asks for it, and neither a preview
+nor a dedicated baseline is left.
 
 {observed}"""
 OBSERVED = Path(__file__).with_name("observed.md")

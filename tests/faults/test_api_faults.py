@@ -99,6 +99,7 @@ def test_a_fault_of_the_api_ends_as_the_table_says(
         monkeypatch.setattr("tidegate.steps.deploy.RECONCILE_S", RETURN_S - 3 * patience_s)
         monkeypatch.setattr("tidegate.core.coming_up.RECONCILE_S", RETURN_S / 2)
         monkeypatch.setattr("tidegate.core.knative_return.RECONCILE_S", RETURN_S / 2)
+        monkeypatch.setattr("tidegate.steps.dedicated_baseline.RETIRE_S", RETURN_S)
     timeout_s = 0.8 if cell.fault == "timeout" else 5.0
     with (
         wired(tmp_path, monkeypatch, scene.mode) as (cluster, wire),

@@ -108,19 +108,19 @@ def retired(driver: Driver) -> str:
 
 
 def _retire(driver: Driver, name: str) -> None:
+    """Remove one, and note it as what was seen; a race for the journal that nobody won is run again."""
+
+    def leaving(seen: "Observation | None", journal: Journal, waited_s: float) -> Decision:
+        decided = next_for_retirement(seen, journal.copy_named(name), waited_s)
+        if isinstance(decided, Done):
+            driver.save(driver.journal.with_copy(name, is_removed=True))
+        return decided
+
     with driver.facing(name):
-        closed = driver.drive(partial(_leaving, name=name), within_s=RETIRE_S, returning=True)
-    if isinstance(closed, Done):
-        driver.save(driver.journal.with_copy(name, is_removed=True))
-        return
-    trouble = closed.reason if isinstance(closed, Refuse) else f"waiting for {closed.what}"
-    driver.say(f"{name} could not be removed: {trouble}")
-
-
-def _leaving(
-    seen: "Observation | None", journal: Journal, waited_s: float, *, name: str
-) -> Decision:
-    return next_for_retirement(seen, journal.copy_named(name), waited_s)
+        closed = driver.drive(leaving, within_s=RETIRE_S, returning=True)
+    if not isinstance(closed, Done):
+        trouble = closed.reason if isinstance(closed, Refuse) else f"waiting for {closed.what}"
+        driver.say(f"{name} could not be removed: {trouble}")
 
 
 def cleared(
