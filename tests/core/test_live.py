@@ -171,3 +171,49 @@ def test_a_surely_higher_error_ratio_that_is_not_twice_the_incumbents_is_the_lim
         percent=10,
     )
     assert judge_live(seen, policy(ERRORS)).word is PASS
+
+
+@pytest.mark.parametrize(
+    ("objective", "candidate", "limit"),
+    [
+        (ERRORS, served(1000, errors=30), 0.01),
+        (ERRORS, served(1000, errors=18), 0.01),
+        (ERRORS, served(20_000, errors=100), 0.01),
+        (AT_EDGE, served(1000, slow=50), 250),
+        (AT_EDGE, served(1000, slow=10), 250),
+    ],
+)
+def test_a_live_number_has_an_interval_that_agrees_with_its_word(
+    objective: dict[str, Any], candidate: Served, limit: float
+) -> None:
+    finding = next(
+        one for one in judge_live(look(candidate), policy(objective)).findings if one.limit == limit
+    )
+    assert finding.lower is not None or finding.upper is not None
+    assert finding.observed is not None
+    assert (finding.lower or 0) <= finding.observed <= (finding.upper or 1e9)
+    assert (finding.word is FAIL) is (finding.lower is not None and finding.lower >= limit)
+
+
+@pytest.mark.parametrize(
+    ("requests", "slow", "bounds"),
+    [(1000, 0, (None, 100)), (1000, 50, (250, 500)), (1000, 10, (None, 500)), (50, 0, (None, None))],
+)
+def test_a_live_quantile_lies_between_two_edges_of_the_histogram(
+    requests: int, slow: int, bounds: tuple[float | None, float | None]
+) -> None:
+    judged = judge_live(look(served(requests, slow=slow)), policy(AT_EDGE))
+    latency = next(one for one in judged.findings if one.name == "live p99 latency")
+    assert (latency.lower, latency.upper) == bounds
+
+
+def test_a_share_and_an_error_ratio_beside_the_incumbents_have_intervals_too() -> None:
+    seen = look(served(1000, errors=2), incumbent=served(9000, errors=9), compared=True)
+    found = {one.name: one for one in judge_live(seen, policy()).findings}
+    share, more = found["traffic share"], found["live errors vs incumbent"]
+    assert share.lower is not None
+    assert share.upper is not None
+    assert 0.06 < share.lower < 0.1 < share.upper < 0.15
+    assert more.lower is not None
+    assert more.upper is not None
+    assert more.lower < 0.002 < more.upper

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from scipy import integrate, stats
 
 from tidegate.core import sequential
+from tidegate.core.statistics import ratio_bounds
 
 
 @pytest.mark.parametrize(("events", "trials"), [(0, 50), (1, 50), (4, 200), (30, 300)])
@@ -102,3 +103,43 @@ def test_the_steps_of_a_release_spend_one_alpha(steps: int) -> None:
     spent = [sequential.alpha_of_step(0.01, step=n, steps=steps) for n in range(steps)]
     assert sum(spent) == pytest.approx(0.01)
     assert spent == sorted(spent, reverse=True)
+
+
+@given(
+    trials=st.integers(1, 5000), share=st.floats(0, 1), limit=st.sampled_from([0.001, 0.01, 0.2])
+)
+def test_the_bounds_of_a_ratio_are_the_limits_that_the_bets_do_not_refute(
+    trials: int, share: float, limit: float
+) -> None:
+    events = round(share * trials)
+    lower, upper = sequential.ratio_bounds(events, trials, alpha_below=0.01, alpha_above=0.05)
+    assert 0 <= lower <= events / trials <= upper <= 1
+    over = sequential.fires(sequential.log_e_over_limit(events, trials, limit=limit), 0.01)
+    if abs(lower - limit) > 1e-6:
+        assert (lower > limit) is over
+    if abs(upper - limit) > 1e-6:
+        under = sequential.surely_under(events, trials, limit=limit, alpha=0.05)
+        assert (upper < limit) is under
+
+
+def test_the_bounds_hold_at_all_looks_at_once_where_one_looks_bounds_do_not() -> None:
+    rng, p, runs = np.random.default_rng(5), 0.05, 100
+    missed = {"sequence": 0, "one look": 0}
+    for _ in range(runs):
+        counts = np.cumsum(rng.random(2000) < p)
+        looks = [(int(counts[n - 1]), n) for n in range(100, 2001, 100)]
+        missed["sequence"] += any(
+            sequential.fires(sequential.log_e_over_limit(k, n, limit=p), 0.05)  # p below the lower
+            or sequential.surely_under(k, n, limit=p, alpha=0.05)  # or above the upper bound
+            for k, n in looks
+        )
+        once = (ratio_bounds(k, n, alpha=0.05) for k, n in looks)
+        missed["one look"] += any(not low <= p <= high for low, high in once)
+    assert missed["sequence"] <= stats.binom.ppf(0.999, runs, 0.1)
+    assert missed["one look"] > stats.binom.ppf(0.999, runs, 0.1)
+
+
+def test_nothing_is_known_of_no_request_and_a_few_leave_much_open() -> None:
+    assert sequential.ratio_bounds(0, 0, alpha_below=0.01, alpha_above=0.05) == (0.0, 1.0)
+    lower, upper = sequential.ratio_bounds(0, 1000, alpha_below=0.01, alpha_above=0.05)
+    assert (lower, round(upper, 4)) == (0.0, 0.0045)

@@ -230,6 +230,7 @@ def journal(result: Result) -> dict[str, Any]:
             at_s=BEGAN + at + 280, percent=percent, revision="digits-predictor-00002",
             word=Word.PASS, message="no SLO is violated", requests=40 * percent, p50_ms=2.9,
             p95_ms=7.1, p99_ms=None if percent == 10 else 11.2, looks=looks(at, percent),
+            findings=live_findings(40 * percent),
         )
         for percent, kind, at in shares[1:]
     )  # fmt: skip
@@ -249,6 +250,24 @@ def journal(result: Result) -> dict[str, Any]:
     return {
         "acts": acts, "outcome": ended, "alias": "alias champion names version 7", "template": template,
     }  # fmt: skip
+
+
+def live_findings(requests: int) -> tuple[Finding, ...]:
+    """What the live gate said of a share: a ratio, a quantile between two edges, and a count."""
+    return (
+        Finding(
+            name="live traffic", word=Word.PASS, observed=requests, limit=100.0, samples=requests,
+            message=f"{requests} candidate requests in 280 s",
+        ),
+        Finding(
+            name="live errors", word=Word.PASS, observed=0.0005, lower=0.0001, upper=0.0042,
+            limit=0.001, samples=requests, message="live requests answered 5xx, limit 0.001",
+        ),
+        Finding(
+            name="live p99 latency", word=Word.PASS, observed=11.2, lower=10.0, unit="ms",
+            limit=25.0, samples=requests, message="live p99: 3 requests over 25 ms",
+        ),
+    )  # fmt: skip
 
 
 def looks(at: float, percent: int) -> tuple[LiveLook, ...]:

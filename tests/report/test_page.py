@@ -282,6 +282,17 @@ def test_an_interval_with_an_open_side_says_so() -> None:
     assert "1.5 to …" in read(a_release.report(verdict=told)).text
 
 
+def test_what_was_judged_of_live_traffic_has_its_interval_on_the_page_and_in_its_twins() -> None:
+    told = a_release.report()
+    seen, text = read(told).text, markdown(told)
+    assert seen.count("0.0001 to 0.0042") == 3  # at each share
+    assert "| 50 % | **PASS** | live errors: live requests answered 5xx" in text
+    assert "| 0.0005 | 0.0001 to 0.0042 | 0.001 | 2\u202f000 |" in text
+    assert "| 11.2 ms | 10 to … | 25 ms |" in text
+    kept = told.journal["outcome"]["steps"][1]["findings"]
+    assert [(one["lower"], one["upper"]) for one in kept][1] == (0.0001, 0.0042)
+
+
 def test_configuration_that_could_not_be_read_is_not_shown_as_unchanged() -> None:
     text = ConfigText(name="digits/config.pbtxt", incumbent="a: 1", candidate=None)
     same = ConfigText(name="spec", incumbent="a: 1", candidate="a: 1")

@@ -9,8 +9,9 @@ anything else goes on waiting.
 import math
 from dataclasses import dataclass
 
-from tidegate.core import sequential
+from tidegate.core import sequential, statistics
 from tidegate.core.counters import Served
+from tidegate.core.live_bounds import quantile_bounds
 from tidegate.core.slo import Judgement, conclude, quantile_name
 from tidegate.documents import Finding, Word
 from tidegate.policy import ErrorSlo, LatencySlo, Policy, Slo
@@ -41,15 +42,15 @@ def judge_live(look: Look, policy: Policy) -> Judgement:
     served = look.candidate
     if served is None:
         return conclude((_unseen(look), *look.readings))
-    alpha = _alpha(look, policy)
+    sure = _sureness(look, policy)
     return conclude(
         (
             _bake(look, served, policy),
             *_share(look, served),
-            *(_errors(o, served, alpha) for o in policy.slo.objectives if isinstance(o, ErrorSlo)),
-            *_more_errors(look, served, policy.slo, alpha),
+            *(_errors(o, served, sure) for o in policy.slo.objectives if isinstance(o, ErrorSlo)),
+            *_more_errors(look, served, policy.slo, sure),
             *(
-                _latency(o, served, alpha)
+                _latency(o, served, sure)
                 for o in policy.slo.objectives
                 if isinstance(o, LatencySlo)
             ),
@@ -77,15 +78,23 @@ def _unseen(look: Look) -> Finding:
     return Finding(name="live traffic", word=word, message=message)
 
 
-def _alpha(look: Look, policy: Policy) -> float:
-    """What one test of this step may spend of alpha_fail."""
+@dataclass(frozen=True, slots=True)
+class _Sureness:
+    """What one test of this step may spend of alpha_fail, and how sure the bound on the other side is."""
+
+    fail: float
+    above: float
+
+
+def _sureness(look: Look, policy: Policy) -> _Sureness:
     steps = policy.traffic.steps
     step = steps.index(look.percent) if look.percent in steps else len(steps) - 1
     kinds = [type(objective) for objective in policy.slo.objectives]
     tests = kinds.count(ErrorSlo) + kinds.count(LatencySlo) + (look.compared and ErrorSlo in kinds)
-    return sequential.alpha_of_step(
+    fail = sequential.alpha_of_step(
         policy.slo.alpha_fail / max(1, tests), step=step, steps=len(steps)
     )
+    return _Sureness(fail, policy.slo.alpha_pass)
 
 
 def _counted(look: Look, served: Served) -> Finding:
@@ -140,11 +149,14 @@ def _share(look: Look, served: Served) -> tuple[Finding, ...]:
     )
     if off:
         message += f" (p = {p:.1g}): the split is not what was ordered, so nothing can be compared"
+    lower, upper = statistics.ratio_bounds(served.requests, total, alpha=MISMATCH_P / 2)
     return (
         Finding(
             name="traffic share",
             word=Word.INVALID if off else Word.PASS if total else Word.INCONCLUSIVE,
             observed=seen if total else None,
+            lower=lower if total else None,
+            upper=upper if total else None,
             limit=look.percent / 100,
             message=message,
             samples=total,
@@ -152,14 +164,17 @@ def _share(look: Look, served: Served) -> tuple[Finding, ...]:
     )
 
 
-def _errors(objective: ErrorSlo, served: Served, alpha: float) -> Finding:
+def _errors(objective: ErrorSlo, served: Served, sure: _Sureness) -> Finding:
     log_e = sequential.log_e_over_limit(served.errors, served.requests, limit=objective.limit)
-    fired = sequential.fires(log_e, alpha)
+    fired = sequential.fires(log_e, sure.fail)
+    lower, upper = _error_bounds(served, sure)
     message = f"{served.errors} of {served.requests} live requests answered 5xx, limit {objective.limit:g}"
     return Finding(
         name=objective.name or LIVE_ERRORS,
         word=Word.FAIL if fired else _quiet(log_e, served.requests),
         observed=served.errors / served.requests if served.requests else None,
+        lower=lower,
+        upper=upper,
         limit=objective.limit,
         message=message + (f" {_odds(log_e)}" if fired else ""),
         blocking=objective.severity == "blocking",
@@ -167,7 +182,17 @@ def _errors(objective: ErrorSlo, served: Served, alpha: float) -> Finding:
     )
 
 
-def _more_errors(look: Look, served: Served, slo: Slo, alpha: float) -> tuple[Finding, ...]:
+def _error_bounds(served: Served, sure: _Sureness) -> tuple[float | None, float | None]:
+    if not served.requests:
+        return None, None
+    return sequential.ratio_bounds(
+        served.errors, served.requests, alpha_below=sure.fail, alpha_above=sure.above
+    )
+
+
+def _more_errors(
+    look: Look, served: Served, slo: Slo, sure: _Sureness
+) -> tuple[Finding, ...]:
     """Against the incumbent in the same window: a candidate within its limit may still fail far more."""
     objectives = [one for one in slo.objectives if isinstance(one, ErrorSlo)]
     other = look.incumbent
@@ -178,7 +203,8 @@ def _more_errors(look: Look, served: Served, slo: Slo, alpha: float) -> tuple[Fi
     )
     mine, theirs = served.errors / served.requests, other.errors / other.requests
     harmful = served.errors > 0 and mine >= TIMES_THE_ERRORS * theirs
-    fired = harmful and sequential.fires(log_e, alpha)
+    fired = harmful and sequential.fires(log_e, sure.fail)
+    lower, upper = _error_bounds(served, sure)
     quiet = Word.INCONCLUSIVE if harmful and log_e >= LEANING else Word.PASS
     message = (
         f"{served.errors} of {served.requests} live requests of the candidate answered 5xx, "
@@ -189,6 +215,8 @@ def _more_errors(look: Look, served: Served, slo: Slo, alpha: float) -> tuple[Fi
             name=f"{LIVE_ERRORS} vs incumbent",
             word=Word.FAIL if fired else quiet,
             observed=mine,
+            lower=lower,
+            upper=upper,
             limit=TIMES_THE_ERRORS * theirs,
             message=message + (f" {_odds(log_e)}" if fired else ""),
             blocking=any(one.severity == "blocking" for one in objectives),
@@ -206,7 +234,7 @@ def _odds(log_e: float) -> str:
     return f"(evidence {math.exp(min(log_e, 40)):.3g} : 1 that it is above)"
 
 
-def _latency(objective: LatencySlo, served: Served, alpha: float) -> Finding:
+def _latency(objective: LatencySlo, served: Served, sure: _Sureness) -> Finding:
     """Requests over the limit as the buckets tell: FAIL by the fewest, PASS by the most there can be.
 
     A bucket that straddles the limit and holds the quantile is INCONCLUSIVE.
@@ -215,7 +243,7 @@ def _latency(objective: LatencySlo, served: Served, alpha: float) -> Finding:
     share, total = 1 - objective.quantile, served.requests
     surely = sequential.log_e_over_limit(fewest, total, limit=share)
     perhaps = sequential.log_e_over_limit(most, total, limit=share)
-    word = Word.FAIL if sequential.fires(surely, alpha) else _quiet(perhaps, total)
+    word = Word.FAIL if sequential.fires(surely, sure.fail) else _quiet(perhaps, total)
     if word is Word.PASS and fewest < most and most > share * total:
         word = Word.INCONCLUSIVE
     count = f"{most}" if fewest == most else f"between {fewest} and {most}"
@@ -227,10 +255,15 @@ def _latency(objective: LatencySlo, served: Served, alpha: float) -> Finding:
         message += "; the limit is no bucket edge of the histogram, choose one"
     if word is Word.FAIL:
         message += f" {_odds(surely)}"
+    lower, upper = quantile_bounds(
+        served.latency, total, share=share, alpha_below=sure.fail, alpha_above=sure.above
+    )
     return Finding(
         name=objective.name or f"live {quantile_name(objective.quantile)} latency",
         word=word,
         observed=served.latency.shown(objective.quantile),
+        lower=lower,
+        upper=upper,
         limit=objective.limit_ms,
         unit="ms",
         message=message,

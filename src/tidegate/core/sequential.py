@@ -6,12 +6,15 @@ are taken as independent: a pod that dies fails many requests at once and reads 
 """
 
 import math
+from collections.abc import Callable
 
-from scipy import special, stats
+from scipy import optimize, special, stats
+
+PRIOR = (1.0, 9.0)  # Beta, of a probability: small ones are likelier
 
 
 def log_e_over_limit(
-    events: int, trials: int, *, limit: float, prior: tuple[float, float] = (1.0, 9.0)
+    events: int, trials: int, *, limit: float, prior: tuple[float, float] = PRIOR
 ) -> float:
     """ln E against "the event's probability is at most `limit`".
 
@@ -29,7 +32,54 @@ def log_e_over_limit(
 
 
 def _log_sf(x: float, a: float, b: float) -> float:
-    return float(stats.beta.logsf(x, a, b))
+    """ln of the Beta distribution's upper tail; special's own, since a bound asks for it many times."""
+    tail = float(special.betaincc(a, b, x))
+    return math.log(tail) if tail > 0 else -math.inf
+
+
+SMALLEST = 1e-12  # of the observed ratio: a lower bound below that is 0
+
+
+def ratio_bounds(
+    events: int, trials: int, *, alpha_below: float, alpha_above: float
+) -> tuple[float, float]:
+    """Confidence sequence of an event's probability: one-sided bounds that hold at all looks at once.
+
+    The limits that the bets have not refuted (Howard, Ramdas, McAuliffe & Sekhon, Annals of Statistics 49,
+    2021): the lower bound is the highest limit that `log_e_over_limit` finds exceeded at `alpha_below`, the
+    upper one the lowest that its mirror image finds kept at `alpha_above`. Wider than Clopper and Pearson's,
+    which hold at one look. (0, 1) of nothing.
+    """
+    if trials == 0:
+        return 0.0, 1.0
+
+    def over(limit: float) -> float:
+        return log_e_over_limit(events, trials, limit=limit) + math.log(alpha_below)
+
+    def under(limit: float) -> float:
+        return _log_e_under_limit(events, trials, limit=limit) + math.log(alpha_above)
+
+    seen = events / trials
+    lower = _crossing(over, SMALLEST * seen, min(seen, 1 - SMALLEST)) if events else None
+    upper = _crossing(under, max(seen, SMALLEST), 1 - SMALLEST) if events < trials else None
+    return 0.0 if lower is None else lower, 1.0 if upper is None else upper
+
+
+def surely_under(events: int, trials: int, *, limit: float, alpha: float) -> bool:
+    """Whether the event's probability is below `limit`, at whatever look one asks."""
+    return fires(_log_e_under_limit(events, trials, limit=limit), alpha)
+
+
+def _log_e_under_limit(events: int, trials: int, *, limit: float) -> float:
+    """ln E against "the event's probability is at least `limit`": the other events, over 1 - limit."""
+    return log_e_over_limit(trials - events, trials, limit=1 - limit, prior=PRIOR[::-1])
+
+
+def _crossing(bet: Callable[[float], float], start: float, end: float) -> float | None:
+    """Where the bet is just won; None when it is nowhere between the two."""
+    if bet(start) * bet(end) > 0:
+        return None
+    return float(optimize.brentq(bet, start, end, xtol=1e-15, rtol=1e-9))
 
 
 RATIOS = (3.0, 5.0, 8.0)  # times the incumbent's errors; such bets win on 2 and on 20 times too

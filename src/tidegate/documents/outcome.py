@@ -59,6 +59,9 @@ class TrafficStep(Strict):
     looks: tuple[LiveLook, ...] = Field(
         default=(), description="The first, the last, changes of word, and some evenly between"
     )
+    findings: tuple[Finding, ...] = Field(
+        default=(), description="What the word rests on, each with its interval"
+    )
     evidence: dict[str, Any] | None = Field(
         default=None, description="The counts that decided, as `gate --replay` judges them again"
     )

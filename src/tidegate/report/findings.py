@@ -3,13 +3,14 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from tidegate.documents import Finding, Word
+from tidegate.documents import Finding, TrafficStep, Word
 from tidegate.report.tables import (
     MOST_OF_A_NAME,
     MOST_ROWS,
     Table,
     badge,
     columns,
+    distilled,
     interval,
     short,
     with_unit,
@@ -23,6 +24,7 @@ WIDTH, EDGE = 110.0, 3.0  # of the drawn interval, in CSS pixels
 Placing = Callable[[float | None, float], float]
 RANK = {Word.FAIL: 0, Word.INVALID: 1, Word.INCONCLUSIVE: 2}
 MOST_OF_A_QUERY = 400
+HEAD = ("!Word", "*Objective", "#Observed", "!Interval", "#Limit", "#Samples")
 
 
 def by_severity(findings: Sequence[Finding]) -> list[Finding]:
@@ -37,9 +39,23 @@ def findings_table(findings: Sequence[Finding]) -> Table:
     words = f"{left} more findings, the least severe, are in report_document." if left > 0 else ""
     return Table(
         caption="Objectives",
-        columns=columns("!Word", "*Objective", "#Observed", "!Interval", "#Limit", "#Samples"),
+        columns=columns(*HEAD),
         rows=[_row(finding) for finding in ordered[:MOST_ROWS]],
         more=words,
+    )
+
+
+def live_findings_table(steps: Sequence[TrafficStep]) -> Table | None:
+    """What was judged of live traffic at each share, as at the look that decided; None where nothing was."""
+    found = [(step.percent, one) for step in steps for one in by_severity(step.findings)]
+    if not found:
+        return None
+    shown, more = distilled(found, "live findings")
+    return Table(
+        caption="Objectives of live traffic",
+        columns=columns("#Share", *HEAD),
+        rows=[(f"{percent} %", *_row(one)) for percent, one in shown],
+        more=more,
     )
 
 

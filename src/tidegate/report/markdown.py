@@ -22,6 +22,7 @@ def markdown(report: Report) -> str:
         _findings(report.verdict),
         _arms(arms_of(report)),
         _steps(report),
+        _live(report),
         _parity(report.parity),
         [f"Release `{_code(report.release_id)}`, MLmodel `{_code(subject.digest)}`"],
         [f"Note: {plain(short(warning))}" for warning in report.warnings[:5]],
@@ -73,6 +74,22 @@ def _steps(report: Report) -> list[str]:
 def _step(step: TrafficStep) -> list[str]:
     told = plain(short(step.message))
     return [f"{step.percent} %", f"**{step.word}**", number(step.requests), ms(step.p99_ms), told]
+
+
+def _live(report: Report) -> list[str]:
+    """What each word on live traffic rests on."""
+    ended = traffic.outcome_of(report)
+    rows = [
+        [f"{step.percent} %", *_finding(finding)]
+        for step in (ended.steps if ended else ())
+        for finding in by_severity(step.findings)
+    ]
+    if not rows:
+        return []
+    head, align = "share|word|live objective|observed|interval|limit|samples", "---:|---|---|---:|---|---:|---:"
+    more = len(rows) - MOST_FINDINGS
+    said = [f"\n{more} more are in report_document."] if more > 0 else []
+    return [*_table(head, rows[-MOST_FINDINGS:], align), *said]
 
 
 def _parity(parity: Parity | None) -> list[str]:

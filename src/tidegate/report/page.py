@@ -61,6 +61,7 @@ def page(report: Report, policy: Policy | None, *, at_s: float | None = None) ->
         traffic=traffic.sentence(report),
         safety=traffic.safety(report),
         steps=traffic.steps_table(report),
+        live=traffic.live_table(report),
         acts=traffic.acts_table(report),
         differences=differences(report.configs),
         absent=list(_absent(report)),

@@ -6,6 +6,7 @@ from typing import Any
 from tidegate.documents import Outcome, Report, TrafficStep, Word
 from tidegate.policy import LatencySlo, Policy
 from tidegate.report import writing
+from tidegate.report.findings import live_findings_table
 from tidegate.report.plots.traffic import Timeline
 from tidegate.report.tables import Table, badge, columns, distilled, short
 from tidegate.report.writing import clock, ms, number
@@ -120,6 +121,11 @@ def _rows(step: TrafficStep) -> list[tuple[object, ...]]:
     times = (ms(step.p50_ms), ms(step.p95_ms), ms(step.p99_ms))
     ended = (clock(step.at_s), share, badge(step.word), number(step.requests), *times)
     return [*rows, (*ended, short(step.message) + seen)]
+
+
+def live_table(report: Report) -> Table | None:
+    """What was judged of live traffic at each share."""
+    return live_findings_table(_steps(report))
 
 
 def acts_table(report: Report) -> Table | None:

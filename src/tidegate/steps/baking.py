@@ -72,6 +72,7 @@ def _baked(
         "p95_ms": evidence.p95_ms,
         "p99_ms": evidence.p99_ms,
         "looks": looks,
+        "findings": evidence.findings,
         "evidence": evidence.record,
     }
     driver.add(
