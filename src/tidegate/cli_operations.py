@@ -151,11 +151,12 @@ def resume(name: Release, namespace: Everywhere = "") -> None:
     from tidegate.operations.resume import resumed
     from tidegate.steps.live_gate import judge_step
     from tidegate.steps.promote import mlflow_aliases
+    from tidegate.steps.restart_watch import RestartWatch
     from tidegate.steps.stopping import finishing_acts
 
     with connect(say=_say) as kube, finishing_acts():
         stored = found(kube, name, namespace)
-        judge = partial(judge_step, kube=kube)
+        judge = partial(judge_step, pods=RestartWatch(kube))
         ended = resumed(kube, stored, who=operator(), judge=judge, aliases=mlflow_aliases())
     _tell(ended)
     if stored.journal.phase is Phase.PROMOTING and ended.outcome is not Result.PROMOTED:

@@ -46,11 +46,14 @@ def replayable(command: Callable[..., None]) -> Callable[..., None]:
 
 def _replay(path: Path, verdict_document: Path | None) -> None:
     from tidegate.adapters.files import write
+    from tidegate.core.replay import taken_as_said
     from tidegate.operations.replay import replayed, verdict_of
 
     evidence, judged = replayed(path)
+    taken = taken_as_said(evidence)
     for finding in (finding for one in judged for finding in one.findings):
-        sys.stderr.write(f"{finding.word}: {finding.message}\n")
+        how = " (as recorded: that gate is not asked again)" if finding.name in taken else ""
+        sys.stderr.write(f"{finding.word}: {finding.message}{how}\n")
     if not judged:
         typer.echo("no look at live traffic has decided anything", err=True)
         return

@@ -22,6 +22,7 @@ from tidegate.core.diagnosis import Diagnosis, Reason
 from tidegate.documents import Word
 from tidegate.sandbox.api.kubeconfig import write_kubeconfig
 from tidegate.steps.live_gate import judge_step
+from tidegate.steps.restart_watch import RestartWatch
 
 SELECTOR = "serving.knative.dev/revision=r2"
 CRASHED = container(waiting=("CrashLoopBackOff", ""), before=("Error", 1, ""), restarts=1)
@@ -220,7 +221,9 @@ def test_a_restart_within_a_bake_is_found_in_the_candidates_own_pods(
     with connect() as kube:
         for pods, word, altogether in cases:
             api.pods = pods
-            found = judge_step(deployment(), policy(), percent=10, since_s=0.0, kube=kube)
+            found = judge_step(
+                deployment(), policy(), percent=10, since_s=0.0, pods=RestartWatch(kube)
+            )
             told = next(one for one in found.findings if one.name == "restarts")
             assert (told.word, found.word) == (word, altogether), found.reason
     assert api.queries("pods")[0] == {"labelSelector": f"serving.knative.dev/revision={CANDIDATE}"}

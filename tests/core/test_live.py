@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tidegate.core.answered import Said
 from tidegate.core.counters import Histogram, Served
 from tidegate.core.live import Look, judge_live
 from tidegate.documents import Finding, Word
@@ -109,8 +110,8 @@ def test_a_share_that_is_not_what_was_ordered_is_invalid(
 def test_promql_at_a_traffic_step_counts_even_before_the_first_request(
     candidate: Served | None, word: Word
 ) -> None:
-    reading = READING.model_copy(update={"word": word})
-    assert judge_live(look(candidate, readings=(reading,)), policy()).word is word
+    reading = Said(finding=READING.model_copy(update={"word": word}))
+    assert judge_live(look(candidate, answers=(reading,)), policy()).word is word
 
 
 @pytest.mark.parametrize("objective", [ERRORS, AT_EDGE])

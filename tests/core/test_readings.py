@@ -126,15 +126,15 @@ def test_what_is_not_known_of_the_incumbent_is_never_good() -> None:
         (9, (1, 9), FAIL),
         (1, (9, 9), FAIL),  # two of three, whichever
         (1, (9, 1), PASS),
-        (9, (math.nan, math.nan), INCONCLUSIVE),
+        (9, (None, None), INCONCLUSIVE),
         (1, (), PASS),
     ],
 )
 def test_a_failure_takes_as_many_looks_as_the_policy_says(
-    now: float, earlier: tuple[float, ...], word: Word
+    now: float, earlier: tuple[float | None, ...], word: Word
 ) -> None:
     answers = Answers(
-        now=Reading(query="q", value=now), earlier=tuple((value, math.nan) for value in earlier)
+        now=Reading(query="q", value=now), earlier=tuple((value, None) for value in earlier)
     )
     finding = judge_reading(objective(failing={"looks": 2, "of": 3}), answers)
     assert finding.word is word, finding.message

@@ -13,8 +13,12 @@ from tests.evidence.test_gate import ERRORS, PROMQL, gate, report
 from tidegate.adapters.evidence_file import versions, write_evidence
 from tidegate.adapters.files import read
 from tidegate.cli import app
-from tidegate.core.replay import look_record, of_looks, sealed
-from tidegate.documents import Evidence, Verdict, Word
+from tidegate.core.answered import Answer, Clock, Peak, Queried, Restarted, Said, findings_of
+from tidegate.core.readings import Answers, Reading
+from tidegate.core.replay import look_record, of_load_test, of_looks, sealed
+from tidegate.core.restarts import Counted, Restarts
+from tidegate.core.slo import judge, per_look
+from tidegate.documents import Capacity, Evidence, Finding, Verdict, Word
 from tidegate.errors import ConflictError, DocumentError
 from tidegate.operations.replay import replayed
 
@@ -84,6 +88,96 @@ def test_evidence_that_leads_to_another_word_now_is_a_conflict_that_names_it(
         ConflictError, match=r"was judged PASS and is judged FAIL now: .*live errors: FAIL"
     ):
         replayed(live_evidence(path, judged=wrong))
+
+
+def answered(*, failing: float, peak: float) -> list[Answer]:
+    """One of every kind of answer; the objectives are those of `JUDGED`."""
+    crashed = Restarts(
+        since_s=0.0,
+        counted=(Counted(pod="m-2-x", uid="u", container="triton", before=3, most=4),),
+    )
+    said = Finding(name="fairness", word=Word.PASS, message="fairness: fair enough")
+    now = Reading(query='sum(failures{revision="m-2"})', value=failing)
+    return [
+        Clock(skew_s=0.3, interval_s=5.0),
+        Queried(objective=1, answers=Answers(now=now, earlier=((9.0, None), (None, None)))),
+        Peak(objective=2, reading=Reading(query="max_over_time(...)", value=peak), replicas=2),
+        Restarted(restarts=crashed),
+        Said(finding=said),
+    ]
+
+
+JUDGED = (
+    ERRORS,
+    PROMQL | {"failing": {"looks": 2, "of": 3}},
+    {"kind": "capacity"},
+    {"kind": "restarts", "limit": 1},
+)
+
+
+def gate_evidence(path: Path, given: list[Answer], **changes: Any) -> Path:
+    """As the gate writes it; `changes` are made before it is sealed."""
+    asked = policy(slo={"objectives": JUDGED, "metrics": ["failures"]})
+    capacity = Capacity(
+        rate_rps=100.0, replicas=1, quantile=0.99, limit_ms=25.0, is_lower_bound=False, message="m"
+    )
+    load = report().model_copy(update={"capacity": capacity})
+    judged = judge(
+        load,
+        per_look(asked.slo, asked.load),
+        first_release=True,
+        readings=findings_of(given, asked.slo, capacity),
+    )
+    kept = of_load_test(load, asked, judged, first_release=True, answers=given, versions=versions())
+    write_evidence(path, sealed(kept.model_copy(update=changes)))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("failing", "peak", "word"), [(2, 100, Word.PASS), (9, 100, Word.FAIL), (2, 190, Word.FAIL)]
+)
+def test_what_was_asked_is_judged_again_from_its_numbers(
+    tmp_path: Path, failing: float, peak: float, word: Word
+) -> None:
+    _, (again,) = replayed(gate_evidence(tmp_path / "e.json", answered(failing=failing, peak=peak)))
+    assert again.word is word
+    named = {one.name: one for one in again.findings}
+    assert named["failed inferences"].observed == failing
+    assert named["capacity"].limit == pytest.approx(1.2 * peak)
+    assert named["restarts"].observed == 1
+
+
+def test_a_recorded_word_that_its_numbers_do_not_lead_to_is_found_out(tmp_path: Path) -> None:
+    """Had the words been kept instead of the numbers, this would be a PASS for ever."""
+    good = read(gate_evidence(tmp_path / "good", answered(failing=2, peak=1)), Evidence).judged
+    with pytest.raises(ConflictError, match=r"was judged PASS and is judged FAIL now: failed inf"):
+        replayed(gate_evidence(tmp_path / "bad", answered(failing=9, peak=1), judged=good))
+
+
+def test_what_a_gate_of_the_users_own_said_is_taken_as_recorded_and_marked(tmp_path: Path) -> None:
+    path = gate_evidence(tmp_path / "e.json", answered(failing=2, peak=100))
+    done = CliRunner().invoke(app, ["gate", "--replay", str(path)])
+    marked = [line for line in done.stderr.splitlines() if "as recorded" in line]
+    assert marked == ["PASS: fairness: fair enough (as recorded: that gate is not asked again)"]
+
+
+def test_an_answer_about_an_objective_that_is_not_there_is_no_evidence(tmp_path: Path) -> None:
+    answers = answered(failing=2, peak=100)
+    path = gate_evidence(tmp_path / "e.json", answers)
+    kept = read(path, Evidence).answers
+    moved = tuple(one | {"objective": 7} if "objective" in one else one for one in kept)
+    with pytest.raises(DocumentError, match=r"cannot be judged.*slo.objectives.7 is not what was"):
+        replayed(gate_evidence(path, answers, answers=moved))
+
+
+def test_a_bake_that_lost_its_prometheus_is_judged_again_as_well(tmp_path: Path) -> None:
+    asked = policy(slo={"objectives": (ERRORS,)})
+    crashed = Restarted(restarts=Restarts(since_s=0.0, unseen="HTTP 403"))
+    blind = look_record(look(None, lost="Prometheus is away", answers=(crashed,)))
+    kept = of_looks(SUBJECT, "r-1", asked, [blind], versions=versions())
+    write_evidence(tmp_path / "live.json", kept)
+    _, (again,) = replayed(tmp_path / "live.json")
+    assert (again.word, again.reason) == (Word.INVALID, "Prometheus is away")
 
 
 def test_the_gate_without_its_options_and_without_evidence_names_the_first() -> None:

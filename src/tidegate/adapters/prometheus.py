@@ -72,8 +72,8 @@ class Prometheus:
         except UnavailableError as error:
             return Reading(query=query, trouble=Trouble.UNREACHABLE, detail=str(error))
 
-    def numbers_before(self, query: str, *, looks: int, every_s: float) -> tuple[float, ...]:
-        """What the query gave at the looks before now, newest first; NaN where it gave no one number.
+    def numbers_before(self, query: str, *, looks: int, every_s: float) -> tuple[float | None, ...]:
+        """What the query gave at the looks before now, newest first; None where it gave no one number.
 
         Raises UnavailableError or RejectedError.
         """
@@ -83,7 +83,8 @@ class Prometheus:
         found = self._ask("query_range", query=query, **span)["result"]
         values = dict(found[0]["values"]) if len(found) == 1 and "values" in found[0] else {}
         looked = {round((now - float(at)) / every_s): float(value) for at, value in values.items()}
-        return tuple(looked.get(n, math.nan) for n in range(1, looks + 1))
+        numbers = {n: value for n, value in looked.items() if math.isfinite(value)}
+        return tuple(numbers.get(n) for n in range(1, looks + 1))
 
     def series(self, selector: str, *, window_s: float) -> tuple[Series, ...]:
         """Raw samples of the last window, as scraped. Raises UnavailableError or RejectedError."""

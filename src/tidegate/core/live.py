@@ -10,6 +10,7 @@ import math
 from dataclasses import dataclass
 
 from tidegate.core import sequential, statistics
+from tidegate.core.answered import Answer, findings_of
 from tidegate.core.counters import Served
 from tidegate.core.live_bounds import quantile_bounds
 from tidegate.core.slo import Judgement, conclude, quantile_name
@@ -34,14 +35,19 @@ class Look:
     incumbent: Served | None
     compared: bool  # there is an incumbent at all
     source: str = "knative"  # the preset of who counted
-    readings: tuple[Finding, ...] = ()
+    answers: tuple[Answer, ...] = ()
+    lost: str = ""  # why nothing is known of the traffic
 
 
 def judge_live(look: Look, policy: Policy) -> Judgement:
     """The word for this moment of the bake."""
     served = look.candidate
+    readings = findings_of(look.answers, policy.slo)
+    if look.lost:
+        unknown = Finding(name="live traffic", word=Word.INVALID, message=look.lost)
+        return conclude((unknown, *readings))
     if served is None:
-        return conclude((_unseen(look), *look.readings))
+        return conclude((_unseen(look), *readings))
     sure = _sureness(look, policy)
     return conclude(
         (
@@ -54,7 +60,7 @@ def judge_live(look: Look, policy: Policy) -> Judgement:
                 for o in policy.slo.objectives
                 if isinstance(o, LatencySlo)
             ),
-            *look.readings,
+            *readings,
             _counted(look, served),
         )
     )

@@ -41,11 +41,11 @@ class Reading:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answers:
     """All that one objective needs: the number now, the incumbent's (None: not asked), those of the looks
-    before (newest first; NaN where there was none), and the candidate's requests in the window."""
+    before (newest first; None where there was none), and the candidate's requests in the window."""
 
     now: Reading
     incumbent: Reading | None = None
-    earlier: tuple[tuple[float, float], ...] = ()  # candidate's, incumbent's
+    earlier: tuple[tuple[float | None, float | None], ...] = ()  # candidate's, incumbent's
     samples: int | None = None
     exposed: bool = False  # the candidate has served requests, so its series must be there
 
@@ -187,11 +187,13 @@ def _exceeds(objective: QueriedObjective, value: float, limit: float) -> bool:
     return value > limit if objective.comparison == "<=" else value < limit
 
 
-def _failed_then(objective: QueriedObjective, value: float, incumbent: float) -> bool:
+def _failed_then(
+    objective: QueriedObjective, value: float | None, incumbent: float | None
+) -> bool:
     """An earlier look without a number neither fails nor passes."""
     then = Answers(
         now=Reading(query="", value=value),
-        incumbent=None if math.isnan(incumbent) else Reading(query="", value=incumbent),
+        incumbent=None if incumbent is None else Reading(query="", value=incumbent),
     )
     limit = _limit(objective, then)
     return _is_number(value) and limit is not None and _exceeds(objective, value, limit)

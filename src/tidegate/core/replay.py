@@ -7,13 +7,15 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from tidegate.core.answered import Answer, Said, findings_of
 from tidegate.core.live import Look, judge_live
 from tidegate.core.slo import Judgement, judge, per_look
-from tidegate.documents import Evidence, Finding, Judged, LoadReport, Subject
+from tidegate.documents import Evidence, Judged, LoadReport, Subject
 from tidegate.policy import Policy
 
 SECTIONS = {"version", "name", "namespace", "model", "load", "slo", "traffic"}
 _LOOK: TypeAdapter[Look] = TypeAdapter(Look)
+_ANSWERS: TypeAdapter[list[Answer]] = TypeAdapter(list[Answer])
 
 
 def of_load_test(
@@ -22,7 +24,7 @@ def of_load_test(
     judged: Judgement,
     *,
     first_release: bool,
-    readings: Sequence[Finding],
+    answers: Sequence[Answer],
     versions: Mapping[str, str],
 ) -> Evidence:
     """The evidence of the gate."""
@@ -34,7 +36,7 @@ def of_load_test(
             policy=_sections(policy),
             first_release=first_release,
             load=report,
-            readings=tuple(readings),
+            answers=tuple(_ANSWERS.dump_python(list(answers), mode="json")),
             judged=(_kept(judged),),
             versions=dict(versions),
         )
@@ -73,6 +75,16 @@ def _look(record: dict[str, Any]) -> Look:
     return _LOOK.validate_json(json.dumps(record))
 
 
+def _answers(record: Sequence[dict[str, Any]]) -> list[Answer]:
+    return _ANSWERS.validate_json(json.dumps(record))
+
+
+def taken_as_said(evidence: Evidence) -> frozenset[str]:
+    """The names of the findings that are not judged again: a gate of the user's own had said its word."""
+    given = _answers(evidence.answers)
+    return frozenset(one.finding.name for one in given if isinstance(one, Said))
+
+
 def judged_again(evidence: Evidence) -> tuple[Judged, ...]:
     """The words that the evidence leads to now. Raises ValidationError for a policy of another schema."""
     policy = Policy.model_validate_json(json.dumps(evidence.policy))
@@ -83,7 +95,7 @@ def judged_again(evidence: Evidence) -> tuple[Judged, ...]:
         evidence.load,
         per_look(policy.slo, policy.load),
         first_release=evidence.first_release,
-        readings=evidence.readings,
+        readings=findings_of(_answers(evidence.answers), policy.slo, evidence.load.capacity),
     )
     return (_kept(again),)
 

@@ -50,6 +50,7 @@ class Pod:
     """One pod. `unscheduled`: what the scheduler says while it has found no node."""
 
     name: str
+    uid: str
     created: str
     template: str
     phase: str
@@ -139,6 +140,7 @@ def _bad(kind: str) -> str:
 def _pod(item: Any) -> Pod:
     return Pod(
         name=_text(_at(item, "metadata", "name")),
+        uid=_text(_at(item, "metadata", "uid")),
         created=_text(_at(item, "metadata", "creationTimestamp")),
         template=_text(_at(item, "metadata", "labels", "pod-template-hash")),
         phase=_text(_at(item, "status", "phase")),

@@ -20,7 +20,7 @@ class Judged(Strict):
 class Evidence(Document):
     """gate, promote: all that the words of a stage rest on; `tidegate gate --replay` reads it.
 
-    Judged again, `load` with `readings` gives `judged[0]`, or each of `looks` its own.
+    Judged again, `load` with `answers` gives `judged[0]`, or each of `looks` its own.
     """
 
     kind: Literal["Evidence"] = "Evidence"
@@ -29,8 +29,9 @@ class Evidence(Document):
     policy: dict[str, Any] = Field(description="The sections that a verdict depends on")
     first_release: bool = False
     load: LoadReport | None = None
-    readings: tuple[Finding, ...] = Field(
-        default=(), description="What others were asked: resolved query, value, limit and word"
+    answers: tuple[dict[str, Any], ...] = Field(
+        default=(),
+        description="What others answered: resolved query and value, or the word of a gate of the user's own",
     )
     looks: tuple[dict[str, Any], ...] = Field(
         default=(), description="The looks at live traffic that decided, as counted"

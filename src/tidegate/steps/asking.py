@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tidegate.core.readings import Answers, Place, Reading, Trouble, clamped, judge_reading, resolve
-from tidegate.documents import Capacity, Deployment, Finding, Word
+from tidegate.core.answered import Answer, Clock, Peak, Queried, Said
+from tidegate.core.readings import Answers, Place, Reading, Trouble, clamped, resolve
+from tidegate.documents import Deployment, Finding, Word
 from tidegate.errors import RejectedError, TidegateError, UnavailableError
 from tidegate.policy import CapacitySlo, HttpSlo, JobSlo, Policy, QueriedObjective
 
@@ -43,31 +44,35 @@ class Asking:
         )
 
 
-def live_readings(asking: Asking) -> tuple[Finding, ...]:
-    """What is judged at every look of a bake."""
-    asked = (o for o in asking.policy.slo.objectives if isinstance(o, QueriedObjective))
-    return tuple(_queried(asking, one) for one in asked if one.live)
+def live_answers(asking: Asking) -> tuple[Answer, ...]:
+    """What is asked at every look of a bake."""
+    asked = enumerate(asking.policy.slo.objectives)
+    return tuple(
+        Queried(objective=place, answers=_queried(asking, one))
+        for place, one in asked
+        if isinstance(one, QueriedObjective) and one.live
+    )
 
 
-def gate_readings(asking: Asking, capacity: Capacity | None) -> tuple[Finding, ...]:
-    """What is judged once, before production moves."""
-    return tuple(_once(asking, capacity))
+def gate_answers(asking: Asking) -> tuple[Answer, ...]:
+    """What is asked once, before production moves."""
+    return tuple(_once(asking))
 
 
-def _once(asking: Asking, capacity: Capacity | None) -> Iterator[Finding]:
-    for objective in asking.policy.slo.objectives:
+def _once(asking: Asking) -> Iterator[Answer]:
+    for place, objective in enumerate(asking.policy.slo.objectives):
         if isinstance(objective, QueriedObjective):
-            yield _queried(asking, objective)
+            yield Queried(objective=place, answers=_queried(asking, objective))
         if isinstance(objective, CapacitySlo):
-            yield _capacity(asking, objective, capacity)
+            yield _peak(asking, objective, place)
         if isinstance(objective, HttpSlo | JobSlo):
-            yield _external(asking, objective)
+            yield Said(finding=_external(asking, objective))
 
 
 # -- Prometheus
 
 
-def _queried(asking: Asking, objective: QueriedObjective) -> Finding:
+def _queried(asking: Asking, objective: QueriedObjective) -> Answers:
     window_s = clamped(objective.window_s, elapsed_s=asking.elapsed_s)
     place = asking.place
     query = resolve(objective.text, place, window_s=window_s)
@@ -75,12 +80,12 @@ def _queried(asking: Asking, objective: QueriedObjective) -> Finding:
     swapped = resolve(objective.text, place.swapped(), window_s=window_s) if compared else ""
     if asking.metrics is None:
         lost = Reading(query=query, trouble=Trouble.UNREACHABLE, detail=asking.why)
-        return judge_reading(objective, Answers(now=lost, incumbent=lost if compared else None))
+        return Answers(now=lost, incumbent=lost if compared else None)
     asked = asking.metrics.prometheus
     now = asked.number(query, window_s=window_s)
     incumbent = asked.number(swapped, window_s=window_s) if compared else None
     try:
-        answers = Answers(
+        return Answers(
             now=now,
             incumbent=incumbent,
             earlier=_earlier(asking, objective, query, swapped, window_s),
@@ -89,8 +94,7 @@ def _queried(asking: Asking, objective: QueriedObjective) -> Finding:
         )
     except (UnavailableError, RejectedError) as error:
         lost = Reading(query=query, trouble=Trouble.UNREACHABLE, detail=str(error))
-        answers = Answers(now=lost, incumbent=incumbent)
-    return judge_reading(objective, answers)
+        return Answers(now=lost, incumbent=incumbent)
 
 
 def _samples(
@@ -103,7 +107,7 @@ def _samples(
 
 def _earlier(
     asking: Asking, objective: QueriedObjective, query: str, swapped: str, window_s: float
-) -> tuple[tuple[float, float], ...]:
+) -> tuple[tuple[float | None, float | None], ...]:
     """The looks before this one whose whole window lies within the step."""
     failing = objective.failing
     room = math.floor((asking.elapsed_s - window_s) / failing.every_s)
@@ -112,22 +116,20 @@ def _earlier(
         return ()
     asked = asking.metrics.prometheus
     values = asked.numbers_before(query, looks=looks, every_s=failing.every_s)
-    others = (math.nan,) * looks
+    others: tuple[float | None, ...] = (None,) * looks
     if swapped:
         others = asked.numbers_before(swapped, looks=looks, every_s=failing.every_s)
     return tuple(zip(values, others, strict=True))
 
 
-def _capacity(asking: Asking, objective: CapacitySlo, capacity: Capacity | None) -> Finding:
-    from tidegate.core.slo import judge_capacity
-
+def _peak(asking: Asking, objective: CapacitySlo, place: int) -> Peak:
     serving = asking.policy.serving
     replicas = objective.replicas or max(serving.max_replicas, serving.min_replicas)
     if asking.metrics is None:
         peak = Reading(query="", trouble=Trouble.UNREACHABLE, detail=asking.why)
     else:
         peak = asking.metrics.peak(asking.deployed.name, window_s=objective.peak_window_s)
-    return judge_capacity(objective, capacity, peak, replicas=replicas)
+    return Peak(objective=place, reading=peak, replicas=replicas)
 
 
 # -- a service or a Job of the user's own
@@ -183,20 +185,12 @@ def _job(deployed: Deployment, objective: JobSlo, told: dict[str, str]) -> tuple
 # -- clocks
 
 
-def clock_trouble(asking: Asking, *, interval_s: float) -> tuple[Finding, ...]:
-    """INVALID when Prometheus' clock is further from this machine's than a scrape interval."""
+def clock(asking: Asking, *, interval_s: float) -> tuple[Clock, ...]:
+    """How far Prometheus' clock is from this machine's, where it can be asked; a scrape interval is allowed."""
     if asking.metrics is None:
         return ()
     try:
         skew = asking.metrics.prometheus.skew_s()
     except (UnavailableError, RejectedError):
         return ()  # every reading says it
-    if abs(skew) <= interval_s:
-        return ()
-    message = (
-        f"Prometheus' clock is {abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} this machine's, "
-        f"more than a scrape interval of {interval_s:g} s; set both by NTP"
-    )
-    return (
-        Finding(name="clock", word=Word.INVALID, observed=skew, limit=interval_s, message=message),
-    )
+    return (Clock(skew_s=skew, interval_s=interval_s),)

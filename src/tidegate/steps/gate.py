@@ -4,10 +4,11 @@ import json
 import time
 from dataclasses import dataclass
 
-from tidegate.documents import Deployment, Finding, LoadReport, Verdict
+from tidegate.core.answered import Answer, findings_of
+from tidegate.documents import Deployment, LoadReport, Verdict
 from tidegate.errors import DocumentError
 from tidegate.policy import CapacitySlo, HttpSlo, JobSlo, Policy, QueriedObjective
-from tidegate.steps.asking import Asking, clock_trouble, gate_readings
+from tidegate.steps.asking import Asking, clock, gate_answers
 from tidegate.steps.progress import say
 from tidegate.steps.registry import InDocument, InPolicy, OutDocument, OutMetrics, step
 
@@ -46,13 +47,16 @@ def gate(
             f"{load_report}: is about revision {report.candidate.revision}, deployed is "
             f"{deployed.candidate_revision}; run load-test again"
         )
-    readings = ask_all(deployed, policy, report)
+    answers = ask_all(deployed, policy, report)
     first = deployed.incumbent is None
     judged = judge(
-        report, per_look(policy.slo, policy.load), first_release=first, readings=readings
+        report,
+        per_look(policy.slo, policy.load),
+        first_release=first,
+        readings=findings_of(answers, policy.slo, report.capacity),
     )
     kept = replay.of_load_test(
-        report, policy, judged, first_release=first, readings=readings, versions=versions()
+        report, policy, judged, first_release=first, answers=answers, versions=versions()
     )
     write_evidence(evidence, kept)
     verdict = Verdict(
@@ -70,7 +74,7 @@ def gate(
     return Gated(verdict=judged.word.value, reason=judged.reason)
 
 
-def ask_all(deployed: Deployment, policy: Policy, report: LoadReport) -> tuple[Finding, ...]:
+def ask_all(deployed: Deployment, policy: Policy, report: LoadReport) -> tuple[Answer, ...]:
     """Ask about every objective that the report cannot tell, over the time since the load test began."""
     if not any(isinstance(one, ASKED) for one in policy.slo.objectives):
         return ()
@@ -84,8 +88,7 @@ def ask_all(deployed: Deployment, policy: Policy, report: LoadReport) -> tuple[F
         metrics=metrics,
         why=why,
     )
-    skewed = clock_trouble(asking, interval_s=USUAL_SCRAPE_S)
-    return (*skewed, *gate_readings(asking, report.capacity))
+    return (*clock(asking, interval_s=USUAL_SCRAPE_S), *gate_answers(asking))
 
 
 def figures(report: LoadReport) -> dict[str, float]:

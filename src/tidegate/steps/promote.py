@@ -54,6 +54,7 @@ def promote(
     from tidegate.adapters.kubernetes import connect
     from tidegate.core import replay
     from tidegate.steps.live_gate import judge_step
+    from tidegate.steps.restart_watch import RestartWatch
 
     verdict = read(verdict_document, Verdict)
     staged = read(deployment, Deployment, about=verdict.subject)
@@ -61,7 +62,7 @@ def promote(
     _require(verdict, staged, release_id)
     told = telling_failure(outcome_document, verdict.subject, release_id)
     with told, connect(say=partial(say, "promote")) as kube, finishing_acts():
-        judge = partial(judge_step, kube=kube)
+        judge = partial(judge_step, pods=RestartWatch(kube))
         outcome = promoted(kube, staged, policy, judge=judge, aliases=mlflow_aliases())
     write(outcome_document, outcome)
     looks = [one.evidence for one in outcome.steps if one.evidence is not None]

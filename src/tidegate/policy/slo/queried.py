@@ -53,7 +53,7 @@ class GpuSlo(QueriedObjective):
 
 
 class RestartsSlo(BaseObjective):
-    """How often containers of the candidate's pods were started again since they were made.
+    """How often containers of the candidate's pods were started again since the traffic step began.
 
     Judged at every look of a bake; without such an objective the limit is 0, and blocking.
     """
