@@ -15,6 +15,8 @@ GROUP = "rbac.authorization.k8s.io"
 UNRECORDED: Mapping[str, list[Json]] = {
     "resolve": [{"apiGroup": "", "resource": "configmaps", "verbs": ["get"]}]
 }
+# Whoever may create Jobs may run anything in the namespace, so a policy that asks for one asks for this, too.
+BY_CHOICE = ("gate",)
 # What doctor reads of a cluster. SelfSubjectAccessReviews everybody may create (system:basic-user).
 DOCTOR: list[Json] = [
     {"apiGroup": "", "resource": "nodes", "verbs": ["list"]},
@@ -34,9 +36,21 @@ DOCTOR: list[Json] = [
 
 def recorded() -> dict[str, list[Json]]:
     """Step -> its rules: those of verbs.yaml, and the few that are not on a recorded wire."""
-    found: dict[str, list[Json]] = yaml.safe_load(VERBS.read_text(encoding="utf-8"))
+    found = {step: rules for step, rules in _verbs().items() if step not in BY_CHOICE}
     commands = [step.command for step in steps().values()]
     return {one: [*found.get(one, []), *UNRECORDED.get(one, [])] for one in commands}
+
+
+def _verbs() -> dict[str, list[Json]]:
+    found: dict[str, list[Json]] = yaml.safe_load(VERBS.read_text(encoding="utf-8"))
+    return found
+
+
+def job_gate(run_account: str) -> Iterator[Json]:
+    """What `gate` needs for objectives of kind job; `run_account` is that of a Kubeflow run."""
+    name = f"{account('gate')}-job"
+    yield role("Role", name, _verbs()["gate"])
+    yield binding("Role", name, [account("gate"), run_account])
 
 
 def is_cluster_wide(rule: Mapping[str, Any]) -> bool:

@@ -84,6 +84,8 @@ def _gpu() -> dict[str, Callable[[], Iterable[Json]]]:
 FILES: dict[str, Callable[[], Iterable[Json]]] = {
     **{f"deploy/base/{name}": made for name, made in BASE.items()},
     "deploy/base/kustomization.yaml": lambda: [kustomizations.base(list(BASE))],
+    "deploy/components/job-gate/kustomization.yaml": lambda: [kustomizations.job_gate()],
+    "deploy/components/job-gate/role.yaml": lambda: rbac.job_gate(kustomizations.KUBEFLOW_ACCOUNT),
     "deploy/overlays/kubeflow/kustomization.yaml": lambda: [kustomizations.kubeflow()],
     "deploy/overlays/kubeflow/run-account.yaml": kustomizations.run_account,
     "deploy/overlays/argo/kustomization.yaml": lambda: [kustomizations.argo()],

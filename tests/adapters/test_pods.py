@@ -226,4 +226,5 @@ def test_a_restart_within_a_bake_is_found_in_the_candidates_own_pods(
             )
             told = next(one for one in found.findings if one.name == "restarts")
             assert (told.word, found.word) == (word, altogether), found.reason
-    assert api.queries("pods")[0] == {"labelSelector": f"serving.knative.dev/revision={CANDIDATE}"}
+    selector = f"serving.knative.dev/revision={CANDIDATE}"
+    assert api.queries("pods")[0] == {"labelSelector": selector, "resourceVersion": "0"}

@@ -12,7 +12,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from deploy.objects.rbac import UNRECORDED
+from deploy.objects.rbac import BY_CHOICE, UNRECORDED
 from tests.rbac.verbs import load
 from tidegate.orchestrators.surroundings import labels
 from tidegate.sandbox import binaries
@@ -124,7 +124,8 @@ def _flat(rules: list[Json]) -> Iterator[tuple[str, ...]]:
 
 
 def wanted(step: str) -> set[tuple[str, ...]]:
-    recorded = {(one.group, one.resource, one.name, one.verb) for one in load().get(step, [])}
+    rules = [] if step in BY_CHOICE else load().get(step, [])
+    recorded = {(one.group, one.resource, one.name, one.verb) for one in rules}
     unrecorded = UNRECORDED.get(step, [])
     return recorded | {
         (r["apiGroup"], r["resource"], "", v) for r in unrecorded for v in r["verbs"]
@@ -137,6 +138,23 @@ def test_a_step_may_do_what_it_was_recorded_to_do_and_no_more(step: str) -> None
     assert granted(step, items) == wanted(step)
     account = named(items, "ServiceAccount")[f"tidegate-{step}"]
     assert account["automountServiceAccountToken"] == bool(wanted(step))
+
+
+def test_a_gate_may_run_jobs_only_where_an_overlay_chooses_the_component() -> None:
+    folder = ROOT / "deploy" / "components" / "job-gate"
+    items = objects(folder / "role.yaml")
+    for item in items:
+        check(item)
+    recorded = {(one.group, one.resource, one.name, one.verb) for one in load()["gate"]}
+    assert granted("gate", items) == recorded
+    assert ("batch", "jobs", "", "create") in recorded
+    assert not any(
+        "jobs" in rule["resources"] for one in written() for rule in one.get("rules", ())
+    )
+    (kustomization,) = objects(folder / "kustomization.yaml")
+    assert (kustomization["kind"], kustomization["resources"]) == ("Component", ["role.yaml"])
+    target = kustomization["patches"][0]["target"]
+    assert target["name"] in named(written(), "ServiceAccount")
 
 
 def test_nodes_are_read_by_doctor_alone_and_through_a_cluster_role() -> None:

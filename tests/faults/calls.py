@@ -97,6 +97,8 @@ class Story:
             return self._config_map(request, at)
         if at.kind.plural == ISVC:
             return self._service(request)
+        if at.kind.plural == "pods" and request.query.get("resourceVersion") == "0":
+            return "count restarts"
         return ""
 
     @property

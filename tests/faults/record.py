@@ -18,7 +18,8 @@ from typing import Any
 from tests.faults.table import UNKNOWN, Row, cells, completed, load, save
 
 STEPS = (
-    "deploy", "await-approval", "promote", "roll-back", "guard", "sweep", "abort", "resume", "rollback --to",
+    "deploy", "gate", "await-approval", "promote", "roll-back", "guard", "sweep", "abort", "resume",
+    "rollback --to",
 )  # fmt: skip
 PARTS = 6
 RECORD = "TIDEGATE_RECORD"  # the folder that the tests write what they observe to

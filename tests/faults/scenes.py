@@ -63,6 +63,7 @@ DEPLOY = Scene(
 PROMOTE = Scene(
     name="promote", step="promote", before=Stage.dark, run=Stage.promote, ends="PROMOTED", share=100
 )
+GATE = Scene(name="gate with a job", step="gate", before=Stage.dark, run=Stage.gate, ends="PASS")
 ROLL_BACK = Scene(
     name="roll-back", step="roll-back", before=Stage.dark, run=Stage.roll_back, ends="ROLLED_BACK"
 )
@@ -104,6 +105,8 @@ KNATIVE = (
         DEPLOY, name="deploy of a crashing first", before=first_crashing, run=lambda s: s.deploy(1),
         ends="refused, FAIL", share=100,
     ),
+    GATE,
+    replace(GATE, name="gate with a job that fails", before=Stage.biased, ends="FAIL"),
     PROMOTE,
     replace(PROMOTE, name="promote the first", before=first),
     replace(PROMOTE, name="promote a crashed first", before=first_crashed, ends="ROLLED_BACK"),
@@ -151,8 +154,9 @@ RETIRED = (  # in Standard mode no otherwise: they remove it as the roll-back do
 
 
 def in_standard(scenes: tuple[Scene, ...]) -> tuple[Scene, ...]:
-    """The same in the other mode."""
-    return tuple(replace(s, name=f"{s.name}, Standard", mode="Standard") for s in scenes)
+    """The same in the other mode; a Job is a Job in either."""
+    chosen = (s for s in scenes if s.step != GATE.step)
+    return tuple(replace(s, name=f"{s.name}, Standard", mode="Standard") for s in chosen)
 
 
 SCENES = KNATIVE + in_standard(KNATIVE) + BESIDE + RETIRED + in_standard(BESIDE)

@@ -22,6 +22,7 @@ from tests.steps.traffic.traffic_cluster import (
     uri,
     verdict,
 )
+from tidegate.adapters import job_gate
 from tidegate.adapters.kubernetes import Kubernetes, connect
 from tidegate.adapters.release_lock import list_journals, load_journal, save_journal
 from tidegate.core.journal import Journal, Phase
@@ -32,6 +33,7 @@ from tidegate.operations.approval import decided
 from tidegate.operations.finding import found
 from tidegate.operations.resume import resumed
 from tidegate.operations.rollback import rolled_back
+from tidegate.policy import JobSlo
 from tidegate.sandbox.api.kinds import REVISIONS
 from tidegate.sandbox.api.kubeconfig import write_kubeconfig
 from tidegate.sandbox.api.rbac import Rules
@@ -41,6 +43,7 @@ from tidegate.steps.await_approval import awaited
 from tidegate.steps.deploy import staged
 from tidegate.steps.guard import guarded
 from tidegate.steps.promote import promoted
+from tidegate.steps.restart_watch import RestartWatch
 from tidegate.steps.roll_back import returned
 from tidegate.steps.sweep import swept
 
@@ -123,7 +126,11 @@ class Stage:
         return "staged"
 
     def judge(self, words: Mapping[str, Word]) -> Any:
-        def judge(*given: object, percent: int, since_s: float) -> Any:
+        watch: list[RestartWatch] = []
+
+        def judge(deployment: Deployment, _: object, *, percent: int, since_s: float) -> Any:
+            watch[:] = watch or [RestartWatch(self.kube)]
+            watch[0].look(deployment, since_s=since_s)  # not to see the pods decides nothing
             if self.dies_at == percent:
                 self.crash()
                 return Evidence(Word.INCONCLUSIVE)
@@ -148,6 +155,18 @@ class Stage:
     def guard(self) -> str:
         journal = guarded(self.kube, self.release_id, "", poll_s=POLL_S)
         return str(journal.outcome) if journal else "nothing found"
+
+    def gate(self) -> str:
+        """The Job of a gate; what else a gate asks is no business of the Kubernetes API."""
+        container = {"name": "check", "image": "i@sha256:1"}
+        objective = JobSlo(
+            kind="job", name="fairness", pod={"containers": [container]}, timeout_s=5
+        )
+        word, _ = job_gate.asked(
+            self.kube, objective, {"revision": "r"}, namespace="default",
+            release_id=self.release_id, look_every_s=POLL_S,
+        )  # fmt: skip
+        return word.value
 
     def await_approval(self) -> str:
         found = awaited(self.kube, self.policy(), self.release_id, look_every_s=POLL_S)
@@ -198,6 +217,11 @@ class Stage:
         """Version 1 serves."""
         self.deploy(1)
         self.promote()
+
+    def biased(self) -> None:
+        """Version 2 is staged, and its Job will fail it."""
+        self.dark()
+        self.cluster.jobs.exit_code = 1
 
     def dark(self) -> None:
         """Version 1 serves, version 2 is staged."""

@@ -56,8 +56,10 @@ class Pods:
         return found
 
     def of(self, selector: str) -> tuple[Pod, ...]:
-        """The pods that a label selector names. Raises RejectedError or UnavailableError."""
-        found = self._kube.once("GET", f"{self._core}/pods", None, {"labelSelector": selector})
+        """The pods that a label selector names, for a look every second: any version that the API has at hand
+        will do, so it need not ask its storage. Raises RejectedError or UnavailableError."""
+        query = {"labelSelector": selector, "resourceVersion": "0"}
+        found = self._kube.once("GET", f"{self._core}/pods", None, query)
         return pods_of(list(found.get("items") or []))
 
     def _symptoms(

@@ -55,6 +55,9 @@ def permissions(step: str, asked: Iterable[Need], denied: Sequence[Need], *, who
     missing = [str(one) for one in denied if not one.optional]
     less = [str(one) for one in denied if one.optional]
     remedy = f"apply deploy/overlays (kubectl apply -k), or bind role tidegate-{step} to {who}"
+    if less and step == "gate":
+        said = f"{who} may not {'; '.join(less)}: an objective of kind job is INVALID"
+        return warn(title, said, "to have such objectives apply deploy/components/job-gate")
     if missing:
         return fail(title, f"{who} may not {'; '.join(missing)}", remedy)
     if less:

@@ -1,6 +1,7 @@
 """A gate that is a Kubernetes Job: its manifest, and what its end says of the candidate. Pure."""
 
 import hashlib
+import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -11,7 +12,8 @@ from tidegate.policy import JobSlo
 Json = dict[str, Any]
 # What an exit says; every other one (killed, out of memory, no such command) says nothing of the candidate.
 EXITS: Mapping[int, Word] = {0: Word.PASS, 1: Word.FAIL, 2: Word.INCONCLUSIVE}
-KEPT_S = 86400  # a finished Job, for people to read its log
+KEPT_S = 3600  # one that nobody was left to remove; the cluster does it
+MADE_OF = "tidegate.dev/made-of"  # annotation: digest of what was asked for
 
 
 def job_name(objective: JobSlo, release_id: str) -> str:
@@ -28,20 +30,28 @@ def manifest(objective: JobSlo, name: str, told: Mapping[str, str]) -> Json:
         {**one, "env": [*one.get("env", ()), *told_env]} for one in pod["containers"]
     ]
     labels = {"app.kubernetes.io/managed-by": "tidegate"}
+    spec = {
+        "backoffLimit": 0,
+        "activeDeadlineSeconds": max(1, round(objective.timeout_s)),
+        "ttlSecondsAfterFinished": KEPT_S,
+        "template": {
+            "metadata": {"labels": labels},
+            "spec": {"restartPolicy": "Never", "automountServiceAccountToken": False, **pod},
+        },
+    }
+    made_of = hashlib.sha256(json.dumps(spec, sort_keys=True).encode()).hexdigest()
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
-        "metadata": {"name": name, "labels": labels},
-        "spec": {
-            "backoffLimit": 0,
-            "activeDeadlineSeconds": round(objective.timeout_s),
-            "ttlSecondsAfterFinished": KEPT_S,
-            "template": {
-                "metadata": {"labels": labels},
-                "spec": {"restartPolicy": "Never", "automountServiceAccountToken": False, **pod},
-            },
-        },
+        "metadata": {"name": name, "labels": labels, "annotations": {MADE_OF: made_of}},
+        "spec": spec,
     }
+
+
+def is_same(job: Json, wanted: Json) -> bool:
+    """Whether a Job of our name was made of what we ask for: by a try of this gate that died."""
+    annotations = job["metadata"].get("annotations") or {}
+    return bool(annotations.get(MADE_OF) == wanted["metadata"]["annotations"][MADE_OF])
 
 
 def ended(job: Json) -> tuple[bool, str]:

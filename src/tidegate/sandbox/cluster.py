@@ -116,7 +116,8 @@ class Sandbox:
         if before is not None:
             kill_marked(before.sandbox_id)
             triton_command.remove_shared_memory(before.sandbox_id)
-        shutil.rmtree(self.directory.root / "revisions", ignore_errors=True)
+        for folder in ("revisions", "jobs"):
+            shutil.rmtree(self.directory.root / folder, ignore_errors=True)
         for log in self.directory.logs.glob("*.log"):
             if log.name != "supervisor.log":  # ours, open already
                 log.unlink()
@@ -154,8 +155,9 @@ class Sandbox:
         if self.api is None or data is None or self._closing.is_set():
             raise UnavailableError("the sandbox was stopped while it was starting")
         self.controllers = loop.ControllerLoop(
-            self.api.store, data.runtime, data.ingress, domain=self._domain, mode=self._mode
-        )
+            self.api.store, data.runtime, data.ingress, domain=self._domain, mode=self._mode,
+            jobs=data.jobs,
+        )  # fmt: skip
         self.controllers.start()
         self.directory.write_environment(self.environment())
         self._phase = "Ready"

@@ -9,6 +9,7 @@ from tidegate.sandbox import prometheus
 from tidegate.sandbox.controllers.troubles import STORAGE_FAILED, STORAGE_INITIALIZER
 from tidegate.sandbox.envoy import EnvoyIngress
 from tidegate.sandbox.interfaces import RevisionSpec
+from tidegate.sandbox.jobs import ProcessJobs
 from tidegate.sandbox.mesh_metrics import MeshMetrics
 from tidegate.sandbox.mlflow_server import MlflowServer
 from tidegate.sandbox.process import Child, Spawner
@@ -59,6 +60,7 @@ class DataPlane:
         self.runtime = TritonRuntime(
             root, spawner=spawner, sandbox_id=sandbox_id, logs=logs, on_change=on_change
         )
+        self.jobs = ProcessJobs(root / "jobs", spawner=spawner, sandbox_id=sandbox_id)
         self.ingress = EnvoyIngress(
             root / "envoy", endpoint=self.runtime.endpoint, port=ports.ingress,
             log=logs / "envoy.log", **common,
@@ -92,17 +94,17 @@ class DataPlane:
         return [c.name for c in children if c and not c.is_alive and not c.stopping]
 
     def pod_log(self, namespace: str, pod: str, container: str = "") -> str:
-        """What `kubectl logs` shows of a revision's pod; all runs of the server are in one log."""
+        """What `kubectl logs` shows of a revision's pod, all runs of its server, or of a Job's."""
         for found in self.runtime.pods():
             if found.spec.namespace == namespace and pod.startswith(f"{found.spec.name}-"):
                 if container == STORAGE_INITIALIZER:
                     return found.status.message if found.status.reason == STORAGE_FAILED else ""
                 return found.log.read_text(errors="replace") if found.log.exists() else ""
-        return ""
+        return self.jobs.log(namespace, pod, container)
 
     def close(self) -> None:
         """End all servers at once and wait until they are gone."""
-        servers = (self.runtime, self.ingress, self.prometheus, self.mlflow)
+        servers = (self.runtime, self.jobs, self.ingress, self.prometheus, self.mlflow)
         with ThreadPoolExecutor(len(servers)) as pool:
             list(pool.map(lambda server: server.close(), servers))
         self.queue_proxy.close()

@@ -6,7 +6,7 @@ processes and decides nothing. Whoever implements these Protocols can be swapped
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 Phase = Literal["Pending", "Initializing", "Loading", "Ready", "Failed", "Stopped"]
 
@@ -52,6 +52,21 @@ class RevisionRuntime(Protocol):
 
     def stop(self, namespace: str, name: str) -> None:
         """Stop it, draining in the background; a second call changes nothing."""
+
+
+class JobRunner(Protocol):
+    """Runs the containers of Jobs' pods; every call returns at once."""
+
+    def start(self, namespace: str, pod: str, containers: Sequence[Mapping[str, Any]]) -> None:
+        """Start them; a second call for a started pod changes nothing."""
+
+    def exits(self, namespace: str, pod: str) -> Mapping[str, int | None]:
+        """Container -> its exit code, None while it runs; nothing of a pod that was never started, and
+        nothing of a container that cannot be run here."""
+        ...
+
+    def stop(self, namespace: str, pod: str) -> None:
+        """Kill them; a second call changes nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,6 +13,7 @@ from tidegate.core.readings import Answers, Place, Reading, Trouble, clamped, re
 from tidegate.documents import Deployment, Finding, Word
 from tidegate.errors import RejectedError, TidegateError, UnavailableError
 from tidegate.policy import CapacitySlo, HttpSlo, JobSlo, Policy, QueriedObjective
+from tidegate.steps.stopping import StoppedError, finishing_acts, stop_if_asked
 
 if TYPE_CHECKING:
     from tidegate.adapters.revision_metrics import RevisionMetrics
@@ -170,14 +171,17 @@ def _job(deployed: Deployment, objective: JobSlo, told: dict[str, str]) -> tuple
     from tidegate.adapters.kubernetes import connect
 
     try:
-        with connect() as kube:
+        with finishing_acts(), connect() as kube:
             return job_gate.asked(
                 kube,
                 objective,
                 told,
                 namespace=deployed.namespace,
                 release_id=deployed.release_id,
+                stop=stop_if_asked,
             )
+    except StoppedError:
+        raise  # its Job is removed by now; a second try of the step asks anew
     except TidegateError as error:
         return Word.INVALID, str(error)
 

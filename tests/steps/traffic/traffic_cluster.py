@@ -3,7 +3,7 @@
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -63,6 +63,23 @@ class Runtime:
         self.stopped.add(name)
 
 
+class Jobs:
+    """Jobs end at once, with this exit code."""
+
+    def __init__(self) -> None:
+        self.exit_code = 0
+        self._pods: dict[tuple[str, str], list[str]] = {}
+
+    def start(self, namespace: str, pod: str, containers: Sequence[Mapping[str, Any]]) -> None:
+        self._pods[namespace, pod] = [one["name"] for one in containers]
+
+    def exits(self, namespace: str, pod: str) -> dict[str, int | None]:
+        return dict.fromkeys(self._pods.get((namespace, pod), ()), self.exit_code)
+
+    def stop(self, namespace: str, pod: str) -> None:
+        self._pods.pop((namespace, pod), None)
+
+
 @dataclass
 class Ingress:
     """Remembers the table, and every share that a revision ever had of production."""
@@ -86,6 +103,7 @@ class Cluster:
     ingress: Ingress
     ingress_url: str
     kube: Kubernetes
+    jobs: Jobs
     answers: dict[str, str] = field(default_factory=dict)  # storage URI -> version that answers
 
     @property
@@ -141,9 +159,9 @@ def clustered(
     mode: str = "Knative",
 ) -> Iterator[Cluster]:
     """A cluster for as long as the block lasts; `rules` are what each user of its API may do."""
-    runtime, ingress = Runtime(), Ingress()
+    runtime, ingress, jobs = Runtime(), Ingress(), Jobs()
     api = ApiServer(state_dir=tmp_path, rules=rules)
-    loop = ControllerLoop(api.store, runtime, ingress, scale_down_grace_s=0.3, mode=mode)
+    loop = ControllerLoop(api.store, runtime, ingress, scale_down_grace_s=0.3, mode=mode, jobs=jobs)
     server = ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler)
     url = f"http://127.0.0.1:{server.server_port}"
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
@@ -153,7 +171,9 @@ def clustered(
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
     thread.start()
     with connect(retry_s=2) as kube:
-        held = Cluster(api=api, runtime=runtime, ingress=ingress, ingress_url=url, kube=kube)
+        held = Cluster(
+            api=api, runtime=runtime, ingress=ingress, ingress_url=url, kube=kube, jobs=jobs
+        )
         server.RequestHandlerClass = _handler(held)
         yield held
     server.shutdown()

@@ -33,7 +33,8 @@ class JobSlo(BaseObjective):
     """A Kubernetes Job in the service's namespace, whose exit decides: 0 PASS, 1 FAIL, 2 INCONCLUSIVE.
 
     Its containers are told about the candidate in TIDEGATE_REVISION, TIDEGATE_HOST and so on. Any other
-    exit, and a Job that does not end in time, is INVALID.
+    exit, and a Job that does not end in time, is deleted by somebody or cannot be read, is INVALID. The
+    Job is removed once it has been judged.
     """
 
     kind: Literal["job"]
@@ -46,6 +47,10 @@ class JobSlo(BaseObjective):
     def _has_containers(cls, pod: dict[str, Any]) -> dict[str, Any]:
         containers = pod.get("containers")
         named = isinstance(containers, list) and containers
-        if not named or not all(isinstance(c, dict) and c.get("image") for c in containers or ()):
-            raise ValueError("has no containers with an image; write containers: [{name, image}]")
+        if not named or not all(
+            isinstance(c, dict) and c.get("name") and c.get("image") for c in containers or ()
+        ):
+            raise ValueError(
+                "needs containers with a name and an image; write containers: [{name, image}]"
+            )
         return pod

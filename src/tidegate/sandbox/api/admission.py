@@ -6,7 +6,7 @@ from typing import Any
 
 from tidegate.sandbox.api import defaults, errors, settings, shapes, webhook
 from tidegate.sandbox.api.errors import Cause
-from tidegate.sandbox.api.kinds import CONFIGMAPS, INFERENCESERVICES, LEASES, Json, Kind
+from tidegate.sandbox.api.kinds import CONFIGMAPS, INFERENCESERVICES, JOBS, LEASES, Json, Kind
 from tidegate.sandbox.api.schemas import Schemas
 
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
@@ -90,6 +90,8 @@ def _check_kind(kind: Kind, item: Json) -> None:
         _check_strings(kind, item.get("data"), "ConfigMap.data")
     if kind == LEASES:
         _check_lease(item)
+    if kind == JOBS and (causes := list(shapes.job_causes(item))):
+        raise errors.invalid(kind, item["metadata"].get("name", ""), causes)
 
 
 def _check_lease(item: Json) -> None:

@@ -122,6 +122,14 @@ REPLICASETS = Kind(
         Column("Ready", "status.readyReplicas", "integer"),
     ),
 )  # fmt: skip
+JOBS = Kind(
+    categories=("all",), group="batch", version="v1", plural="jobs", kind="Job",
+    columns=(
+        Column("Active", "status.active", "integer"),
+        Column("Succeeded", "status.succeeded", "integer"),
+        Column("Failed", "status.failed", "integer"),
+    ),
+)  # fmt: skip
 INGRESSES = Kind(
     group="networking.k8s.io", version="v1", plural="ingresses", kind="Ingress", short_names=("ing",)
 )  # fmt: skip
@@ -215,7 +223,8 @@ CRONWORKFLOWS = Kind(
 
 ALL: tuple[Kind, ...] = (
     NAMESPACES, NODES, PODS, EVENTS, CONFIGMAPS, SECRETS, CLAIMS, SERVICEACCOUNTS, SERVICES,
-    DEPLOYMENTS, REPLICASETS, INGRESSES, HTTPROUTES, LEASES, CRDS, INFERENCESERVICES, SERVINGRUNTIMES,
+    DEPLOYMENTS, REPLICASETS, JOBS, INGRESSES, HTTPROUTES, LEASES, CRDS, INFERENCESERVICES,
+    SERVINGRUNTIMES,
     CLUSTERSERVINGRUNTIMES, KSERVICES, CONFIGURATIONS, REVISIONS, ROUTES, WORKFLOWS,
     WORKFLOWTEMPLATES, CLUSTERWORKFLOWTEMPLATES, CRONWORKFLOWS,
 )  # fmt: skip

@@ -1,5 +1,6 @@
 """What the server writes into `metadata`: identity at creation, versions at every change. Pure."""
 
+import calendar
 import secrets
 import time
 import uuid
@@ -15,6 +16,14 @@ _SUFFIX = "bcdfghjklmnpqrstvwxz2456789"  # no vowels: a generated name never spe
 def timestamp(now: float) -> str:
     """RFC 3339, whole seconds, as `metadata` carries it."""
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now))
+
+
+def seconds(stamp: object) -> float | None:
+    """Unix time of such a timestamp; None of anything else."""
+    try:
+        return float(calendar.timegm(time.strptime(str(stamp), "%Y-%m-%dT%H:%M:%SZ")))
+    except ValueError:
+        return None
 
 
 def generated_name(prefix: str) -> str:

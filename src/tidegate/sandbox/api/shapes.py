@@ -36,6 +36,25 @@ def causes(isvc: Json) -> Iterator[Cause]:
         yield from _canary(entry, f"spec.canary[{index}]")
 
 
+def job_causes(job: Json) -> Iterator[Cause]:
+    """What a real API server refuses of a Job (kubernetes v1.33, pkg/apis/batch/validation/validation.go)."""
+    path = "spec.template.spec"
+    spec = job.get("spec") or {}
+    pod = (spec.get("template") or {}).get("spec") or {}
+    containers = pod.get("containers")
+    if not isinstance(containers, list) or not containers:
+        yield Cause(f"{path}.containers", "Required value", "FieldValueRequired")
+        return
+    for index, one in enumerate(containers):
+        for field in ("name", "image"):
+            if not (isinstance(one, dict) and one.get(field)):
+                where = f"{path}.containers[{index}].{field}"
+                yield Cause(where, "Required value", "FieldValueRequired")
+    if pod.get("restartPolicy") not in {"Never", "OnFailure"}:
+        text = 'Required value: valid values: "OnFailure", "Never"'
+        yield Cause(f"{path}.restartPolicy", text, "FieldValueRequired")
+
+
 def _canary(entry: Any, path: str) -> Iterator[Cause]:
     yield from _check(entry, path, "object", required=True)
     if isinstance(entry, dict):

@@ -8,7 +8,7 @@ from typing import Any
 from tidegate.sandbox.api import errors, metadata, patches, selectors
 from tidegate.sandbox.api.addresses import Address
 from tidegate.sandbox.api.admission import Admission
-from tidegate.sandbox.api.kinds import LEASES, Json, Kind
+from tidegate.sandbox.api.kinds import JOBS, LEASES, Json, Kind
 from tidegate.sandbox.api.store import Store
 
 _PATCHES = (patches.JSON_PATCH, patches.MERGE_PATCH, patches.STRATEGIC, patches.APPLY)
@@ -109,6 +109,8 @@ class Verbs:
         chosen = options if isinstance(options, dict) else {}
         locks = chosen.get("preconditions") or {}
         policy = chosen.get("propagationPolicy") or query.text("propagationPolicy")
+        if not policy and at.kind == JOBS:
+            policy = "Orphan"  # for Jobs alone: pkg/registry/batch/job/strategy.go, for back compatibility
         removed = self._store.delete(
             at.kind, at.namespace, at.name,
             uid=locks.get("uid", ""), version=locks.get("resourceVersion", ""),

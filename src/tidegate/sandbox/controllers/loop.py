@@ -16,11 +16,12 @@ from tidegate.sandbox.controllers.cluster import populate
 from tidegate.sandbox.controllers.deployment import DeploymentController
 from tidegate.sandbox.controllers.gateway import GatewayController
 from tidegate.sandbox.controllers.ingress_table import IngressTable
+from tidegate.sandbox.controllers.job import JobController
 from tidegate.sandbox.controllers.knative import ConfigurationController, ServiceController
 from tidegate.sandbox.controllers.kserve import KserveController
 from tidegate.sandbox.controllers.revision import RevisionController
 from tidegate.sandbox.controllers.route import RouteController
-from tidegate.sandbox.interfaces import Ingress, RevisionRuntime, RevisionStatus
+from tidegate.sandbox.interfaces import Ingress, JobRunner, RevisionRuntime
 
 _log = logging.getLogger(__name__)
 DOMAIN = "example.com"
@@ -39,7 +40,7 @@ class ControllerLoop:
     def __init__(
         self, store: Store, runtime: RevisionRuntime, ingress: Ingress, domain: str = DOMAIN, *,
         clock: Callable[[], float] = time.time, scale_down_grace_s: float = 15.0,
-        mode: str = KNATIVE,
+        mode: str = KNATIVE, jobs: JobRunner | None = None,
     ) -> None:  # fmt: skip
         self._store = store
         populate(store, domain, mode)
@@ -51,6 +52,7 @@ class ControllerLoop:
         self._routes = RouteController(store, table, clock, domain)
         self._deployments = DeploymentController(store, runtime, clock)
         self._gateway = GatewayController(store, table, clock)
+        self._jobs = JobController(store, jobs, clock) if jobs else None
         self._wake, self._stopping = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="controllers", daemon=True)
         self._unsubscribe: Callable[[], None] | None = None
@@ -93,6 +95,8 @@ class ControllerLoop:
         self._configurations.reconcile()
         self._routes.reconcile(self._revisions.serves)
         self._standard()
+        if self._jobs:
+            self._jobs.reconcile()
         self._services.reconcile()
         self._kserve.reconcile()
 
@@ -102,8 +106,9 @@ class ControllerLoop:
         self._gateway.reconcile(self._deployments.serving)
         self._deployments.retire()
 
-    def _statuses(self) -> dict[tuple[str, str], RevisionStatus]:
-        return self._revisions.statuses() | self._deployments.statuses()
+    def _statuses(self) -> tuple[object, ...]:
+        jobs = self._jobs.exits() if self._jobs else {}
+        return self._revisions.statuses() | self._deployments.statuses(), jobs
 
     def _on_change(self, change: Change) -> None:
         if change.kind not in _IGNORED:
