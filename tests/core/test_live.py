@@ -117,7 +117,9 @@ def test_promql_at_a_traffic_step_counts_even_before_the_first_request(
 @pytest.mark.parametrize("objective", [ERRORS, AT_EDGE])
 def test_a_live_warning_never_blocks(objective: dict[str, Any]) -> None:
     seen = look(served(1000, errors=300, slow=300))
-    assert judge_live(seen, policy(objective | {"severity": "warn"})).word is PASS
+    for severity, is_told in (("warn", True), ("report-only", False)):
+        judged = judge_live(seen, policy(objective | {"severity": severity}))
+        assert (judged.word, "; warning: " in judged.reason) == (PASS, is_told)
     assert judge_live(seen, policy(objective)).word is FAIL
 
 
@@ -198,7 +200,12 @@ def test_a_live_number_has_an_interval_that_agrees_with_its_word(
 
 @pytest.mark.parametrize(
     ("requests", "slow", "bounds"),
-    [(1000, 0, (None, 100)), (1000, 50, (250, 500)), (1000, 10, (None, 500)), (50, 0, (None, None))],
+    [
+        (1000, 0, (None, 100)),
+        (1000, 50, (250, 500)),
+        (1000, 10, (None, 500)),
+        (50, 0, (None, None)),
+    ],
 )
 def test_a_live_quantile_lies_between_two_edges_of_the_histogram(
     requests: int, slow: int, bounds: tuple[float | None, float | None]

@@ -124,7 +124,7 @@ SLO = Slo.model_validate(
         "objectives": [
             {"kind": "latency", "quantile": 0.99, "limit_ms": 50},
             {"kind": "latency", "quantile": 0.5, "limit_ms": 90},
-            {"kind": "latency", "limit_ms": 5, "severity": "info"},
+            {"kind": "latency", "limit_ms": 5, "severity": "report-only"},
         ]
     }
 )

@@ -71,7 +71,9 @@ def test_what_is_no_number_never_passes_and_never_fails(
     assert finding.observed is None
 
 
-@pytest.mark.parametrize(("severity", "blocking"), [("blocking", 1), ("warn", 0), ("info", 0)])
+@pytest.mark.parametrize(
+    ("severity", "blocking"), [("blocking", 1), ("warn", 0), ("report-only", 0)]
+)
 def test_only_a_blocking_objective_blocks_and_every_message_names_it(
     severity: str, blocking: int
 ) -> None:

@@ -132,17 +132,30 @@ def test_nothing_is_judged_on_broken_evidence(
     assert "not judged, the evidence is broken" in reason
 
 
-@pytest.mark.parametrize("severity", ["warn", "info"])
 @pytest.mark.parametrize("objective", [LATENCY, RELATIVE, ERRORS])
-def test_a_warning_never_blocks(objective: dict[str, Any], severity: str) -> None:
+def test_what_warns_blocks_nothing_and_is_in_the_line_of_why_unlike_what_is_only_reported(
+    objective: dict[str, Any],
+) -> None:
     made = report(candidate=arm(errors=60), blocks=blocks(20, 1.4))
-    word, reason = judged(made, objective | {"severity": severity}, readings=(READING,))
-    assert (word, reason) == (PASS, "all 1 blocking objectives hold: gpu is fine")
+    word, silent = judged(made, objective | {"severity": "report-only"}, readings=(READING,))
+    assert (word, silent) == (PASS, "all 1 blocking objectives hold: gpu is fine")
+    warned = judge(
+        made, slo(objective | {"severity": "warn"}), first_release=False, readings=(READING,)
+    )
+    assert warned.word is PASS
+    assert warned.reason == f"{silent}; warning: {warned.findings[0].message}"
+
+
+def test_a_warning_that_holds_is_not_told_and_of_many_the_first_two_are() -> None:
+    assert "warning" not in judged(report(), ERRORS | {"severity": "warn"}, readings=(READING,))[1]
+    many = [ERRORS | {"severity": "warn", "name": f"e{n}"} for n in range(4)]
+    bad = report(candidate=arm(errors=60))
+    assert judged(bad, *many, readings=(READING,))[1].endswith("limit 0.01 (and 2 more)")
 
 
 @pytest.mark.parametrize("objective", [LATENCY, RELATIVE, ERRORS])
 def test_without_a_blocking_objective_nothing_passes(objective: dict[str, Any]) -> None:
-    word, reason = judged(report(), objective | {"severity": "warn"})
+    word, reason = judged(report(), objective | {"severity": "report-only"})
     assert (word, reason) == (INCONCLUSIVE, "no blocking objective could be judged")
     assert conclude(()).word is INCONCLUSIVE
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.report import a_release, samples
-from tidegate.documents import Report, Result
+from tidegate.documents import Finding, Report, Result, Word
 from tidegate.report.notification import generic, slack
 
 
@@ -51,6 +51,16 @@ def test_what_did_not_pass_is_named_and_what_did_is_not() -> None:
     assert "*FAIL* p99 latency" in said
     assert "*INVALID* gpu memory" in said
     assert "p50 vs incumbent" not in said
+
+
+@pytest.mark.parametrize("warns", [True, False])
+def test_what_warns_is_named_and_what_is_only_reported_is_not(warns: bool) -> None:
+    late = Finding(
+        name="queue", word=Word.FAIL, message="queue 0.4 > 0.3", blocking=False, warns=warns
+    )
+    verdict = a_release.verdict().model_copy(update={"findings": (late,)})
+    said = "\n".join(texts(slack(a_release.report(verdict=verdict))))
+    assert ("*FAIL* queue" in said) is warns
 
 
 def test_plain_fields_hold_the_whole_reason_and_where_the_page_is() -> None:

@@ -38,7 +38,7 @@ def tell_act(kube: Kubernetes, journal: Journal, act: ActRecord) -> None:
 
 
 def tell_end(kube: Kubernetes, journal: Journal) -> None:
-    """How the release ended; anything but a promotion is a warning."""
+    """How the release ended; anything but a promotion without warnings is one."""
     result = journal.outcome or Result.DIED
     _tell(kube, journal, ENDS.get(result, "ReleaseEnded"), f"{result}: {journal.reason}")
 
@@ -60,6 +60,7 @@ def _tell(kube: Kubernetes, journal: Journal, reason: str, message: str) -> None
 def _event(journal: Journal, reason: str, message: str) -> dict[str, Any]:
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     alarming = reason in {"ReleaseRolledBack", "ReleaseEnded", "ReleaseRollbackFailed"}
+    alarming |= bool(journal.warnings)
     told = f"release {journal.release_id} of {journal.subject}: {message}"
     return {
         "apiVersion": "v1",

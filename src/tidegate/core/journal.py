@@ -148,6 +148,9 @@ class Journal(Strict):
     steps: tuple[TrafficStep, ...] = ()
     outcome: Result | None = None
     reason: str = ""
+    warnings: tuple[str, ...] = Field(
+        default=(), description="What did not hold of objectives that only warn, once it was promoted"
+    )
     alias: str = Field(default="", description="What became of the registry alias")
     alias_before: str | None = Field(
         default=None, description="The version that the alias named as the promotion began"

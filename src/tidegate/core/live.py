@@ -183,7 +183,8 @@ def _errors(objective: ErrorSlo, served: Served, sure: _Sureness) -> Finding:
         upper=upper,
         limit=objective.limit,
         message=message + (f" {_odds(log_e)}" if fired else ""),
-        blocking=objective.severity == "blocking",
+        blocking=objective.blocks,
+        warns=objective.warns,
         samples=served.requests,
     )
 
@@ -196,9 +197,7 @@ def _error_bounds(served: Served, sure: _Sureness) -> tuple[float | None, float 
     )
 
 
-def _more_errors(
-    look: Look, served: Served, slo: Slo, sure: _Sureness
-) -> tuple[Finding, ...]:
+def _more_errors(look: Look, served: Served, slo: Slo, sure: _Sureness) -> tuple[Finding, ...]:
     """Against the incumbent in the same window: a candidate within its limit may still fail far more."""
     objectives = [one for one in slo.objectives if isinstance(one, ErrorSlo)]
     other = look.incumbent
@@ -225,7 +224,8 @@ def _more_errors(
             upper=upper,
             limit=TIMES_THE_ERRORS * theirs,
             message=message + (f" {_odds(log_e)}" if fired else ""),
-            blocking=any(one.severity == "blocking" for one in objectives),
+            blocking=any(one.blocks for one in objectives),
+            warns=any(one.warns for one in objectives),
             samples=served.requests,
         ),
     )
@@ -273,6 +273,7 @@ def _latency(objective: LatencySlo, served: Served, sure: _Sureness) -> Finding:
         limit=objective.limit_ms,
         unit="ms",
         message=message,
-        blocking=objective.severity == "blocking",
+        blocking=objective.blocks,
+        warns=objective.warns,
         samples=total,
     )

@@ -102,7 +102,8 @@ def judge_reading(objective: QueriedObjective, answers: Answers) -> Finding:
         observed=answers.now.value if _is_number(answers.now.value) else None,
         limit=_limit(objective, answers),
         message=f"{name}{message}",
-        blocking=objective.severity == "blocking" and not _only_relative_alone(objective, answers),
+        blocking=objective.blocks and not _only_relative_alone(objective, answers),
+        warns=objective.warns and not _only_relative_alone(objective, answers),
         samples=answers.samples,
         query=answers.now.query,
     )
@@ -187,9 +188,7 @@ def _exceeds(objective: QueriedObjective, value: float, limit: float) -> bool:
     return value > limit if objective.comparison == "<=" else value < limit
 
 
-def _failed_then(
-    objective: QueriedObjective, value: float | None, incumbent: float | None
-) -> bool:
+def _failed_then(objective: QueriedObjective, value: float | None, incumbent: float | None) -> bool:
     """An earlier look without a number neither fails nor passes."""
     then = Answers(
         now=Reading(query="", value=value),

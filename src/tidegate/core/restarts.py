@@ -89,12 +89,17 @@ def judge_restarts(objective: RestartsSlo | None, restarts: Restarts) -> Finding
     Nobody has to let the pods be read, so not to see them blocks only where the policy has such an objective.
     """
     asked = objective or DEFAULT
-    name, blocking = asked.name or "restarts", asked.severity == "blocking"
+    name = asked.name or "restarts"
     count = sum(one.restarts for one in restarts.counted)
     if restarts.unseen and count <= asked.limit:
         message = f"{name} of the candidate's pods are not known ({restarts.unseen})"
-        known = blocking and objective is not None
-        return Finding(name=name, word=Word.INCONCLUSIVE, message=message, blocking=known)
+        return Finding(
+            name=name,
+            word=Word.INCONCLUSIVE,
+            message=message,
+            blocking=asked.blocks and objective is not None,
+            warns=asked.warns,
+        )
     told = "; ".join(one.told for one in restarts.counted if one.restarts and one.told)
     return Finding(
         name=name,
@@ -103,7 +108,8 @@ def judge_restarts(objective: RestartsSlo | None, restarts: Restarts) -> Finding
         limit=float(asked.limit),
         message=f"{name}: {count} of the candidate's containers in this step"
         + (f", {asked.limit} allowed: {told}" if count else ""),
-        blocking=blocking,
+        blocking=asked.blocks,
+        warns=asked.warns,
         samples=restarts.pods,
     )
 

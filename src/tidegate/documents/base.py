@@ -47,6 +47,9 @@ class Finding(Strict):
     unit: str = ""
     message: str
     blocking: bool = True
+    warns: bool = Field(
+        default=False, description="Decides nothing, and is told with the outcome unless it is PASS"
+    )
     samples: int | None = None
     p_worse: float | None = Field(
         default=None, description="p-value of being within the limit; small: it is surely not"

@@ -13,6 +13,7 @@ from tidegate.report.tables import (
     distilled,
     interval,
     short,
+    weight,
     with_unit,
 )
 from tidegate.report.writing import number
@@ -29,7 +30,7 @@ HEAD = ("!Word", "*Objective", "#Observed", "!Interval", "#Limit", "#Samples")
 
 def by_severity(findings: Sequence[Finding]) -> list[Finding]:
     """What decided comes first."""
-    return sorted(findings, key=lambda f: (not f.blocking, RANK.get(f.word, 3)))
+    return sorted(findings, key=lambda f: (not f.blocking, not f.warns, RANK.get(f.word, 3)))
 
 
 def findings_table(findings: Sequence[Finding]) -> Table:
@@ -73,12 +74,13 @@ def _row(finding: Finding) -> tuple[object, ...]:
 def _objective(finding: Finding) -> "Markup":
     from markupsafe import Markup
 
-    weight = "" if finding.blocking else Markup(' <span class="soft">(not blocking)</span>')
+    counts = weight(finding)
+    soft = Markup(' <span class="soft">({})</span>').format(counts) if counts else ""
     query = Markup("<code>{}</code>").format(short(finding.query, most=MOST_OF_A_QUERY))
     named = Markup("<b>{}</b>{}<br>{}{}")
     return named.format(
         short(finding.name, most=MOST_OF_A_NAME),
-        weight,
+        soft,
         short(finding.message),
         query if finding.query else "",
     )

@@ -6,7 +6,7 @@ from tidegate.documents import ArmSummary, Finding, Parity, Refusal, Report, Tra
 from tidegate.report import traffic
 from tidegate.report.evidence import arms_of
 from tidegate.report.findings import by_severity
-from tidegate.report.tables import interval, short, with_unit
+from tidegate.report.tables import interval, short, weight, with_unit
 from tidegate.report.writing import ms, number
 
 MOST_FINDINGS = 25
@@ -43,10 +43,10 @@ def _findings(verdict: Verdict | Refusal | None) -> list[str]:
 
 
 def _finding(finding: Finding) -> list[str]:
-    weight = "" if finding.blocking else " (not blocking)"
+    counts = f" ({weight(finding)})" if weight(finding) else ""
     return [
         f"**{finding.word}**",
-        f"{plain(finding.name)}{weight}: {plain(short(finding.message))}",
+        f"{plain(finding.name)}{counts}: {plain(short(finding.message))}",
         plain(with_unit(finding.observed, finding.unit)),
         interval(finding),
         plain(with_unit(finding.limit, finding.unit)),
@@ -86,7 +86,10 @@ def _live(report: Report) -> list[str]:
     ]
     if not rows:
         return []
-    head, align = "share|word|live objective|observed|interval|limit|samples", "---:|---|---|---:|---|---:|---:"
+    head, align = (
+        "share|word|live objective|observed|interval|limit|samples",
+        "---:|---|---|---:|---|---:|---:",
+    )
     more = len(rows) - MOST_FINDINGS
     said = [f"\n{more} more are in report_document."] if more > 0 else []
     return [*_table(head, rows[-MOST_FINDINGS:], align), *said]

@@ -82,7 +82,7 @@ def _figures(report: Report) -> list[dict[str, Any]]:
 def _findings(report: Report) -> list[dict[str, Any]]:
     """What did not pass, the worst first."""
     found = by_severity(report.verdict.findings) if report.verdict else []
-    bad = [finding for finding in found if finding.word is not Word.PASS and finding.blocking]
+    bad = [f for f in found if f.word is not Word.PASS and (f.blocking or f.warns)]
     lines = [
         f"• *{f.word}* {escaped(short(f.name, most=80))}: {escaped(short(f.message, most=400))}"
         for f in bad[:MOST_FINDINGS]

@@ -92,6 +92,13 @@ def with_unit(value: float | None, unit: str) -> str:
     )
 
 
+def weight(finding: Finding) -> str:
+    """What its word counts for; '' where it decides."""
+    if finding.blocking:
+        return ""
+    return "a warning, not blocking" if finding.warns else "not blocking"
+
+
 def interval(finding: Finding) -> str:
     """lower to upper; a side without a bound is open."""
     if finding.lower is None and finding.upper is None:

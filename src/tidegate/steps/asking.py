@@ -150,7 +150,8 @@ def _external(asking: Asking, objective: HttpSlo | JobSlo) -> Finding:
         name=objective.name,
         word=word,
         message=f"{objective.name}: {why}",
-        blocking=objective.severity == "blocking",
+        blocking=objective.blocks,
+        warns=objective.warns,
         query=query,
     )
 
@@ -190,7 +191,7 @@ def _job(deployed: Deployment, objective: JobSlo, told: dict[str, str]) -> tuple
 
 
 def clock(asking: Asking, *, interval_s: float) -> tuple[Clock, ...]:
-    """How far Prometheus' clock is from this machine's, where it can be asked; a scrape interval is allowed."""
+    """How far Prometheus' clock is from this machine's, if it can be asked; a scrape interval is allowed."""
     if asking.metrics is None:
         return ()
     try:

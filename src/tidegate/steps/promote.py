@@ -10,6 +10,7 @@ from tidegate.core.bake import steps_left
 from tidegate.core.decisions import Done, Refuse
 from tidegate.core.journal import Journal, Phase
 from tidegate.core.traffic import rules_of
+from tidegate.core.warned import warnings_of, warnings_of_steps, with_warnings
 from tidegate.documents import Deployment, Outcome, Result, Subject, Verdict, Word
 from tidegate.errors import ConflictError, DocumentError, TidegateError
 from tidegate.policy import Policy
@@ -63,7 +64,10 @@ def promote(
     told = telling_failure(outcome_document, verdict.subject, release_id)
     with told, connect(say=partial(say, "promote")) as kube, finishing_acts():
         judge = partial(judge_step, pods=RestartWatch(kube))
-        outcome = promoted(kube, staged, policy, judge=judge, aliases=mlflow_aliases())
+        outcome = promoted(
+            kube, staged, policy, judge=judge, aliases=mlflow_aliases(),
+            warnings=warnings_of(verdict.findings),
+        )  # fmt: skip
     write(outcome_document, outcome)
     looks = [one.evidence for one in outcome.steps if one.evidence is not None]
     kept = replay.of_looks(outcome.subject, release_id, policy, looks, versions=versions())
@@ -91,8 +95,9 @@ def promoted(
     aliases: Aliases,
     poll_s: float = POLL_S,
     judge_every_s: float = JUDGE_EVERY_S,
+    warnings: tuple[str, ...] = (),
 ) -> Outcome:
-    """All steps; the outcome when it ended promoted or rolled back."""
+    """All steps; the outcome when it ended promoted or rolled back. `warnings` are the gate's."""
     driver = _taken_up(kube, staged, policy, poll_s)
     if driver.journal.is_over:
         move_alias(driver, policy, aliases)
@@ -104,7 +109,7 @@ def promoted(
         stepped = _stepped(driver, staged, policy, judged, judge_every_s)
         trouble = stepped or _established(driver, policy)
     if trouble is None:
-        _finish(driver, policy, aliases, before)
+        _finish(driver, policy, aliases, before, warnings)
         return told(driver)
     reason = give_back(driver, trouble.reason, is_urgent=trouble.urgent)
     if trouble.foreign:
@@ -221,16 +226,23 @@ def _moved(aliases: Aliases, subject: Subject, alias: str, before: str) -> str:
     return moved
 
 
-def _finish(driver: Driver, policy: Policy, aliases: Aliases, alias_before: dict[str, str]) -> None:
+def _finish(
+    driver: Driver,
+    policy: Policy,
+    aliases: Aliases,
+    alias_before: dict[str, str],
+    warnings: tuple[str, ...],
+) -> None:
     """Close the journal first, for traffic is proven; then the alias, which decides nothing."""
     journal = driver.journal
+    told = (*warnings, *warnings_of_steps(journal.steps))
     reason = f"{journal.subject} serves all of production as {journal.candidate_revision}"
     if unread := alias_before.get("alias"):
         driver.say(unread)
         reason = f"{reason}; {unread}"
     if left := retired(driver):
         reason = f"{reason}; {left}"
-    driver.end(Result.PROMOTED, reason, **alias_before)
+    driver.end(Result.PROMOTED, with_warnings(reason, told), warnings=told, **alias_before)
     move_alias(driver, policy, aliases)
 
 

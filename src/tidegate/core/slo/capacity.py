@@ -24,7 +24,8 @@ def judge_throughput(objective: ThroughputSlo, report: LoadReport) -> Finding:
         limit=objective.limit_rps,
         unit="rps",
         message=f"{name}: {why}",
-        blocking=objective.severity == "blocking",
+        blocking=objective.blocks,
+        warns=objective.warns,
     )
 
 
@@ -48,7 +49,8 @@ def judge_cost(objective: CostSlo, report: LoadReport) -> Finding:
         limit=objective.limit,
         unit="per 1k",
         message=f"{name}: {why}",
-        blocking=objective.severity == "blocking",
+        blocking=objective.blocks,
+        warns=objective.warns,
     )
 
 
@@ -77,7 +79,8 @@ def judge_capacity(
         limit=wanted,
         unit="rps",
         message=f"{name}: {why}",
-        blocking=objective.severity == "blocking",
+        blocking=objective.blocks,
+        warns=objective.warns,
         query=peak.query,
     )
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from tidegate.core import statistics
+from tidegate.core.warned import warnings_of, with_warnings
 from tidegate.documents import Finding, Word, worst
 
 
@@ -16,12 +17,13 @@ class Judgement:
 
 
 def conclude(findings: tuple[Finding, ...]) -> Judgement:
-    """The worst word of the blocking findings, and the sentence that says why."""
+    """The worst word of the blocking findings, and the sentence that says why, with its warnings."""
+    warnings = warnings_of(findings)
     blocking = [finding for finding in findings if finding.blocking]
     if not blocking:
         return Judgement(
             word=Word.INCONCLUSIVE,
-            reason="no blocking objective could be judged",
+            reason=with_warnings("no blocking objective could be judged", warnings),
             findings=findings,
         )
     word = worst(*(finding.word for finding in blocking))
@@ -30,7 +32,7 @@ def conclude(findings: tuple[Finding, ...]) -> Judgement:
     reason = "; ".join(decisive[:2]) + more
     if word == Word.PASS:
         reason = f"all {len(blocking)} blocking objectives hold: {reason}"
-    return Judgement(word=word, reason=reason, findings=findings)
+    return Judgement(word=word, reason=with_warnings(reason, warnings), findings=findings)
 
 
 def surely_failed(findings: tuple[Finding, ...], *, alpha: float) -> tuple[Finding, ...]:

@@ -49,7 +49,8 @@ def judge_errors(
         upper=upper if arm.requests else None,
         limit=objective.limit,
         message=text,
-        blocking=objective.severity == "blocking",
+        blocking=objective.blocks,
+        warns=objective.warns,
         samples=arm.requests,
         p_worse=test.p_above,
     )

@@ -55,7 +55,8 @@ def judge_latency(
         unit="ms",
         message=_latency_message(objective, test, observed, word)
         + (f"; {arm.errors} of them failed" if arm.errors else ""),
-        blocking=objective.severity == "blocking",
+        blocking=objective.blocks,
+        warns=objective.warns,
         samples=total,
         p_worse=test.p_above,
     )

@@ -15,7 +15,6 @@ def judge_relative(
 ) -> Finding:
     """Non-inferior to the incumbent within the margin, or within floor_ms where that is more."""
     name = objective.name or f"{objective.quantile} vs incumbent"
-    blocking = objective.severity == "blocking"
     if report.baseline is None and first_release:
         message = f"{objective.quantile}: no incumbent to compare with, not judged"
         return Finding(name=name, word=Word.INCONCLUSIVE, message=message, blocking=False)
@@ -24,7 +23,9 @@ def judge_relative(
     problem = _not_comparable(objective, report, len(candidate), silent)
     if problem is not None:
         word, message = problem
-        return Finding(name=name, word=word, message=message, blocking=blocking)
+        return Finding(
+            name=name, word=word, message=message, blocking=objective.blocks, warns=objective.warns
+        )
     return _compared(objective, name, candidate, baseline, slo)
 
 
@@ -91,7 +92,8 @@ def _compared(
         limit=allowed,
         unit="x",
         message=text,
-        blocking=objective.severity == "blocking",
+        blocking=objective.blocks,
+        warns=objective.warns,
         samples=ratio.pairs,
         p_worse=ratio.p_above,
     )

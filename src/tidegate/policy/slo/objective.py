@@ -7,14 +7,28 @@ from pydantic import Field, model_validator
 
 from tidegate.policy.section import Section
 
-Severity = Literal["blocking", "warn", "info"]
+Severity = Literal["blocking", "warn", "report-only"]
 
 
 class BaseObjective(Section):
-    """Its name in findings, and whether its word counts: warn and info are reported and never block."""
+    """Its name in findings, and whether its word counts.
+
+    A blocking one must PASS; of one that warns, whatever is not PASS is told with the outcome, in its one
+    line of why; report-only is a row of the table and nothing else.
+    """
 
     name: str = ""
     severity: Severity = "blocking"
+
+    @property
+    def blocks(self) -> bool:
+        """Its word decides."""
+        return self.severity == "blocking"
+
+    @property
+    def warns(self) -> bool:
+        """Its word is told with the outcome."""
+        return self.severity == "warn"
 
 
 class Failing(Section):
