@@ -89,5 +89,15 @@ def test_production_that_cannot_be_returned_is_the_alarm_whatever_else_failed(
     dead = RevisionStatus(phase="Failed", reason="CrashLoop", message="dead", exit_code=1)
     two_dead.runtime.fates |= {uri(1): dead, uri(2): dead}
     late(two_dead, return_within_s=1.0)
-    with pytest.raises(RollbackFailedError, match="run: kubectl -n default patch"):
-        swept(two_dead.kube, "", now_s=time.time(), poll_s=POLL_S)
+    told: list[str] = []
+
+    def tell(found: Journal, error: Exception | None) -> bool:
+        told.append(f"{found.release_id}: {error}")
+        return len(told) > 1  # the first message is lost
+
+    for later in (0, 1000, 2000):
+        with pytest.raises(RollbackFailedError, match="run: kubectl -n default patch"):
+            swept(two_dead.kube, "", now_s=time.time() + later, poll_s=POLL_S, tell=tell)
+    assert len(told) == 2, "told again until somebody has heard it, and then no more"
+    assert all(f"{NAME} could not be returned" in one for one in told)
+    assert journal(two_dead, "default").told == ("not returned",)

@@ -27,8 +27,9 @@ from tidegate.steps.deploy import staged
 from tidegate.steps.execution import execute
 from tidegate.steps.guard import guard
 from tidegate.steps.registry import steps
-from tidegate.steps.remembered import nothing, tell
+from tidegate.steps.remembered import nothing, tell, tell_of_sweep
 from tidegate.steps.roll_back import returned
+from tidegate.steps.sweep import swept
 
 __all__ = ["cluster"]  # the fixture
 
@@ -433,6 +434,20 @@ def test_a_run_that_died_is_told_by_the_guard_from_its_journal(
     assert (body["outcome"], body["version"], body["release_id"]) == ("DIED", "1", "r1")
     assert body["production"] == "Production at the end: nothing is served under this name."
     assert "digits version 1" in (tmp_path / "page").read_text()
+
+
+def test_a_dead_release_that_sweep_ends_is_told_once(cluster: Cluster, listener: Listener) -> None:
+    hook = {"mlflow": False, "webhook_url": f"{listener.url}/hook", "webhook_format": "json"}
+    with connect(retry_s=2) as kube:
+        first = traffic_cluster.policy(report=hook)
+        staged(kube, traffic_cluster.published(1), first, "r1", poll_s=0.02)
+        late = time.time() + 1e6
+        for returned_now in (1, 0):
+            said = swept(kube, "", now_s=late, poll_s=0.02, tell=tell_of_sweep)
+            assert said.returned == returned_now
+    (body,) = listener.bodies("/hook")
+    assert (body["outcome"], body["release_id"]) == ("DIED", "r1")
+    assert "past its deadline while STAG" in body["reason"]
 
 
 def test_a_guard_whose_registry_and_webhook_are_away_ends_as_it_would(

@@ -149,7 +149,11 @@ class Journal(Strict):
     outcome: Result | None = None
     reason: str = ""
     warnings: tuple[str, ...] = Field(
-        default=(), description="What did not hold of objectives that only warn, once it was promoted"
+        default=(),
+        description="What did not hold of objectives that only warn, once it was promoted",
+    )
+    told: tuple[str, ...] = Field(
+        default=(), description="What sweep has told of it, so that it tells nothing twice"
     )
     alias: str = Field(default="", description="What became of the registry alias")
     alias_before: str | None = Field(

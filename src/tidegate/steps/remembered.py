@@ -64,6 +64,27 @@ def tell(journal: Journal, error: Exception | None = None) -> str:
     return drawn
 
 
+def tell_of_sweep(journal: Journal, error: Exception | None) -> bool:
+    """Tell of what sweep found; whether it was told, or there is nobody to tell.
+
+    The registry is told of a run that died; a repair is of a release whose own page is there already.
+    """
+    from tidegate.report.markdown import markdown
+
+    report, policy = report_from_journal(journal, error)
+    if policy is None:
+        return False
+    if error is None and report.result not in UNTOLD:
+        silent = policy.report.model_copy(update={"mlflow": False})
+        policy = policy.model_copy(update={"report": silent})
+    short = markdown(report)
+    drawn = _drawn(lambda: _page(report, policy), f"{report.subject}: {report.result}", short)
+    warnings = announce(report, policy, drawn, short)
+    for warning in warnings:
+        say("sweep", f"warning: {warning}")
+    return not any("webhook" in warning for warning in warnings)
+
+
 def nothing(release_id: str) -> str:
     """The page of a run that left nothing in the cluster."""
 

@@ -28,8 +28,8 @@ from tidegate.adapters.act_events import REASONS
 from tidegate.adapters.files import read, write
 from tidegate.adapters.kubernetes import Kubernetes
 from tidegate.adapters.release_lock import load_journal, save_journal
-from tidegate.core.journal import ActKind, Phase
-from tidegate.documents import Deployment, Outcome, Refusal, Result, Word
+from tidegate.core.journal import ActKind, Journal, Phase
+from tidegate.documents import Deployment, Finding, Outcome, Refusal, Result, Word
 from tidegate.errors import RejectedError, RollbackFailedError, UnavailableError
 from tidegate.policy import Policy
 from tidegate.sandbox.interfaces import RevisionStatus
@@ -366,7 +366,14 @@ def test_without_room_for_a_third_revision_traffic_is_safe_and_sweep_repairs_lat
     cluster.wait(
         lambda: (now := cluster.service.look()) is not None and now.is_healthy(now.created)
     )
-    assert swept(cluster.kube, "", now_s=time.time(), poll_s=POLL_S).repaired == 1
+    told: list[bool | None] = []
+
+    def tell(found: Journal, _: Exception | None) -> bool:
+        told.append(found.spec_repaired)
+        return True
+
+    assert swept(cluster.kube, "", now_s=time.time(), poll_s=POLL_S, tell=tell).repaired == 1
+    assert told == [True]
     assert (cluster.journal.spec_repaired, cluster.serving) == (True, {uri(1)})
     assert swept(cluster.kube, "", now_s=time.time(), poll_s=POLL_S).repaired == 0
 
@@ -476,6 +483,26 @@ def test_every_act_and_the_end_are_events_on_the_service_with_the_release_in_the
         ("ReleaseTraffic", "Normal"), ("ReleaseRolledBack", "Warning"),
     ]  # fmt: skip
     assert "FAIL at 10 %" in mine[-1][2]
+
+
+def test_a_promotion_with_a_warning_says_it_in_its_reason_and_in_an_event_of_that_type(
+    cluster: Cluster,
+) -> None:
+    slow = Finding(
+        name="p99", word=Word.FAIL, message="p99 41 ms > 25 ms", blocking=False, warns=True
+    )
+
+    class Warned(Judge):
+        def __call__(self, *given: object, percent: int, since_s: float) -> Evidence:
+            return Evidence(Word.PASS, findings=(slow,) if percent == 50 else ())
+
+    release(cluster, 1, Judge(), Champion())
+    outcome = release(cluster, 2, Warned(), Champion())
+    words = "; warning: p99 41 ms > 25 ms (at 50 %)"
+    assert (outcome.result, words in outcome.reason) == (Result.PROMOTED, True), outcome.reason
+    reason, kind, message = told(cluster)[-1]
+    assert (reason, kind) == ("ReleasePromoted", "Warning")
+    assert words in message
 
 
 def test_every_kind_of_act_has_an_event() -> None:
