@@ -11,6 +11,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from tests.evidence.conftest import (
     remembering,
     running,
 )
+from tidegate.adapters import revision_metrics
 from tidegate.adapters.prometheus import Prometheus
 from tidegate.adapters.prometheus_access import Access
 from tidegate.config import settings
@@ -85,6 +87,28 @@ def recovered(namespace: str) -> str:
     return text
 
 
+def unlucky(namespace: str) -> str:
+    """A candidate of 1 % by bad luck: 0.5 % of its requests fail, and 2 % of those of the last minute."""
+    labels = {"namespace": namespace, "serving_knative_dev_revision": CANDIDATE}
+    text, now = "", time.time()
+
+    def failed(age: float) -> float:
+        return 0.05 * min(age, 120) + 0.2 * max(0, age - 120)
+
+    courses: dict[str, Callable[[float], float]] = {
+        "503": failed,
+        "200": lambda age: 10 * age - failed(age),
+    }
+    for code, counted in courses.items():
+        for edge in ("0.1", "0.25", "+Inf"):
+            shown = labels | {"http_response_status_code": code, "le": edge}
+            matchers = ",".join(f'{key}="{value}"' for key, value in shown.items())
+            name = "kn_serving_invocation_duration_seconds_bucket"
+            for ago in range(180, -1, -5):
+                text += f"{name}{{{matchers}}} {counted(180 - ago):g} {now - ago:.3f}\n"
+    return text
+
+
 @pytest.fixture(scope="module")
 def remembered_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     one = {"namespace": "default", "revision": CANDIDATE}
@@ -98,6 +122,7 @@ def remembered_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         text += answered(namespace, CANDIDATE, 10) + answered(namespace, INCUMBENT, 90)
     text += restarted("restarted") + answered("restarted", INCUMBENT, 90)
     text += recovered("recovered") + answered("recovered", INCUMBENT, 90)
+    text += unlucky("unlucky") + answered("unlucky", INCUMBENT, 90, failed=0.01)
     with remembering(tmp_path_factory.mktemp("trouble"), text) as url:
         yield url
 
@@ -198,6 +223,12 @@ def test_a_failure_counts_by_the_looks_that_were_all_within_the_step(remembered:
     assert "at 4 of the last 4 looks (3 of 4 fail)" in of(120).message
 
 
+def with_clock(monkeypatch: pytest.MonkeyPatch, off_by: float) -> None:
+    """This machine's clock is ahead by so much; Prometheus' own is the real one."""
+    own = partial(Prometheus, clock=lambda: time.time() + off_by)
+    monkeypatch.setattr(revision_metrics, "Prometheus", own)
+
+
 @pytest.mark.real
 def test_a_clock_that_is_off_by_more_than_a_scrape_is_invalid(
     remembered: str, monkeypatch: pytest.MonkeyPatch
@@ -205,12 +236,26 @@ def test_a_clock_that_is_off_by_more_than_a_scrape_is_invalid(
     assert Prometheus(url=remembered).skew_s() == pytest.approx(0, abs=1)
     assert Prometheus(url=remembered, clock=lambda: time.time() + 30).skew_s() < -29
     assert Prometheus(url=remembered, clock=lambda: time.time() - 30).skew_s() > 29
-    monkeypatch.setattr(Prometheus, "skew_s", lambda self: -7.0)
-    found = named(look(), "clock")  # scraped every 5 s
-    assert found.word is Word.INVALID
-    assert "7 s behind this machine's, more than a scrape interval of 5 s" in found.message
-    monkeypatch.setattr(Prometheus, "skew_s", lambda self: 4.0)
+    for off_by, words in ((9.0, "s behind this machine's"), (-9.0, "s ahead of this machine's")):
+        with_clock(monkeypatch, off_by)
+        evidence = look()
+        found = named(evidence, "clock")  # scraped every 5 s
+        assert (found.word, evidence.word) == (Word.INVALID, Word.INVALID)
+        assert f"{words}, more than a scrape interval of 5 s" in found.message
+    with_clock(monkeypatch, 3.0)
     assert all(one.name != "clock" for one in look().findings)
+
+
+@pytest.mark.real
+def test_looking_often_and_at_many_objectives_takes_no_candidate_back_for_bad_luck(
+    remembered: str,
+) -> None:
+    """A threshold would have fired: at many of the looks more than 1 % of the requests had failed."""
+    many = [ERRORS | {"name": f"errors {n}"} for n in range(5)]
+    looks = [look(*many, namespace="unlucky", since=since) for since in range(175, 20, -10)]
+    over = [named(one, "live errors").observed or 0 for one in looks]
+    assert sum(ratio > 0.0101 for ratio in over) >= 3
+    assert [one.word for one in looks if one.word is Word.FAIL] == []
 
 
 @pytest.mark.real
