@@ -116,6 +116,6 @@ def _check_end(stage: Stage) -> None:
         assert journal is None or (journal.is_over and journal.is_initial)
         return
     assert journal.is_over
-    was = journal.incumbent.storage_uri if journal.incumbent else ""
+    was = journal.incumbent.storage_uri if journal.incumbent else uri(1)  # a release that saw none
     wanted = journal.storage_uri if journal.outcome == "PROMOTED" else was
     assert (stage.cluster.serving, seen.storage_uri) == ({wanted}, wanted)
