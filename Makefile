@@ -101,7 +101,7 @@ bench-releases: setup ## Release for real, 20 equal versions and 20 slower ones;
 bench-int8: setup ## int8 against fp32 on this CPU: speed, and the same answers
 	@$(BIN)/python -W ignore benchmarks/int8.py
 
-ci: lint type layers check-generated test test-long test-page ## What CI runs
+ci: lint type layers check-generated test ## What CI runs
 
 clean: ## Remove the virtual environment, caches and local state
 	@rm -rf .venv .tidegate .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -21,9 +21,8 @@ LOAD = {  # production sends about 20 requests a second
     "pairs": 7,
     "max_extensions": 0,
 }
-SLO = {
+SLO = {  # so few requests that an absolute latency could not be told where neighbours are alike
     "objectives": [
-        {"kind": "latency", "quantile": 0.5, "limit_ms": 250, "min_samples": 10},
         {"kind": "errors", "limit": 0.1},
         {"kind": "relative_latency", "quantile": "p50", "floor_ms": 250, "min_pairs": 6},
     ]

@@ -73,7 +73,9 @@ def _killed(
         message=f"the run was killed ({name})",
         exit_code=128 - child.returncode,
     )
-    _guard(watch.release_id, environ, folder)
+    _guard(
+        watch.release_id, environ, folder, stdout=subprocess.DEVNULL
+    )  # the word is the run's to say
 
 
 def _end(child: "subprocess.Popen[bytes]") -> None:
@@ -87,11 +89,13 @@ def _end(child: "subprocess.Popen[bytes]") -> None:
             continue
 
 
-def _guard(release_id: str, environ: Mapping[str, str], folder: Path) -> None:
+def _guard(
+    release_id: str, environ: Mapping[str, str], folder: Path, *, stdout: int | None = None
+) -> None:
     if not release_id:
         return
     home = folder / "artifacts" / GUARDED
     subprocess.run(
         [sys.executable, "-m", "tidegate", "guard", "--release-id", release_id, "--page", home / "page"],
-        env=dict(environ), check=False, timeout=600,
+        env=dict(environ), check=False, timeout=600, stdout=stdout,
     )  # fmt: skip
