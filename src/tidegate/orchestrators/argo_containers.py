@@ -4,7 +4,6 @@
 is the runner's: as a process (`argo_local`) or as a call (`in_process`).
 """
 
-import os
 import shutil
 import time
 from collections.abc import Mapping
@@ -58,7 +57,7 @@ class Containers:
         """One container, to its end. Raises NodeFailedError, or DocumentError for an output it lacks."""
         name, container = template["name"], template["container"]
         for artifact in template.get("inputs", {}).get("artifacts", []):
-            _linked(inputs.files[artifact["name"]], Path(self.here(artifact["path"], name)))
+            copied(inputs.files[artifact["name"]], Path(self.here(artifact["path"], name)))
         scope = {**self.known, **inputs.scope("inputs")}
         given = [filled(self.here(argument, name), scope) for argument in container["args"]]
         self._tried(template, [*container["command"], *given])
@@ -102,11 +101,13 @@ class Containers:
         return Given(values, files)
 
 
-def _linked(source: Path, target: Path) -> None:
-    """A copy that shares the bytes."""
+def copied(source: Path, target: Path) -> None:
+    """A file or folder of its own for each container, as Argo hands it out.
+
+    Not a hard link: onnx takes weights beside a graph with a second name for an attack, and refuses them.
+    """
     target.parent.mkdir(parents=True, exist_ok=True)
     if source.is_dir():
-        shutil.copytree(source, target, copy_function=os.link)
+        shutil.copytree(source, target)
     else:
-        target.unlink(missing_ok=True)
-        os.link(source, target)
+        shutil.copyfile(source, target)
