@@ -2,10 +2,11 @@ from typing import Any
 
 import pytest
 
+from tidegate.core.answered import Restarted, findings_of
 from tidegate.core.restarts import Restarts, judge_restarts, seen
 from tidegate.core.symptoms import Pod, pods_of
 from tidegate.documents import Finding, Word
-from tidegate.policy import RestartsSlo
+from tidegate.policy import RestartsSlo, Slo
 
 SINCE_S = 1_600_000_000.0  # 2020-09-13T12:26:40Z
 BEFORE, AFTER = "2020-09-13T12:26:00Z", "2020-09-13T12:27:00Z"
@@ -103,3 +104,18 @@ def test_a_look_that_sees_no_pods_forgets_no_restart() -> None:
     assert judge_restarts(None, blind).word is Word.FAIL
     patient = judge_restarts(RestartsSlo(kind="restarts", limit=1), blind)
     assert (patient.word, patient.blocking) == (Word.INCONCLUSIVE, True)
+
+
+def test_each_objective_of_restarts_is_judged_by_its_own_limit() -> None:
+    slo = Slo(
+        objectives=(
+            RestartsSlo(kind="restarts", name="any", limit=0, severity="warn"),
+            RestartsSlo(kind="restarts", name="many", limit=2),
+        )
+    )
+    restarts = seen(Restarts(since_s=SINCE_S), pods(container(AFTER, restarts=3), created=AFTER))
+    findings = findings_of([Restarted(restarts=restarts)], slo)
+    assert [(one.name, one.word, one.blocking) for one in findings] == [
+        ("any", Word.FAIL, False),
+        ("many", Word.FAIL, True),
+    ]

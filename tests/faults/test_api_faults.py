@@ -96,7 +96,7 @@ def test_a_fault_of_the_api_ends_as_the_table_says(
         max(retry_s, 1.0) if fault.kind == "lost" else retry_s
     )  # a second try meets its own write
     if stays:  # a return, and KServe's first answer to a staging, are waited for so long in all
-        monkeypatch.setattr("tidegate.steps.deploy.RECONCILE_S", RETURN_S - 3 * patience_s)
+        monkeypatch.setattr("tidegate.steps.claiming.RECONCILE_S", RETURN_S - 3 * patience_s)
         monkeypatch.setattr("tidegate.core.coming_up.RECONCILE_S", RETURN_S / 2)
         monkeypatch.setattr("tidegate.core.knative_return.RECONCILE_S", RETURN_S / 2)
         monkeypatch.setattr("tidegate.steps.dedicated_baseline.RETIRE_S", RETURN_S)

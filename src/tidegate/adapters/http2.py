@@ -51,15 +51,15 @@ def frame(kind: int, flags: int, stream: int, payload: bytes | memoryview) -> by
     return HEAD.pack(size >> 16, size & 0xFFFF, kind, flags, stream) + payload
 
 
-def _settings(**values: int) -> bytes:
-    named = {"table": HEADER_TABLE_SIZE, "push": ENABLE_PUSH, "window": INITIAL_WINDOW_SIZE,
-             "frame": MAX_FRAME_SIZE}  # fmt: skip
-    return b"".join(struct.pack(">HL", named[name], value) for name, value in values.items())
-
-
+SETTINGS_OF_OURS = {
+    HEADER_TABLE_SIZE: 0,
+    ENABLE_PUSH: 0,
+    INITIAL_WINDOW_SIZE: LARGEST_WINDOW,
+    MAX_FRAME_SIZE: LARGEST_FRAME,
+}
 PREFACE = (
     b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-    + frame(SETTINGS, 0, 0, _settings(table=0, push=0, window=LARGEST_WINDOW, frame=LARGEST_FRAME))
+    + frame(SETTINGS, 0, 0, b"".join(struct.pack(">HL", *one) for one in SETTINGS_OF_OURS.items()))
     + frame(WINDOW_UPDATE, 0, 0, struct.pack(">L", LARGEST_WINDOW - WINDOW))
 )
 

@@ -81,8 +81,9 @@ def _findings(answer: Answer, slo: Slo, capacity: Capacity | None) -> Iterator[F
             if abs(answer.skew_s) > answer.interval_s:
                 yield _clock(answer)
         case Restarted():
-            limits = (one for one in slo.objectives if isinstance(one, RestartsSlo))
-            yield judge_restarts(next(limits, None), answer.restarts)
+            limits = [one for one in slo.objectives if isinstance(one, RestartsSlo)]
+            for limit in limits or (None,):
+                yield judge_restarts(limit, answer.restarts)
         case Said():
             yield answer.finding
 

@@ -1,27 +1,23 @@
 """deploy: the candidate comes up at 0 % beside the incumbent, and proves that it serves."""
 
-import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from tidegate.core.claim import Claim, can_resume, claim, holder_refusal
-from tidegate.core.decisions import RECONCILE_S, Done, Refuse
-from tidegate.core.dedicated_baseline import with_baseline
-from tidegate.core.first_release import next_for_preview, preview_refusal
-from tidegate.core.journal import Journal, Phase
+from tidegate.core.decisions import Done, Refuse
+from tidegate.core.first_release import next_for_preview
+from tidegate.core.journal import Phase
 from tidegate.core.observation import own_host
 from tidegate.core.standard_readiness import pods_of
 from tidegate.core.traffic import rules_of
-from tidegate.documents import Deployment, Probe, Published, Refusal, Result, Word
+from tidegate.documents import Deployment, Published, Refusal, Word
 from tidegate.errors import UnavailableError
 from tidegate.policy import Policy
-from tidegate.steps.dedicated_baseline import brought_up, cleared, measured
+from tidegate.steps.claiming import claimed
+from tidegate.steps.dedicated_baseline import brought_up, measured
 from tidegate.steps.ending import give_back
-from tidegate.steps.fitness import dry_run_refusal, mode_for
-from tidegate.steps.incumbent import returnable
 from tidegate.steps.progress import say
 from tidegate.steps.registry import InDocument, InPolicy, OutDocument, step
 from tidegate.steps.stopping import finishing_acts
@@ -30,7 +26,6 @@ from tidegate.steps.turn import in_turn
 
 if TYPE_CHECKING:
     from tidegate.adapters.kubernetes import Kubernetes
-    from tidegate.adapters.release_lock import StoredJournal
     from tidegate.core.observation import Observation
 
 HAND_OVER_S = 3600.0  # between two steps: nodes are added, images are pulled
@@ -98,141 +93,6 @@ def _judging_s(policy: Policy) -> float:
     """How long a staged candidate may wait for its verdict, and for the person who approves."""
     asked = policy.traffic.approval == "manual"
     return policy.load.max_duration_s + HAND_OVER_S + policy.traffic.approval_timeout_s * asked
-
-
-def claimed(
-    kube: "Kubernetes",
-    published: Published,
-    policy: Policy,
-    release_id: str,
-    *,
-    poll_s: float,
-    noted: Mapping[str, object] = MappingProxyType({}),
-) -> Driver | Refuse:
-    """Own the InferenceService by a journal that names what it returns to; or why not."""
-    from tidegate.adapters.release_lock import load_journal
-
-    stored = load_journal(kube, policy.namespace, policy.name)
-    if stored:
-        if refusal := holder_refusal(stored.journal, release_id, time.time()):
-            return refusal
-        resumed = _resumed(kube, stored, policy, release_id, poll_s=poll_s)
-        if resumed is not None:
-            return resumed
-        stored = load_journal(kube, policy.namespace, policy.name)
-    if stored:
-        settled = cleared(kube, stored, step="deploy", holder=release_id, poll_s=poll_s)
-        if isinstance(settled, Refuse):
-            return settled
-        stored = settled
-    journal = _entitled(kube, published, policy, release_id, stored, noted)
-    if isinstance(journal, Refuse):
-        return journal
-    return _opened(kube, stored, journal, policy, poll_s)
-
-
-def _entitled(
-    kube: "Kubernetes",
-    published: Published,
-    policy: Policy,
-    release_id: str,
-    stored: "StoredJournal | None",
-    noted: Mapping[str, object],
-) -> Journal | Refuse:
-    """The journal of a release that may begin, as the cluster stands; or why not. Nothing is written."""
-    from tidegate.adapters.inference_service import InferenceServices
-
-    service = InferenceServices(kube, policy.namespace, policy.name)
-    seen = service.look()
-    mode = mode_for(service, seen, policy)
-    if isinstance(mode, Refuse):
-        return mode
-    start = _start(kube, seen, published, policy, stored)
-    if isinstance(start, Refuse):
-        return start
-    journal = _journal(published, policy, release_id, start).in_mode(mode)
-    journal = with_baseline(journal.model_copy(update=dict(noted)), seen, policy)
-    return dry_run_refusal(service, seen, journal, policy) or journal
-
-
-def _start(
-    kube: "Kubernetes",
-    seen: "Observation | None",
-    published: Published,
-    policy: Policy,
-    stored: "StoredJournal | None",
-) -> Claim | Refuse:
-    """What the release starts from: its preview's name is free, or its incumbent answers."""
-    from tidegate.adapters.inference_service import InferenceServices
-
-    start = claim(seen, policy, published.storage_uri, published.subject.version)
-    if isinstance(start, Refuse):
-        return start
-    if start.preview:
-        there = InferenceServices(kube, policy.namespace, start.preview).look()
-        return preview_refusal(there, policy) or start
-    if seen is None or start.incumbent is None:
-        return start
-    for consequence in start.adopted:
-        say("deploy", f"adopting: {consequence}")
-    incumbent = returnable(start.incumbent, seen.host, published, stored)
-    return incumbent if isinstance(incumbent, Refuse) else replace(start, incumbent=incumbent)
-
-
-def _resumed(
-    kube: "Kubernetes", stored: "StoredJournal", policy: Policy, release_id: str, *, poll_s: float
-) -> Driver | Refuse | None:
-    """Go on with this release's own journal, or undo what a dead one left; None: nothing is open."""
-    journal = stored.journal
-    if journal.is_over:
-        return None
-    holder = "" if journal.release_id == release_id else release_id
-    driver = Driver(kube, stored, step="deploy", policy=policy, poll_s=poll_s, holder=holder)
-    if journal.release_id == release_id and can_resume(journal):
-        driver.say(f"going on with release {release_id} ({journal.phase})")
-        return driver
-    why = f"release {journal.release_id} died while {journal.phase}"
-    reason = give_back(driver, why, result=Result.DIED)
-    if journal.release_id == release_id:
-        return Refuse(word=Word.INVALID, reason=f"{reason}; start a new run")
-    return None
-
-
-def _opened(
-    kube: "Kubernetes",
-    stored: "StoredJournal | None",
-    journal: Journal,
-    policy: Policy,
-    poll_s: float,
-) -> Driver:
-    from tidegate.adapters.release_lock import save_journal
-
-    opened = save_journal(kube, journal, stored)
-    return Driver(kube, opened, step="deploy", policy=policy, poll_s=poll_s)
-
-
-def _journal(published: Published, policy: Policy, release_id: str, start: Claim) -> Journal:
-    ready = policy.serving.ready_timeout_s
-    return Journal(
-        release_id=release_id,
-        subject=published.subject,
-        namespace=policy.namespace,
-        name=policy.name,
-        isvc_uid=start.uid,
-        deadline_s=time.time() + ready * (1 + (policy.load.baseline == "dedicated")) + 300,
-        return_within_s=RECONCILE_S + ready + 2 * policy.traffic.step_timeout_s,
-        incumbent=start.incumbent,
-        created_before=start.created_before,
-        uri_before=start.uri_before,
-        preview=start.preview,
-        storage_uri=published.storage_uri,
-        probe=Probe(
-            model=published.repository.triton_model,
-            inputs=published.repository.inputs,
-            version=published.repository.model_version,
-        ),
-        policy=policy.model_dump(mode="json"),
-    )
 
 
 def _beside(driver: Driver, policy: Policy) -> Refuse | None:

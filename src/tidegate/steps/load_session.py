@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from tidegate.core import curve, load_plan, measured
 from tidegate.core.load_plan import Fairness, LoadPlan, PlannedBlock, Production
@@ -23,13 +22,11 @@ from tidegate.documents import (
 )
 from tidegate.errors import DocumentError
 from tidegate.policy import Load, Policy
+from tidegate.steps.load_beside import fairness_of, production_before
 from tidegate.steps.load_cross_check import cross_checked
 from tidegate.steps.load_guard import ProductionGuard, guarding
 from tidegate.steps.load_sending import COMMAND, Sender, sending
 from tidegate.steps.progress import say
-
-if TYPE_CHECKING:
-    from tidegate.adapters.revision_metrics import RevisionMetrics
 
 
 @dataclass(slots=True, kw_only=True)
@@ -65,7 +62,7 @@ def run(deployed: Deployment, policy: Policy, golden: Path, release_id: str) -> 
     """Plan, send, and report. Raises DocumentError when the plan does not fit."""
     _require_baseline(deployed, policy)
     measured_as = deployed.as_measured
-    before, replicas = _production_before(measured_as, policy)
+    before, replicas = production_before(measured_as, policy)
     session = Session(
         deployed=measured_as,
         policy=policy,
@@ -86,7 +83,7 @@ def run(deployed: Deployment, policy: Policy, golden: Path, release_id: str) -> 
         guarding(deployed, policy, sender.stop) as guard,
     ):
         _measure(session, sender, guard)
-        report = _report(session, _fairness(session, sender))
+        report = _report(session, fairness_of(session, sender))
     _say_fitness(report)
     return report
 
@@ -180,7 +177,7 @@ def _climb(session: Session, sender: Sender) -> None:
 def _wants_more(session: Session, sender: Sender, extension: int) -> bool:
     from tidegate.core.slo import judge, of_blocks, per_look
 
-    policy, report = session.policy, _report(session, _fairness(session, sender))
+    policy, report = session.policy, _report(session, fairness_of(session, sender))
     judged = judge(
         report,
         per_look(of_blocks(policy.slo), policy.load),
@@ -190,34 +187,6 @@ def _wants_more(session: Session, sender: Sender, extension: int) -> bool:
         return False
     say(COMMAND, f"extension {extension} of {policy.load.max_extensions}: {judged.reason}")
     return True
-
-
-def _production_before(deployed: Deployment, policy: Policy) -> tuple[Production, tuple[int, int]]:
-    """What others send to the baseline now (nobody, to a dedicated one), and the replicas of both arms."""
-    from tidegate.adapters.revision_metrics import open_metrics
-
-    metrics, why = open_metrics(policy, deployed)
-    replicas = _replicas(metrics, deployed)
-    if (
-        deployed.baseline
-    ):  # of the same size by its making; a scrape may not have seen all of it yet
-        return Production(rate_rps=0.0), (replicas[0], replicas[0])
-    if deployed.incumbent is None or policy.load.baseline == "none":
-        return Production(rate_rps=0.0), replicas
-    if metrics is None:
-        return Production(rate_rps=None, why=why), replicas
-    say(COMMAND, f"asking Prometheus what {deployed.incumbent.revision} serves now")
-    return metrics.production(deployed.incumbent.revision), replicas
-
-
-def _replicas(metrics: "RevisionMetrics | None", deployed: Deployment) -> tuple[int, int]:
-    if metrics is None:
-        return 1, 1
-    incumbent = deployed.incumbent
-    return (
-        metrics.replicas(deployed.candidate_revision),
-        metrics.replicas(incumbent.revision) if incumbent else 1,
-    )
 
 
 def _say_plan(session: Session) -> None:
@@ -236,32 +205,6 @@ def _say_plan(session: Session) -> None:
     less = load_plan.reduced(session.policy.load)
     if less:
         say(COMMAND, f"less evidence than the default: {less}")
-
-
-def _fairness(session: Session, sender: Sender) -> Fairness:
-    from tidegate.adapters.revision_metrics import open_metrics
-
-    deployed, incumbent = session.deployed, session.deployed.incumbent
-    metrics, why = open_metrics(session.policy, deployed)
-    during = Production(rate_rps=None, why=session.before.why or why)
-    if incumbent and metrics and session.planned.baseline_rps is not None:
-        say(COMMAND, f"asking Prometheus what {incumbent.revision} served during the test")
-        elapsed, sent = time.monotonic() - session.clock, sender.sent.get(Arm.BASELINE, 0)
-        during = metrics.beside(incumbent.revision, elapsed_s=elapsed, sent=sent)
-        session.replicas = _replicas(metrics, deployed)
-    fair = load_plan.fairness(
-        session.planned,
-        has_incumbent=incumbent is not None,
-        before=session.before,
-        during=during,
-        replicas=session.replicas,
-        dedicated=session.dedicated,
-    )
-    return load_plan.failing_baseline(
-        fair,
-        requests=sum(m.offered for m in session.of(Arm.BASELINE)),
-        bad=sum(m.errors + m.wrong for m in session.of(Arm.BASELINE)),
-    )
 
 
 def _arm(session: Session, fair: Fairness, arm: Arm) -> ArmSummary:
