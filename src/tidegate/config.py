@@ -37,6 +37,7 @@ class Settings:
     pushgateway_url: str = ""
     textfile_dir: str = ""  # node-exporter's --collector.textfile.directory
     otlp_endpoint: str = ""  # OpenTelemetry's own variable; its SDK reads the rest of them itself
+    tritonserver: str = ""  # a command of this machine, with its own arguments
     grafana_url: str = ""
     grafana_token: str = field(default="", repr=False)
     progress_file: str = ""  # JSON lines that a local runner shows while steps run
@@ -76,6 +77,7 @@ VARIABLES: Mapping[str, str] = {
     "pushgateway_url": "TIDEGATE_PUSHGATEWAY_URL",
     "textfile_dir": "TIDEGATE_TEXTFILE_DIR",
     "otlp_endpoint": "OTEL_EXPORTER_OTLP_ENDPOINT",
+    "tritonserver": "TIDEGATE_TRITONSERVER",
     "grafana_url": "TIDEGATE_GRAFANA_URL",
     "grafana_token": "TIDEGATE_GRAFANA_TOKEN",
     "progress_file": "TIDEGATE_PROGRESS_FILE",
@@ -107,6 +109,7 @@ EXAMPLES: Mapping[str, str] = {
     "pushgateway_url": "a Pushgateway, e.g. http://pushgateway.monitoring:9091",
     "textfile_dir": "the folder of node-exporter's textfile collector",
     "otlp_endpoint": "an OpenTelemetry collector, e.g. http://otel-collector.monitoring:4318",
+    "tritonserver": "the command of a tritonserver, e.g. /opt/tritonserver/bin/tritonserver",
     "grafana_url": "Grafana, e.g. http://grafana.monitoring:3000",
     "grafana_token": "a token of a Grafana service account that may write annotations",
     "progress_file": "a file",

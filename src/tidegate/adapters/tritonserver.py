@@ -23,19 +23,20 @@ import numpy as np
 import numpy.typing as npt
 
 from tidegate.adapters.model_config_text import from_message
+from tidegate.config import VARIABLES, settings
 from tidegate.core.model_config import ModelConfig
 from tidegate.errors import RejectedError, UnavailableError, UsageError
 
 Array = npt.NDArray[Any]
-COMMAND = "TIDEGATE_TRITONSERVER"
 READY_S, ASK_S = 120.0, 60.0
 
 
 def command() -> tuple[str, ...]:
     """How a server is started here; () when there is none. Raises UsageError for a command that is none."""
-    said = shlex.split(os.environ.get(COMMAND, ""))
+    said = shlex.split(settings().tritonserver)
     if said and shutil.which(said[0]) is None:
-        raise UsageError(f"{COMMAND}: {said[0]} is no command; name tritonserver, or unset it")
+        name = VARIABLES["tritonserver"]
+        raise UsageError(f"{name}: {said[0]} is no command; name tritonserver, or unset it")
     found = shutil.which("tritonserver")
     return tuple(said) or ((found,) if found else ())
 
@@ -63,10 +64,7 @@ class Loaded:
             client.close()
 
     def answers(self, inputs: Mapping[str, Array], batch: int) -> dict[str, Array]:
-        """The outputs for all rows, in batches of so many; 0: as many as the model takes, row by row else.
-
-        Raises RejectedError when the model fails on them.
-        """
+        """The outputs for all rows, in batches of `batch` >= 1. Raises RejectedError when the model fails."""
         from tritonclient.http import InferenceServerClient
         from tritonclient.utils import InferenceServerException
 
