@@ -30,9 +30,9 @@ from tidegate.sandbox.cluster import Sandbox
 HERE = Path(__file__).parent
 STATE = Path(".tidegate/demo").absolute()
 HOST = "digits-predictor.default.example.com"
-V3_TARGET_MS = (
-    13.0  # alone; beside production, in Triton, half as much again, and its p99 a third over
-)
+# Alone. In Triton beside production its p99 came to 26-30 ms at 13, too near the limit of 25 on a machine
+# that was busy while it was measured.
+V3_TARGET_MS = 16.0
 WANTED = {"1": "PROMOTED", "2": "PROMOTED", "3": "ROLLED_BACK", "4": "REJECTED"}
 WHY = {"3": "p99", "4": "label"}
 LEAST_REQUESTS = 2000
