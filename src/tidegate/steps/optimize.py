@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 from tidegate.core.routes import Route, choose
 from tidegate.documents import FetchedModel, OptimizedModel, Parity, Refusal, Word
-from tidegate.errors import DocumentError
 from tidegate.policy import Policy
 from tidegate.steps.heartbeat import beating
+from tidegate.steps.parity_judging import complaint, judged, summary
 from tidegate.steps.progress import say
+from tidegate.steps.quantizing import quantized
 from tidegate.steps.registry import InDocument, InPolicy, InTree, OutDocument, OutTree, step
 
 if TYPE_CHECKING:
-    from tidegate.adapters.flavors.conversion import Converted, Given
-    from tidegate.adapters.golden_data import Golden
+    from tidegate.adapters.flavors.conversion import Converted
 
 GOLDEN = "golden.npz"
 
@@ -58,7 +58,7 @@ def optimize(
         trees.emptied(optimized_model)
     files.write(optimized, document)
     word = document.word if isinstance(document, Refusal) else document.parity.word
-    reason = document.reason if isinstance(document, Refusal) else _summary(document.parity)
+    reason = document.reason if isinstance(document, Refusal) else summary(document.parity)
     say("optimize", f"parity {word}: {reason}")
     return Optimized(verdict=word.value, reason=reason)
 
@@ -85,45 +85,15 @@ def _optimized(
     )
     converted = source_model.convert(given)
     if policy.optimize.precision == "int8":
-        converted = _quantized(given, converted)
+        converted = quantized(given, converted)
     golden_data.save(target / GOLDEN, converted.inputs, converted.expected)
     trees.carry(tree, target, carried(policy))
     say("optimize", f"comparing {golden.rows} answers with {converted.reference}")
-    parity = _parity(converted, golden, policy, trees.file_digest(target / GOLDEN))
+    parity = judged(converted, golden, policy, trees.file_digest(target / GOLDEN))
     if parity.word is not Word.PASS:
-        return _refusal(source, _complaint(parity), parity)
+        return _refusal(source, complaint(parity), parity)
     digest = trees.digest_of(trees.files_of(target))
     return _document(source, route, converted, policy, parity, digest)
-
-
-def _quantized(given: "Given", converted: "Converted") -> "Converted":
-    """The graph in int8, calibrated on rows that it will not be judged by. Raises DocumentError."""
-    from dataclasses import replace
-
-    from tidegate.adapters import golden_data, onnx_runtime, quantization
-    from tidegate.core.calibration import shared_rows
-
-    where, what, path = (
-        given.policy.model.calibration,
-        given.what,
-        given.folder / converted.model_file,
-    )
-    if not (given.tree / where).is_file():
-        raise DocumentError(
-            f"{what}: has no {where}, which int8 is calibrated on; log it, or set optimize.precision: source"
-        )
-    graph = onnx_runtime.load(path, what=what)
-    rows = graph.cast(golden_data.read(given.tree / where, what=where).inputs, what=where)
-    shared = shared_rows(rows, converted.inputs)
-    if shared:
-        raise DocumentError(
-            f"{what}: {len(shared)} golden rows (the first is {shared[0]}) are in {where} too; "
-            "calibrate on other rows than you judge by"
-        )
-    count = len(next(iter(rows.values())))
-    say("optimize", f"quantizing to int8, calibrated on {count} rows of {where}")
-    quantization.quantize(path, rows, what=what)
-    return replace(converted, form=onnx_runtime.load(path, what=what))
 
 
 def carried(policy: Policy) -> tuple[str, ...]:
@@ -131,26 +101,6 @@ def carried(policy: Policy) -> tuple[str, ...]:
     recording = policy.load.recording
     return tuple(
         path for path in (policy.load.capture, recording.file if recording else "") if path
-    )
-
-
-def _parity(converted: "Converted", golden: "Golden", policy: Policy, digest: str) -> Parity:
-    """Answers against the source and, where the version recorded some, against those too."""
-    from tidegate.core import parity
-
-    measured = converted.form.run(converted.inputs)
-    outputs = parity.judge(measured, converted.expected, policy.parity)
-    outputs += tuple(
-        found.model_copy(update={"output": f"{found.output} (recorded)"})
-        for found in parity.judge(measured, converted.recorded, policy.parity)
-    )
-    return Parity(
-        word=parity.overall(outputs),
-        reference=converted.reference,
-        golden=golden.source,
-        golden_digest=digest,
-        rows=golden.rows,
-        outputs=outputs,
     )
 
 
@@ -198,15 +148,6 @@ def _nothing_golden(policy: Policy) -> str:
         f"the version has neither {policy.model.golden} nor an input example, so nothing can be "
         "compared; log one with the model"
     )
-
-
-def _complaint(parity: Parity) -> str:
-    bad = [output.message for output in parity.outputs if output.word is not Word.PASS]
-    return f"differs from {parity.reference}: {'; '.join(bad)}" if bad else "nothing was compared"
-
-
-def _summary(parity: Parity) -> str:
-    return f"{parity.rows} rows of {parity.golden} answered as by {parity.reference}"
 
 
 def _refusal(source: FetchedModel, reason: str, parity: Parity | None) -> Refusal:
