@@ -201,6 +201,19 @@ BROKEN = {
     "metrics config: freezes": repository(
         server={"arguments": ("--metrics-config=counter_latencies=false",)}
     ),
+    "ordering": repository(
+        config={
+            "dynamic_batching": ModelDynamicBatching(
+                preserve_ordering=True, priority_levels=2, default_priority_level=1
+            )
+        }
+    ),
+    "histograms: an older server": repository(
+        config={"model_metrics": ModelMetrics()}, server={"version": (2, 64)}
+    ),
+    "histograms: not told to": repository(
+        config={"model_metrics": ModelMetrics()}, server={"version": (2, 65)}
+    ),
     "fields": repository(config={"model_metrics": ModelMetrics()}),
     "batch axis: fixed": repository(
         graph={"outputs": (Tensor(name="label", dtype="INT64", shape=(1,)),)}
@@ -252,7 +265,11 @@ def test_a_server_that_is_started_for_it_makes_a_field_useful() -> None:
         config=group(rate_limiter=ModelRateLimiter(priority=1)),
         server={"arguments": ("--rate-limit=execution_count",)},
     )
-    assert (failed(cached), failed(limited)) == ({}, {})
+    counted = repository(
+        config={"model_metrics": ModelMetrics()},
+        server={"version": (2, 65), "arguments": ("--metrics-config=histogram_latencies=true",)},
+    )
+    assert (failed(cached), failed(limited), failed(counted)) == ({}, {}, {})
 
 
 def test_a_free_axis_of_an_ensemble_fits_any_size() -> None:

@@ -247,6 +247,7 @@ FAULTS: Mapping[str, Fault] = {
     ),
     "preferred batch size": batching(preferred_batch_size=(64,)),
     "priority": batching(priority_levels=2, default_priority_level=3),
+    "ordering": batching(priority_levels=2, default_priority_level=1, preserve_ordering=True),
     "instances said": config_fault(lambda _, __: {"instance_group": ()}),
     "instance count": group(count=-1),
     "GPU instances": group(kind="KIND_GPU"),

@@ -4,13 +4,20 @@ import shutil
 from pathlib import Path
 
 from tidegate.adapters.trees import disk_errors
-from tidegate.core.model_config import ModelConfig
+from tidegate.core.model_config import LABELS, ModelConfig
 
 FUNCTION = "mlflow_model"
 
 
 def write(
-    root: Path, config: ModelConfig, text: str, *, version: str, model_tree: Path, model_file: str
+    root: Path,
+    config: ModelConfig,
+    text: str,
+    *,
+    version: str,
+    model_tree: Path,
+    model_file: str,
+    labels: tuple[str, ...] = (),
 ) -> None:
     """Lay the model out below root; golden data stay behind.
 
@@ -27,3 +34,6 @@ def write(
         if (model_tree / FUNCTION).is_dir():
             shutil.copytree(model_tree / FUNCTION, folder / FUNCTION)
         (root / config.name / "config.pbtxt").write_text(text, encoding="utf-8")
+        if any(output.label_filename == LABELS for output in config.output):
+            lines = "".join(f"{label}\n" for label in labels)
+            (root / config.name / LABELS).write_text(lines, encoding="utf-8")

@@ -29,6 +29,7 @@ from tidegate.errors import RejectedError, UnavailableError, UsageError
 
 Array = npt.NDArray[Any]
 READY_S, ASK_S = 120.0, 60.0
+ABSENT = "ABSENT"
 
 
 def command() -> tuple[str, ...]:
@@ -156,19 +157,34 @@ def _wait(process: "subprocess.Popen[bytes]", loaded: Loaded, log: Path) -> None
             return
         if state == "UNAVAILABLE" and reason:
             raise RejectedError(f"Triton does not load {loaded.name}: {reason}")
+        if state == ABSENT:
+            raise RejectedError(f"Triton does not load {loaded.name}: {_poll_failed(log, loaded)}")
         time.sleep(0.1)
     raise UnavailableError(f"Triton has not loaded {loaded.name} after {READY_S:g} s: {_last(log)}")
 
 
 def _state(loaded: Loaded) -> tuple[str, str]:
-    """(state, reason) of the model by the server's index; empty while it does not answer."""
+    """(state, reason) of the model by the server's index; empty while it does not answer.
+
+    It answers when every model was tried, and one whose config it could not take has no state in it.
+    """
     try:
         answer = httpx.post(f"{loaded.http}/v2/repository/index", timeout=5)
-        index = answer.json() if answer.status_code == httpx.codes.OK else []
     except httpx.HTTPError:
         return "", ""
-    found: dict[str, str] = next((one for one in index if one["name"] == loaded.name), {})
-    return found.get("state", ""), found.get("reason", "")
+    if answer.status_code != httpx.codes.OK:
+        return "", ""
+    found: dict[str, str] = next((one for one in answer.json() if one["name"] == loaded.name), {})
+    return found.get("state", ABSENT), found.get("reason", "")
+
+
+def _poll_failed(log: Path, loaded: Loaded) -> str:
+    """Why it could not: the server says it in its log alone."""
+    said = f"Poll failed for model directory '{loaded.name}': "
+    for line in log.read_text(errors="replace").splitlines():
+        if said in line:
+            return line.partition(said)[2].rstrip('"')
+    return _last(log)
 
 
 def _last(log: Path) -> str:

@@ -20,6 +20,7 @@ FILLED_IN = frozenset(
         "optimization",
         "cc_model_filenames",
         "instance_group[].name",
+        "instance_group[].kind",
         "instance_group[].gpus",
         "instance_group[].count",
         "dynamic_batching.preferred_batch_size",
@@ -52,7 +53,7 @@ def _differences(ours: Any, theirs: Any, path: str) -> list[str]:
 
 
 def _is_empty(value: Any) -> bool:
-    return value is None or value in ("", 0, ()) or value == {}
+    return value is None or value in ("", 0, (), "KIND_AUTO") or value == {}
 
 
 def _is_list_of_messages(ours: Any, theirs: Any) -> bool:

@@ -5,7 +5,7 @@ environment (`tidegate.config`). Parsing text and fetching the policy are adapte
 """
 
 from tidegate.policy.load import Curve, Guard, Load, Recording
-from tidegate.policy.model import Model, Optimize, Parity, Tolerance, Triton
+from tidegate.policy.model import Model, Optimize, Parity, Tolerance
 from tidegate.policy.section import Section
 from tidegate.policy.serving import Serving
 from tidegate.policy.slo import (
@@ -26,6 +26,7 @@ from tidegate.policy.slo import (
 )
 from tidegate.policy.telemetry import Telemetry
 from tidegate.policy.traffic import Exposure, Traffic
+from tidegate.policy.triton import InstanceGroup, Queue, RateLimit, RateLimitResource, Triton
 from tidegate.policy.whole import Policy, ReportTo
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "GpuSlo",
     "Guard",
     "HttpSlo",
+    "InstanceGroup",
     "JobSlo",
     "LatencySlo",
     "Load",
@@ -47,6 +49,9 @@ __all__ = [
     "Policy",
     "PromqlSlo",
     "QueriedObjective",
+    "Queue",
+    "RateLimit",
+    "RateLimitResource",
     "Recording",
     "RelativeLatencySlo",
     "ReportTo",

@@ -105,30 +105,3 @@ class Parity(Section):
     min_rows: int = Field(
         default=50, ge=1, description="Fewer golden rows than this is INCONCLUSIVE"
     )
-
-
-class Triton(Section):
-    """The model repository and the server it is for."""
-
-    version: str = Field(default="2.51", pattern=r"^\d+\.\d+$", description="Target Triton version")
-    model_name: str = Field(
-        default="", description="Model name in the URL path; '' = the service's name"
-    )
-    max_batch_size: int = Field(default=32, ge=0)
-    max_queue_delay_us: int = Field(default=0, ge=0)
-    max_queue_size: int = Field(default=256, ge=0)
-    instances: int = Field(default=1, ge=1)
-    instance_kind: Literal["KIND_AUTO", "KIND_CPU", "KIND_GPU"] = "KIND_CPU"
-    threads: int = Field(default=1, ge=1, description="intra_op threads per instance")
-    warmup: bool = True
-    parameters: dict[str, str] = Field(default_factory=dict)
-    load_and_query: Literal["never", "if_present", "always"] = Field(
-        default="if_present",
-        description="configure starts a tritonserver on the repository, where one is at hand, asks it the "
-        "golden inputs, and compares its answers and the config that it serves",
-    )
-    config: str = Field(
-        default="",
-        description="Fields of config.pbtxt as text, merged into what is generated: they win over the "
-        "defaults here, and what contradicts the graph or a field that is set here is an error",
-    )

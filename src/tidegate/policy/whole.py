@@ -5,13 +5,14 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from tidegate.policy.load import Load
-from tidegate.policy.model import Model, Optimize, Parity, Triton
+from tidegate.policy.model import Model, Optimize, Parity
 from tidegate.policy.promql import longest_range_s
 from tidegate.policy.section import Section
 from tidegate.policy.serving import Serving
 from tidegate.policy.slo import QueriedObjective, Slo
 from tidegate.policy.telemetry import Telemetry
 from tidegate.policy.traffic import Traffic
+from tidegate.policy.triton import Triton
 
 NAME_MAX = 46  # latest-<name>-predictor must be a DNS label of 63
 BASELINE_NAME_MAX = NAME_MAX - len("-base-123456")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from tidegate.core import lint, model_config
 from tidegate.core.model_config import ModelConfig
+from tidegate.core.visible_gpus import visible_gpus
 from tidegate.documents import Finding, ModelRepository, OptimizedModel, Refusal, Word
 from tidegate.policy import Policy
 from tidegate.steps.load_and_query import tried
@@ -47,7 +48,7 @@ def configure(
     bad = [finding for finding in findings if finding.word is Word.FAIL and finding.blocking]
     if bad:
         return _refuse(model, findings, bad[0], repository_document, repository)
-    _write(config, model, optimized_model, repository)
+    _write(config, model, optimized_model, repository, _labels(model, policy, optimized_model))
     findings += tried(config, model, policy, repository, optimized_model / "golden.npz")
     bad = [finding for finding in findings if finding.word is not Word.PASS and finding.blocking]
     if bad:
@@ -77,6 +78,8 @@ def _config(
         shapes={name: array.shape[1:] for name, array in golden.inputs.items()},
         parameters=model.parameters,
         model_file="" if model.backend == "fil" else model.model_file,
+        labels=_labels(model, policy, tree),
+        metrics=model_config.metrics(policy),
         written=model_config_text.from_text(by_hand, what="triton.config") if by_hand else None,
     )
     checked = lint.Repository(
@@ -84,11 +87,21 @@ def _config(
         folder=policy.triton_model,
         versions=(int(model.subject.version),) if model.subject.version.isdecimal() else (),
         server=lint.Server(
-            version=lint.triton_version(policy.triton.version), arguments=policy.serving.args
+            version=lint.triton_version(policy.triton.version),
+            gpus=visible_gpus(policy.serving.resources),
+            arguments=policy.serving.args,
         ),
         graph=graph,
     )
     return config, (*lint.lint(checked), *_notes(config, policy))
+
+
+def _labels(model: OptimizedModel, policy: Policy, tree: Path) -> tuple[str, ...]:
+    """The policy's names of the classes, else the model's own."""
+    if policy.triton.labels_file:
+        lines = (tree / policy.triton.labels_file).read_text(encoding="utf-8").splitlines()
+        return tuple(line.strip() for line in lines if line.strip())
+    return policy.triton.labels or model.labels
 
 
 def _graph(model: OptimizedModel, tree: Path) -> lint.Graph | None:
@@ -120,7 +133,13 @@ def _notes(config: ModelConfig, policy: Policy) -> tuple[Finding, ...]:
     )
 
 
-def _write(config: ModelConfig, model: OptimizedModel, tree: Path, repository: Path) -> None:
+def _write(
+    config: ModelConfig,
+    model: OptimizedModel,
+    tree: Path,
+    repository: Path,
+    labels: tuple[str, ...],
+) -> None:
     """The text is parsed back before it ships: the server would say why only in its log."""
     from tidegate.adapters import model_config_text, model_repository, trees
 
@@ -129,7 +148,13 @@ def _write(config: ModelConfig, model: OptimizedModel, tree: Path, repository: P
     with trees.building(repository) as target:
         version = model.subject.version
         model_repository.write(
-            target, config, text, version=version, model_tree=tree, model_file=model.model_file
+            target,
+            config,
+            text,
+            version=version,
+            model_tree=tree,
+            model_file=model.model_file,
+            labels=labels,
         )
 
 
@@ -175,8 +200,5 @@ def _refuse(
 
 def _reason(config: ModelConfig, policy: Policy) -> str:
     batch = f"batches up to {config.max_batch_size}" if config.max_batch_size else "no batching"
-    group = config.instance_group[0]
-    return (
-        f"{config.name} for Triton {policy.triton.version}: {config.backend}, {batch}, "
-        f"{group.count} instance(s) {group.kind}"
-    )
+    groups = " and ".join(f"{g.count} instance(s) {g.kind}" for g in config.instance_group)
+    return f"{config.name} for Triton {policy.triton.version}: {config.backend}, {batch}, {groups}"

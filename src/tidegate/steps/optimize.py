@@ -97,11 +97,10 @@ def _optimized(
 
 
 def carried(policy: Policy) -> tuple[str, ...]:
-    """Files of the model version that the load test reads."""
+    """Files of the model version that configure and the load test read."""
     recording = policy.load.recording
-    return tuple(
-        path for path in (policy.load.capture, recording.file if recording else "") if path
-    )
+    named = (policy.triton.labels_file, policy.load.capture, recording.file if recording else "")
+    return tuple(path for path in named if path)
 
 
 def _document(

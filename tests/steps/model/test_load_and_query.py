@@ -43,6 +43,29 @@ def test_a_repository_that_answers_as_its_source_passes(optimized: Any) -> None:
 
 
 @pytest.mark.real
+def test_whatever_a_policy_says_of_queues_instances_and_labels_is_served_as_written(
+    optimized: Any,
+) -> None:
+    optimized.policy["triton"] = {
+        "instance_groups": [{"count": 2, "rate_limit": {"priority": 2}}, {"kind": "KIND_AUTO"}],
+        "preferred_batch_sizes": [4, 8],
+        "queue": {"max_size": 99, "timeout_us": 10**7, "on_timeout": "DELAY", "allow_override": True},
+        "priority_levels": 2, "default_priority": 2, "priority_queues": {"1": {"max_size": 9}},
+        "metric_tags": {"team": "vision"}, "response_cache": True,
+        "labels": [f"digit {n}" for n in range(10)],
+        "config": "version_policy { all { } }",
+    }  # fmt: skip
+    optimized.policy["serving"] = {
+        "args": ["--rate-limit=execution_count", "--cache-config=local,size=1048576"]
+    }
+    result = optimized.run("configure")
+    assert result["verdict"] == "PASS", result["reason"]
+    assert finding(optimized)["word"] == "PASS"
+    labels = optimized.path("repository") / "digits" / "labels.txt"
+    assert labels.read_text().splitlines()[9] == "digit 9"
+
+
+@pytest.mark.real
 def test_one_that_does_not_load_is_refused_with_the_servers_reason(optimized: Any) -> None:
     optimized.policy["triton"] = {"config": "optimization { graph { level: 7 } }"}
     result = optimized.run("configure")
@@ -50,6 +73,21 @@ def test_one_that_does_not_load_is_refused_with_the_servers_reason(optimized: An
     assert "Triton does not load digits: " in result["reason"]
     assert "optimization.graph.level 7: use -1, 0, 1 or 2" in result["reason"]
     assert list(optimized.path("repository").iterdir()) == []
+
+
+@pytest.mark.real
+def test_one_that_the_server_cannot_even_poll_is_refused_at_once_with_what_its_log_says(
+    optimized: Any,
+) -> None:
+    optimized.policy["triton"] = {
+        "config": "sequence_batching { oldest { preferred_batch_size: 64 } }"
+    }
+    result = optimized.run("configure")
+    assert result["verdict"] == "FAIL"
+    assert result["reason"] == (
+        "load and query: Triton does not load digits: sequence batching preferred batch size must be <= "
+        "max batch size for digits"
+    )
 
 
 @pytest.mark.real

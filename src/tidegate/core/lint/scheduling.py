@@ -34,6 +34,13 @@ def _priority(r: Repository) -> str:
     return f"priority_queue_policy names level {strays[0]} of {levels}" if strays else ""
 
 
+def _ordering(r: Repository) -> str:
+    batching = r.config.dynamic_batching
+    if batching is None or not batching.preserve_ordering or batching.priority_levels < 2:
+        return ""
+    return f"preserve_ordering with {batching.priority_levels} priority levels; keep one of the two"
+
+
 def _one_scheduler(r: Repository) -> str:
     """They are one oneof: of two, the text cannot even be written."""
     config = r.config
@@ -55,4 +62,5 @@ RULES = (
     Rule(name="idle batcher", check=_idle_batcher, judged=Judged.SILENT),
     Rule(name="preferred batch size", check=_preferred, judged=Judged.LOG),
     Rule(name="priority", check=_priority, judged=Judged.LOG),
+    Rule(name="ordering", check=_ordering, judged=Judged.LOG),
 )

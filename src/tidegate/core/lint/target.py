@@ -1,23 +1,14 @@
 """The server as it is started, and its version: what it lets pass and never does, or does not know."""
 
 from tidegate.core.lint.subject import Judged, Repository, Rule
+from tidegate.core.server_arguments import flag
 
 # Field -> the first Triton that reads it; an older one refuses the whole config.
 SINCE = {"model_metrics": (2, 52), "ensemble_scheduling.max_inflight_requests": (2, 66)}
+HISTOGRAMS_SINCE = (2, 65)
 METRICS_CONFIG = frozenset(
     {"counter_latencies", "summary_latencies", "summary_quantiles", "histogram_latencies"}
 )
-
-
-def flag(arguments: tuple[str, ...], name: str) -> tuple[str, ...]:
-    """The values of a flag, in both spellings."""
-    words = iter(arguments)
-    found = []
-    for word in words:
-        key, equals, value = word.removeprefix("--").partition("=")
-        if word.startswith("--") and key == name:
-            found.append(value if equals else next(words, ""))
-    return tuple(found)
 
 
 def _cache(r: Repository) -> str:
@@ -45,6 +36,19 @@ def _metrics_config(r: Repository) -> str:
     return ""
 
 
+def _histograms(r: Repository) -> str:
+    """Servers before 2.65 count them for decoupled models alone, and none does without being told to."""
+    decoupled = r.config.model_transaction_policy and r.config.model_transaction_policy.decoupled
+    if r.config.model_metrics is None:
+        return ""
+    if not decoupled and r.server.version < HISTOGRAMS_SINCE:
+        shown, since = (".".join(map(str, v)) for v in (r.server.version, HISTOGRAMS_SINCE))
+        return f"model_metrics does nothing for such a model in Triton {shown}; serve with {since} or drop it"
+    if "histogram_latencies=true" not in flag(r.server.arguments, "metrics-config"):
+        return "model_metrics does nothing without --metrics-config=histogram_latencies=true; start it so"
+    return ""
+
+
 def _fields(r: Repository) -> str:
     scheduling = r.config.ensemble_scheduling
     used = {
@@ -64,5 +68,6 @@ RULES = (
     Rule(name="response cache", check=_cache, judged=Judged.SILENT),
     Rule(name="rate limiter", check=_rate_limiter, judged=Judged.SILENT),
     Rule(name="metrics config", check=_metrics_config, judged=Judged.SILENT),
+    Rule(name="histograms", check=_histograms, judged=Judged.SILENT),
     Rule(name="fields", check=_fields, judged=Judged.LOG),
 )

@@ -10,6 +10,7 @@ from tidegate.core.model_config.building import (
     model_output,
     warmup_requests,
 )
+from tidegate.core.model_config.from_policy import LABELS, metrics
 from tidegate.core.model_config.instances import InstanceKind, ModelInstanceGroup
 from tidegate.core.model_config.scheduling import (
     EnsembleStep,
@@ -36,6 +37,7 @@ from tidegate.core.model_config.whole import (
 
 __all__ = [
     "DATA_TYPES",
+    "LABELS",
     "EnsembleStep",
     "InstanceKind",
     "ModelConfig",
@@ -55,6 +57,7 @@ __all__ = [
     "WarmupInput",
     "build",
     "is_batchable",
+    "metrics",
     "model_input",
     "model_output",
     "warmup_requests",

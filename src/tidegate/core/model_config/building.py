@@ -3,13 +3,14 @@
 from collections.abc import Mapping
 
 from tidegate.core.model_config.backends import DEFAULT_FILES, backend_parameters
-from tidegate.core.model_config.instances import ModelInstanceGroup
+from tidegate.core.model_config.from_policy import batching, groups, labelled
 from tidegate.core.model_config.merging import merged, settled
-from tidegate.core.model_config.scheduling import ModelDynamicBatching, ModelQueuePolicy
 from tidegate.core.model_config.tensors import ModelInput, ModelOutput, ModelTensorReshape
 from tidegate.core.model_config.whole import (
     ModelConfig,
+    ModelMetrics,
     ModelParameter,
+    ModelResponseCache,
     ModelWarmup,
     WarmupInput,
 )
@@ -85,12 +86,14 @@ def build(
     shapes: Mapping[str, tuple[int, ...]],
     parameters: Mapping[str, str] | None = None,
     model_file: str = "",
+    labels: tuple[str, ...] = (),
+    metrics: ModelMetrics | None = None,
     written: ModelConfig | None = None,
 ) -> ModelConfig:
     """The config for a model under a policy, with what was written by hand merged into it.
 
     `parameters` are what the backend must be told of this model; `model_file` is said where it is another
-    than the backend looks for.
+    than the backend looks for; `labels` name the classes.
 
     A graph without a free batch axis is served unbatched. Raises DocumentError for a contradiction.
     """
@@ -108,20 +111,14 @@ def build(
         backend=backend,
         max_batch_size=size,
         input=declared,
-        output=tuple(model_output(t, batching=size > 0) for t in outputs),
-        # Always said: the ONNX Runtime backend's own default is two instances on the CPU.
-        instance_group=(ModelInstanceGroup(kind=wanted.instance_kind, count=wanted.instances),),
-        dynamic_batching=_batching(wanted) if size else None,
+        output=labelled(tuple(model_output(t, batching=size > 0) for t in outputs), labels, wanted),
+        instance_group=groups(wanted),
+        dynamic_batching=batching(wanted) if size else None,
         default_model_filename="" if model_file == DEFAULT_FILES.get(backend) else model_file,
         parameters={key: ModelParameter(string_value=value) for key, value in said.items()},
         model_warmup=warmup_requests(declared, shapes, size) if wanted.warmup else (),
+        metric_tags=wanted.metric_tags,
+        response_cache=ModelResponseCache(enable=True) if wanted.response_cache else None,
+        model_metrics=metrics,
     )
     return generated if written is None else merged(generated, written, wanted)
-
-
-def _batching(wanted: Triton) -> ModelDynamicBatching:
-    queue = ModelQueuePolicy(max_queue_size=wanted.max_queue_size)
-    return ModelDynamicBatching(
-        max_queue_delay_microseconds=wanted.max_queue_delay_us,
-        default_queue_policy=queue if wanted.max_queue_size else None,
-    )

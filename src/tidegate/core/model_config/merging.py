@@ -20,8 +20,17 @@ DECIDES = {
     "max_batch_size": "max_batch_size",
     "max_queue_delay_us": "dynamic_batching.max_queue_delay_microseconds",
     "max_queue_size": "dynamic_batching.default_queue_policy.max_queue_size",
+    "queue": "dynamic_batching.default_queue_policy",
+    "preferred_batch_sizes": "dynamic_batching.preferred_batch_size",
+    "preserve_ordering": "dynamic_batching.preserve_ordering",
+    "priority_levels": "dynamic_batching.priority_levels",
+    "default_priority": "dynamic_batching.default_priority_level",
+    "priority_queues": "dynamic_batching.priority_queue_policy",
     "instances": "instance_group",
     "instance_kind": "instance_group",
+    "instance_groups": "instance_group",
+    "response_cache": "response_cache",
+    "histogram_buckets_ms": "model_metrics",
     "warmup": "model_warmup",
 }
 T = TypeVar("T")
@@ -32,6 +41,7 @@ def settled(wanted: Triton, backend: str = "onnxruntime") -> Mapping[str, str]:
     decides = {**DECIDES, "threads": f"parameters.{THREADS.get(backend, '')}"}
     said = {decides[name]: f"triton.{name}" for name in decides if name in wanted.model_fields_set}
     named = {f"parameters.{key}": "triton.parameters" for key in wanted.parameters}
+    named |= {f"metric_tags.{key}": "triton.metric_tags" for key in wanted.metric_tags}
     return {"name": "the policy", "backend": "the model", "platform": "the model"} | said | named
 
 
