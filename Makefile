@@ -40,6 +40,10 @@ test-routes: setup ## Train a model of every flavor, release it into real Triton
 	@sh scripts/setup routes
 	@$(if $(RECORD),TIDEGATE_RECORD_ROUTES=1) .tidegate/routes/bin/python -m pytest -m "long or not long" tests/routes
 
+test-azure: setup ## Publish to Azure's own emulator; needs npm
+	@[ -x .tidegate/azurite/node_modules/.bin/azurite-blob ] || npm install --silent --no-audit --no-fund --no-save --prefix .tidegate/azurite azurite@3.37.0
+	@$(BIN)/pytest tests/adapters/storage/test_azure.py
+
 report-sample: setup ## Write a page for every way in which a release can end, into a new folder
 	@$(BIN)/python -m tests.report.samples
 

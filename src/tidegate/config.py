@@ -31,6 +31,15 @@ class Settings:
     ingress_insecure: str = ""  # 'true' alone switches the check of the ingress's certificate off
     ingress_token: str = field(default="", repr=False)
     storage_uri: str = ""  # parent of published repositories, e.g. s3://models/tidegate
+    claim_mounts: str = ""  # where claims are mounted here: CLAIM=/FOLDER,...
+    # What KServe sets from the annotations of a Secret; the clouds' own variables obstore reads itself.
+    aws_endpoint_url: str = ""
+    aws_ca_bundle: str = ""
+    s3_endpoint: str = ""
+    s3_use_https: str = ""
+    s3_verify_ssl: str = ""
+    s3_virtual_bucket: str = ""
+    s3_anonymous: str = ""
     kubeconfig: str = ""
     kfp_url: str = ""
     kfp_token: str = field(default="", repr=False)
@@ -71,6 +80,14 @@ VARIABLES: Mapping[str, str] = {
     "ingress_insecure": "TIDEGATE_INGRESS_INSECURE",
     "ingress_token": "TIDEGATE_INGRESS_TOKEN",
     "storage_uri": "TIDEGATE_STORAGE_URI",
+    "claim_mounts": "TIDEGATE_CLAIM_MOUNTS",
+    "aws_endpoint_url": "AWS_ENDPOINT_URL",
+    "aws_ca_bundle": "AWS_CA_BUNDLE",
+    "s3_endpoint": "S3_ENDPOINT",
+    "s3_use_https": "S3_USE_HTTPS",
+    "s3_verify_ssl": "S3_VERIFY_SSL",
+    "s3_virtual_bucket": "S3_USER_VIRTUAL_BUCKET",
+    "s3_anonymous": "awsAnonymousCredential",
     "kubeconfig": "KUBECONFIG",
     "kfp_url": "TIDEGATE_KFP_URL",
     "kfp_token": "TIDEGATE_KFP_TOKEN",
@@ -103,6 +120,14 @@ EXAMPLES: Mapping[str, str] = {
     "ingress_insecure": "true, to accept any certificate",
     "ingress_token": "a bearer token of the ingress",
     "storage_uri": "the folder for published repositories, e.g. s3://models/tidegate",
+    "claim_mounts": "where claims are mounted, e.g. models=/mnt/models",
+    "aws_endpoint_url": "the S3 server, e.g. http://minio.minio:9000",
+    "aws_ca_bundle": "a PEM file of the authority that signed the S3 server's certificate",
+    "s3_endpoint": "the S3 server without a scheme, e.g. minio.minio:9000",
+    "s3_use_https": "0, for plain HTTP",
+    "s3_verify_ssl": "0, to trust whoever answers",
+    "s3_virtual_bucket": "true, for bucket names in the host",
+    "s3_anonymous": "true, to sign nothing",
     "kubeconfig": "a kubeconfig file",
     "kfp_url": "Kubeflow Pipelines' API, e.g. http://ml-pipeline.kubeflow:8888",
     "kfp_token": "a bearer token of Kubeflow",

@@ -1,12 +1,24 @@
 """The storage initializer follows KServe's rules where a release could trip over them."""
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tidegate.errors import RejectedError
+from tests import s3_server
+from tests.s3_server import BUCKET, S3
+from tidegate.errors import RejectedError, UnavailableError
 from tidegate.sandbox import storage
+
+
+@pytest.fixture(scope="module")
+def bucket() -> Iterator[S3]:
+    with s3_server.serving() as s3:
+        for key in ("m/1/config.pbtxt", "m/1/1/model.onnx", "m/10/config.pbtxt"):
+            s3.bucket().put_object(Key=key, Body=key.encode())
+        s3.bucket().put_object(Key="m/1/2/.keep", Body=b"")
+        yield s3
 
 
 def tree(folder: Path) -> set[str]:
@@ -59,9 +71,9 @@ def test_a_claim_stands_for_a_folder(repository: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("uri", "words"),
     [
-        ("s3://bucket/digits/", "publish to a file:// URI"),
-        ("gs://bucket/digits/", "publish to a file:// URI"),
-        ("models:/digits/1", "publish to a file:// URI"),
+        ("s3://Bucket/digits/", "no name of a bucket"),
+        ("hdfs://bucket/digits/", "no storage behind this scheme"),
+        ("models:/digits/1", "no storage behind this scheme"),
         ("file:///no/such/folder/", "No model found"),
         ("pvc://other/digits", "'other' not found"),
     ],
@@ -78,3 +90,32 @@ def test_an_empty_folder_holds_no_model(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(RejectedError, match="No model found"):
         storage.initialize(f"file://{tmp_path}/empty/", tmp_path / "models")
+
+
+@pytest.mark.parametrize(
+    ("uri", "found"),
+    [
+        (f"s3://{BUCKET}/m/1/", {"config.pbtxt", "1/model.onnx"}),
+        (f"s3://{BUCKET}/m/1", {"config.pbtxt", "1/model.onnx", "0/config.pbtxt"}),
+        (f"s3://{BUCKET}/m/1/config.pbtxt", {"config.pbtxt"}),
+    ],
+    ids=["with its slash", "without it its neighbour comes too", "one object"],
+)
+def test_a_bucket_is_read_by_prefix_without_empty_objects(
+    bucket: S3, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, uri: str, found: set[str]
+) -> None:
+    s3_server.point(monkeypatch, bucket)
+    storage.initialize(uri, tmp_path / "models")
+    assert tree(tmp_path / "models") == found
+
+
+def test_a_bucket_that_holds_nothing_or_is_away_is_told_apart(
+    bucket: S3, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    s3_server.point(monkeypatch, bucket)
+    with pytest.raises(RejectedError, match="No model found"):
+        storage.initialize(f"s3://{BUCKET}/nothing/", tmp_path / "models")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    monkeypatch.setattr(storage, "WITHIN_S", 0.3)
+    with pytest.raises(UnavailableError, match="connection refused"):
+        storage.initialize(f"s3://{BUCKET}/m/1/", tmp_path / "models")

@@ -7,15 +7,6 @@ from tidegate.core.checkup import Check, fail, ok, unknown, warn
 
 ON_MANY = "ReadWriteMany"
 ON_ONE = ("ReadWriteOnce", "ReadWriteOncePod")
-# What asks a bucket; tidegate has none of them, and publish writes to no bucket so far.
-CLIENTS: Mapping[str, str] = {
-    "s3": "an S3 client (boto3)",
-    "gs": "Google's client (google-cloud-storage)",
-    "az": "Azure's client (azure-storage-blob)",
-    "abfs": "Azure's client (azure-storage-blob)",
-    "wasbs": "Azure's client (azure-storage-blob)",
-    "https": "Azure's client (azure-storage-blob)",
-}
 
 
 def claim(name: str, found: Mapping[str, Any] | None) -> Check:
@@ -44,16 +35,3 @@ def _access(title: str, modes: list[str]) -> Check:
             f"use a class with {ON_MANY}, or let all pods of a run be on one node",
         )  # fmt: skip
     return fail(title, f"{shown}: a run cannot write to it", f"use a class with {ON_MANY}")
-
-
-def not_written(scheme: str, uri: str) -> Check:
-    """Storage that publish cannot write to: a release would fail, whatever answers there."""
-    asked = (
-        f"; whether it answers is not checked, which needs {CLIENTS[scheme]}"
-        if scheme in CLIENTS
-        else ""
-    )
-    return fail(
-        "storage", f"publish does not write {scheme}: yet ({uri}){asked}",
-        "set TIDEGATE_STORAGE_URI to file:///..., a folder that publish and the predictors mount",
-    )  # fmt: skip

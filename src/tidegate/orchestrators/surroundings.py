@@ -24,8 +24,12 @@ IN_SECRET = (
             "grafana_url", "pushgateway_url", "otlp_endpoint",
         )
     ),
-    "AWS_ACCESS_KEY_ID",
-    "AWS_SECRET_ACCESS_KEY",
+    # Storage, as obstore and KServe's own Secrets name it; an identity of the pod needs none of them.
+    "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_DEFAULT_REGION",
+    "AWS_ENDPOINT_URL", "S3_ENDPOINT", "S3_USE_HTTPS", "S3_VERIFY_SSL", "S3_USER_VIRTUAL_BUCKET",
+    "awsAnonymousCredential",
+    "GOOGLE_SERVICE_ACCOUNT_KEY",  # the JSON itself: a file would need a volume
+    "AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET", "AZURE_STORAGE_ACCESS_KEY",
 )  # fmt: skip
 # What the GPU steps ask for; 0 of it is a release for a CPU target.
 GPU_RESOURCE, GPU_COUNT = "nvidia.com/gpu", "0"

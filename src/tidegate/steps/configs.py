@@ -40,7 +40,7 @@ def _yaml(predictor: dict[str, Any]) -> str | None:
 
 def _configs(uri: str, whose: str, warnings: list[str]) -> dict[str, str]:
     """Storage may be a mount that hangs, or not be mounted where the report is written."""
-    from tidegate.adapters.storage import config_texts
+    from tidegate.adapters.storage.reading import config_texts
 
     try:
         return within(

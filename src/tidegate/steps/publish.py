@@ -31,13 +31,14 @@ def publish(
         policy_document: The effective policy.
         published: Where the Published document is written.
     """
-    from tidegate.adapters import files, storage, trees
+    from tidegate.adapters import files, trees
+    from tidegate.adapters.storage.publishing import publish as upload
 
     document = files.read(repository_document, ModelRepository)
     policy = files.read_policy(policy_document)
     trees.require(repository, document.digest, what="repository")
     short = document.digest.removeprefix("sha256:")[:12]
-    uri, uploaded = storage.publish(
+    uri, uploaded = upload(
         repository,
         document.digest,
         parent=settings().need("storage_uri"),

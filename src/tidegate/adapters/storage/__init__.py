@@ -1,0 +1,1 @@
+"""Where published model repositories lie: folders, claims and buckets, all through obstore."""

@@ -1,0 +1,40 @@
+"""A release through a bucket: publish writes it, and the initializer of each revision reads it."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests import s3_server
+from tests.e2e.conftest import POLICY, Home
+from tests.e2e.test_release import shares, source_of
+from tests.s3_server import BUCKET, S3
+
+pytestmark = [pytest.mark.real, pytest.mark.long, pytest.mark.timeout(300)]
+
+
+@pytest.fixture
+def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[S3]:
+    """For the steps, which are processes, and for the sandbox's initializer, which is in this one."""
+    with s3_server.serving() as one:
+        s3_server.point(monkeypatch, one)
+        yield one
+
+
+def test_a_version_is_released_from_a_bucket_and_the_next_one_after_it(
+    home: Home, s3: S3, variant: Callable[..., Path]
+) -> None:
+    load = {**POLICY["load"], "max_lag_ms": 10_000}  # type: ignore[dict-item]
+    errors_alone = variant(load=load, slo={"objectives": [{"kind": "errors", "limit": 0.05}]})
+    home.environment.update(
+        s3_server.environment(s3), TIDEGATE_STORAGE_URI=f"s3://{BUCKET}/tidegate"
+    )
+    for version in ("1", "2"):
+        done = home.release(f"models:/tiny/{version}", errors_alone)
+        assert done.returncode == 0, done.stderr
+        assert s3_server.SECRET not in done.stderr + done.stdout
+        (serving,) = shares(home)
+        assert source_of(serving).startswith(f"s3://{BUCKET}/tidegate/tiny/{version}-")
+        assert source_of(serving).endswith("/")
+    marks = [one.key for one in s3.bucket().objects.all() if one.key.endswith("published.json")]
+    assert len(marks) == 2
