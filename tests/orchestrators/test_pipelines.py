@@ -42,6 +42,11 @@ def test_only_steps_that_depend_on_nothing_else_are_cached(name: str) -> None:
     assert cached == {s.command for s in steps().values() if s.cacheable}
 
 
+def test_what_may_depend_on_the_gpu_that_it_ran_on_is_not_cached() -> None:
+    """Which one that was is none of its inputs, and a plan for another one does not load."""
+    assert not {s.command for s in steps().values() if s.cacheable and s.gpu}
+
+
 @every_pipeline
 def test_a_client_that_turns_caching_on_reaches_only_the_guard_which_no_other_run_shares(
     name: str,

@@ -101,11 +101,7 @@ def test_every_step_of_the_release_is_registered() -> None:
 
 
 def test_only_steps_without_side_effects_may_be_cached() -> None:
-    assert {name for name, s in steps().items() if s.cacheable} == {
-        "fetch",
-        "optimize",
-        "configure",
-    }
+    assert {name for name, s in steps().items() if s.cacheable} == {"fetch", "configure"}
 
 
 def test_every_step_says_what_it_does() -> None:

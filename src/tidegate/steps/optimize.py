@@ -27,7 +27,8 @@ class Optimized:
     reason: str
 
 
-@step(cacheable=True, gpu=True)
+# Not cacheable: on a GPU the result fits that GPU, which is none of its inputs.
+@step(gpu=True)
 def optimize(
     fetched: InDocument,
     model_tree: InTree,
