@@ -7,7 +7,7 @@ Compile with `make generate`; the committed release.yaml is what the Kubeflow UI
 from kfp import dsl
 
 from tidegate.orchestrators.surroundings import GPU_COUNT, GPU_RESOURCE, images
-from tidegate.orchestrators.tasks import Run, task
+from tidegate.orchestrators.tasks import Run, name_branches, task
 
 RUN = dsl.PIPELINE_JOB_ID_PLACEHOLDER
 
@@ -28,6 +28,7 @@ def draw(run: Run, policy: object, model_uri: object, namespace: object) -> None
     with dsl.If(approved.outputs["verdict"] == "PASS", name="passed"):
         promoted = task(run, "promote", deployment=deployment, **judged)
     with dsl.Else(name="otherwise"):
+        name_branches("verdict")
         returned = task(run, "roll_back", **judged)
     ended = {
         name: dsl.OneOf(promoted.outputs[name], returned.outputs[name])

@@ -151,6 +151,18 @@ def test_the_ui_shows_the_page_and_the_numbers(name: str) -> None:
 
 
 @every_pipeline
+def test_every_box_in_the_ui_has_a_name_that_somebody_chose(name: str) -> None:
+    ir, _ = read(name)
+    dags = [ir["root"]["dag"], *(c["dag"] for c in ir["components"].values() if "dag" in c)]
+    shown = [task["taskInfo"]["name"] for dag in dags for task in dag["tasks"].values()]
+    words = {"release", "verdict", "passed", "otherwise"}
+    words |= {"new"} if "scheduled" in name else set()
+    assert set(shown) == words | {step for step, _, _ in tasks(ir)}
+    assert len(shown) == len(set(shown))
+    assert ir["pipelineInfo"]["displayName"] == f"tidegate {name.replace('_', ' ')}"
+
+
+@every_pipeline
 def test_nothing_may_be_none_and_only_the_user_must_choose(name: str) -> None:
     ir, _ = read(name)
     inputs = ir["root"]["inputDefinitions"]["parameters"]
