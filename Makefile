@@ -29,8 +29,8 @@ test-long: setup ## Run the stories that take minutes: whole releases on the rea
 test-components: setup ## Run every component alone, each in a one-task pipeline, on the embedded cluster
 	@$(BIN)/pytest -m long tests/e2e/test_components_alone.py
 
-test-flows: setup ## Run the drawings end to end by every runner, with the same documents in the end
-	@$(BIN)/pytest -m long tests/e2e/test_flows.py tests/e2e/test_same_documents.py
+test-flows: setup ## Run the drawings end to end by every runner, schedules too, with the same documents in the end
+	@$(BIN)/pytest -m long tests/e2e/test_flows.py tests/e2e/test_same_documents.py tests/e2e/test_scheduled_release.py
 
 test-page: setup ## Read the report's page in a headless Chromium: light, dark, narrow, wide, on paper
 	@sh scripts/setup browser || true

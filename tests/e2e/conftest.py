@@ -73,12 +73,19 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
 @contextmanager
 def running(folder: Path, mode: Mode) -> Iterator[Home]:
     """A sandbox of this mode, with the models in its registry and the policy beside it."""
-    policy = folder / "policy.yaml"
-    policy.write_text(yaml.safe_dump(POLICY | {"model": {"uri": "models:/tiny/1"}}))
+    with empty(folder, mode) as home:
+        home.policy.write_text(yaml.safe_dump(POLICY | {"model": {"uri": "models:/tiny/1"}}))
+        subprocess.run(
+            [sys.executable, str(REGISTER)], env=home.environment, check=True, timeout=110
+        )
+        yield home
+
+
+@contextmanager
+def empty(folder: Path, mode: Mode) -> Iterator[Home]:
+    """A sandbox of this mode with nothing in its registry, and the path of a policy to be written."""
     with Sandbox(folder / "sandbox", mode=mode) as sandbox:
-        environment = os.environ | sandbox.environment()
-        subprocess.run([sys.executable, str(REGISTER)], env=environment, check=True, timeout=110)
-        yield Home(environment, folder, policy)
+        yield Home(os.environ | sandbox.environment(), folder, folder / "policy.yaml")
 
 
 @pytest.fixture

@@ -20,22 +20,22 @@ from kubernetes import client, config
 from tests.e2e.conftest import Home
 
 pytestmark = [pytest.mark.real, pytest.mark.long, pytest.mark.timeout(240)]
-HOST = "tiny-predictor.default.example.com"
 ROW = {"inputs": [{"name": "X", "datatype": "FP32", "shape": [1, 13], "data": [0.5] * 13}]}
 
 
-def predictor(home: Home) -> dict[str, Any]:
+def predictor(home: Home, name: str = "tiny") -> dict[str, Any]:
     """The InferenceService's status of its predictor."""
     config.load_kube_config(home.environment["KUBECONFIG"])
     found = client.CustomObjectsApi().get_namespaced_custom_object(
-        "serving.kserve.io", "v1beta1", "default", "inferenceservices", "tiny"
+        "serving.kserve.io", "v1beta1", "default", "inferenceservices", name
     )
     part: dict[str, Any] = found["status"]["components"]["predictor"]
     return part
 
 
-def shares(home: Home) -> dict[str, int]:
-    return {t["revisionName"]: t["percent"] for t in predictor(home)["traffic"] if t["percent"]}
+def shares(home: Home, name: str = "tiny") -> dict[str, int]:
+    traffic = predictor(home, name)["traffic"]
+    return {t["revisionName"]: t["percent"] for t in traffic if t["percent"]}
 
 
 def source_of(revision: str) -> str:
@@ -59,8 +59,9 @@ def alias(home: Home, model: str = "tiny") -> str:
 class Production:
     """Requests through the ingress while something else happens; every answer counted."""
 
-    def __init__(self, home: Home) -> None:
-        self.url = home.environment["TIDEGATE_INGRESS_URL"] + "/v2/models/tiny/infer"
+    def __init__(self, home: Home, name: str = "tiny", row: dict[str, Any] = ROW) -> None:
+        self.url = home.environment["TIDEGATE_INGRESS_URL"] + f"/v2/models/{name}/infer"
+        self.host, self.row = f"{name}-predictor.default.example.com", row
         self.versions: list[str] = []
         self.failures: list[str] = []
         self._stop = threading.Event()
@@ -75,10 +76,10 @@ class Production:
         self._thread.join()
 
     def _run(self) -> None:
-        with httpx.Client(headers={"host": HOST}, timeout=10) as session:
+        with httpx.Client(headers={"host": self.host}, timeout=10) as session:
             while not self._stop.wait(0.05):
                 try:
-                    reply = session.post(self.url, json=ROW).raise_for_status()
+                    reply = session.post(self.url, json=self.row).raise_for_status()
                     self.versions.append(reply.json()["model_version"])
                 except httpx.HTTPError as error:
                     self.failures.append(repr(error))
@@ -93,9 +94,9 @@ def services(home: Home) -> list[str]:
     return [item["metadata"]["name"] for item in found["items"]]
 
 
-def journal(home: Home) -> dict[str, Any]:
+def journal(home: Home, name: str = "tiny") -> dict[str, Any]:
     config.load_kube_config(home.environment["KUBECONFIG"])
-    held = client.CoreV1Api().read_namespaced_config_map("tidegate-tiny", "default")
+    held = client.CoreV1Api().read_namespaced_config_map(f"tidegate-{name}", "default")
     found: dict[str, Any] = json.loads(held.data["journal.json"])
     return found
 

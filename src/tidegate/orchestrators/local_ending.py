@@ -7,7 +7,7 @@ from tidegate.documents import Report, Result
 from tidegate.errors import NotPromotedError, RollbackFailedError
 from tidegate.orchestrators.watch import Failure, Watch
 
-TRIGGER = "trigger"  # the step that alone may end a run well without a report
+TRIGGER = "trigger"  # the step whose NO alone may end a run well without a report
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +27,7 @@ def ended(folder: Path, watch: Watch, code: int) -> Ended:
     report = _report(folder)
     page = next((folder / "artifacts").glob("*/report/**/page"), None)
     guard_page = next((folder / "artifacts").glob("*/guard/**/page"), None)
-    if report is None and code == 0 and TRIGGER in watch.said:
+    if report is None and code == 0 and watch.due == "NO":
         return _nothing_new(folder, watch)
     if report is None:
         return _died(folder, watch, code, guard_page)
@@ -44,7 +44,7 @@ def ended(folder: Path, watch: Watch, code: int) -> Ended:
 def _nothing_new(folder: Path, watch: Watch) -> Ended:
     """A schedule that found nothing to release is done, and green."""
     return Ended(
-        result=Result.UNCHANGED.value, reason=watch.said[TRIGGER],
+        result=Result.UNCHANGED.value, reason=watch.said.get(TRIGGER, ""),
         exit_code=0, folder=folder, page=None, report=None,
     )  # fmt: skip
 

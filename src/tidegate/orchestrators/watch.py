@@ -29,6 +29,7 @@ class Watch:
         self.failure: Failure | None = None
         self.seconds: dict[str, float] = {}
         self.said: dict[str, str] = {}  # the last words of each step
+        self.due = ""  # what a scheduled run's trigger has decided
         self._quiet = quiet
         self._offset = 0
         self._began = time.monotonic()
@@ -63,6 +64,7 @@ class Watch:
     def _take(self, event: dict[str, Any]) -> None:
         self.step, self._last = event["step"].replace("_", "-"), event["message"]
         self.release_id = event.get("release_id") or self.release_id
+        self.due = event.get("due") or self.due
         if "error" in event and self.failure is None:
             self.failure = Failure(
                 step=self.step,
