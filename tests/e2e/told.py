@@ -17,8 +17,10 @@ LEFT_OUT = {
     "ids": r"[:.](\w*_uid|uid|release_id|run_id|resource_version)$",
     "load and evidence": r"^(load-test\.load_report|gate\.(evidence|metrics)|promote\.live_evidence):",
     "the report's copies of them": r"^report\.(report_metrics:|report_document:load\.)",
-    "figures of findings": r"^(gate|await|rep).*[:.]findings\.\d+\.(observed|lower|upper|samples|p_worse)$",
-    "sentences with figures": r"^(gate|await|report).*[:.](findings\.\d+\.message|verdict\.reason)$",
+    "figures of findings": r"^(gate|await|pro|rep).*[:.]findings\.\d+ .+\."
+    r"(observed|lower|upper|samples|p_worse)$",
+    "limits made of what the incumbent took": r"[:.]findings\.\d+ \w+ vs incumbent\.limit$",
+    "sentences with figures": r"^(gate|await|pro|rep).*[:.](findings\.\d+ .+\.message|verdict\.reason)$",
     "the words of a gate": r"^(gate|await-approval)\.\w+_document:reason$",
     "what a bake has seen": r"[:.]steps\.\d+\.(looks|evidence|requests|message)(\.|$)",
 }
@@ -66,7 +68,10 @@ def _flat(value: Any, at: str) -> Iterator[tuple[str, Any]]:
             yield from _flat(one, f"{at}.{key}" if at else key)
     elif isinstance(value, list):
         for number, one in enumerate(value):
-            yield from _flat(one, f"{at}.{number}")
+            judged = (
+                f" {one['name']}" if isinstance(one, dict) and {"name", "word"} <= {*one} else ""
+            )
+            yield from _flat(one, f"{at}.{number}{judged}")
     else:
         yield at, value
 
