@@ -1,8 +1,10 @@
 """The wheel's tritonserver as a command: `python -m tidegate.sandbox.tritonserver <its arguments>`.
 
 Gives it the embedded backends, its libraries and names of its own in shared memory, gone when it ends.
+It ends with whoever started it, for a step that was killed can end nothing.
 """
 
+import os
 import signal
 import subprocess
 import sys
@@ -13,9 +15,13 @@ from types import FrameType
 
 from tidegate.sandbox import binaries, triton_command
 
+LOOK_S = 0.5  # how often it looks whether its parent lives
+LEAVE_S = 10.0  # --exit-timeout-secs and some
+
 
 def main(arguments: list[str]) -> int:
-    """Run the server until it ends; SIGTERM is handed on."""
+    """Run the server until it ends, or its parent does; SIGTERM is handed on."""
+    parent = os.getppid()
     marker = uuid.uuid4().hex
     prefix = triton_command.shared_memory_prefix(marker, "command")
     with tempfile.TemporaryDirectory() as folder:
@@ -36,9 +42,24 @@ def main(arguments: list[str]) -> int:
 
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, hand_on)
-        code = server.wait()
+        code = _wait(server, parent)
     triton_command.remove_shared_memory(marker)
     return code
+
+
+def _wait(server: "subprocess.Popen[bytes]", parent: int) -> int:
+    """Its exit status. Polled, for the kernel's signal follows the thread that forked, not the process."""
+    while os.getppid() == parent:
+        try:
+            return server.wait(LOOK_S)
+        except subprocess.TimeoutExpired:
+            continue
+    server.terminate()
+    try:
+        return server.wait(LEAVE_S)
+    except subprocess.TimeoutExpired:
+        server.kill()
+        return server.wait()
 
 
 if __name__ == "__main__":

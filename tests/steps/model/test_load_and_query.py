@@ -2,10 +2,13 @@
 
 import json
 import shlex
+import subprocess
 import sys
+import time
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 
 from tests.steps.model.networks import convolutions, images
@@ -123,3 +126,35 @@ def test_a_command_that_is_none_is_named(optimized: Any, monkeypatch: pytest.Mon
     monkeypatch.setenv("TIDEGATE_TRITONSERVER", "no-such-server --flag")
     with pytest.raises(UsageError, match="TIDEGATE_TRITONSERVER: no-such-server is no command"):
         optimized.run("configure")
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from tidegate.adapters import tritonserver
+with tritonserver.serving(Path(sys.argv[1]), "digits"):
+    print("serving", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.mark.real
+def test_a_server_ends_with_the_step_that_was_killed(optimized: Any) -> None:
+    assert optimized.run("configure")["verdict"] == "PASS"
+    repository = str(optimized.path("repository"))
+    step = subprocess.Popen(
+        [sys.executable, "-c", KILLED, repository], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert step.stdout is not None
+    assert step.stdout.readline() == b"serving\n"
+    servers = psutil.Process(step.pid).children(recursive=True)
+    assert any("tritonserver" in " ".join(server.cmdline()) for server in servers)
+    step.kill()
+    step.communicate()
+    deadline = time.monotonic() + 60
+    while any(server.is_running() for server in servers) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    left = [server for server in servers if server.is_running()]
+    for server in left:
+        server.kill()
+    assert left == []
