@@ -2,6 +2,7 @@
 
 import copy
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -11,10 +12,12 @@ from typing import Any
 import kubernetes_validate
 import pytest
 import yaml
+from typer.testing import CliRunner
 
 from deploy.objects.rbac import BY_CHOICE, UNRECORDED
 from tests.rbac.verbs import load
-from tidegate.orchestrators.surroundings import labels
+from tidegate.cli import app
+from tidegate.orchestrators.surroundings import IN_SECRET, NAME, labels
 from tidegate.sandbox import binaries
 from tidegate.sandbox.api import schemas
 from tidegate.sandbox.api.errors import ApiError
@@ -256,6 +259,26 @@ def test_what_kind_is_given_is_valid_and_it_is_monitored_as_any_other_cluster() 
     for item in objects(*sorted((ROOT / "deploy" / "kind").glob("*.yaml"))):
         check(item)
     assert "kubectl apply -n argo -k deploy/monitoring" in (ROOT / "deploy/kind/up").read_text()
+
+
+def test_runs_on_kind_keep_files_and_models_in_the_bucket_that_is_there(tmp_path: Path) -> None:
+    up = (ROOT / "deploy/kind/up").read_text()
+    there = objects(ROOT / "deploy/kind/services.yaml")
+    secrets, services = named(there, "Secret"), named(there, "Service")
+    command = re.search(r"tidegate (compile argo --output )\S+ (.+)", up)
+    assert command
+    given = [*command[1].split(), str(tmp_path), *command[2].split()]
+    assert CliRunner().invoke(app, given).exit_code == 0
+    templates = yaml.safe_load((tmp_path / "release.yaml").read_text())["spec"]["templates"]
+    s3 = next(one["archiveLocation"]["s3"] for one in templates if "archiveLocation" in one)
+    for key in (s3["accessKeySecret"], s3["secretKeySecret"]):
+        assert secrets[key["name"]]["stringData"][key["key"]]
+    (port,) = services["minio"]["spec"]["ports"]
+    assert s3["endpoint"] == f"minio.argo:{port['port']}"
+    assert f"TIDEGATE_STORAGE_URI=s3://{s3['bucket']}/" in up
+    own = secrets[NAME]["stringData"]
+    assert set(own) <= set(IN_SECRET)
+    assert own["AWS_ENDPOINT_URL"] == f"http://{s3['endpoint']}"
 
 
 def test_kind_is_not_brought_up_without_its_tools(tmp_path: Path) -> None:
