@@ -30,6 +30,7 @@ from tidegate.documents.outcome import (
     TrafficStep,
 )
 from tidegate.documents.replayable import Evidence, Judged
+from tidegate.documents.tuning import OpenLoop, ServiceTime, Setting, Trial, Tuning
 from tidegate.documents.words import SEVERITY, Result, Word, worst
 
 __all__ = [
@@ -55,6 +56,7 @@ __all__ = [
     "LiveLook",
     "LoadReport",
     "ModelRepository",
+    "OpenLoop",
     "OptimizedModel",
     "Outcome",
     "OutputParity",
@@ -64,11 +66,15 @@ __all__ = [
     "Refusal",
     "Report",
     "Result",
+    "ServiceTime",
+    "Setting",
     "Strict",
     "Subject",
     "Tensor",
     "TrafficStep",
     "TreeFile",
+    "Trial",
+    "Tuning",
     "Verdict",
     "Word",
     "worst",

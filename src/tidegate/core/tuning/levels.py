@@ -1,0 +1,72 @@
+"""How much load a setting is given: requests in flight, from what saturates it to what keeps the limit."""
+
+from collections.abc import Sequence
+
+from tidegate.documents import CurvePoint, Setting
+
+AT_ONCE = 2  # times batch x instances: one batch runs while the next one gathers
+
+
+def saturating(setting: Setting, most: int) -> int:
+    """Requests in flight that keep every instance busy with full batches.
+
+    2 x max_batch_size x instances: Triton's docs/user_guide/optimization.md, and Model Analyzer's
+    --use-concurrency-formula. At most `most`.
+    """
+    return min(most, AT_ONCE * max(1, setting.max_batch_size) * setting.instances)
+
+
+def next_level(
+    levels: Sequence[CurvePoint], setting: Setting, *, most: int, limit_ms: float
+) -> int | None:
+    """Requests in flight of the next level; None when the levels so far say enough.
+
+    Ends between a level that keeps the limit and twice as many that do not, or where one request alone
+    breaks it. By Little's law latency grows with what is in flight, so a level that broke the limit says how
+    far to go down.
+    """
+    if not levels:
+        return saturating(setting, most)
+    kept = max((one.concurrency for one in levels if one.keeps_limit), default=0)
+    broken = min((c for c in _broken(levels)), default=None)
+    if broken is None:
+        return None
+    if _is_doubtful(levels, broken, limit_ms):
+        return broken
+    if kept or broken == 1:
+        return 2 * kept if 0 < 2 * kept < broken else None
+    last = next(one for one in levels if one.concurrency == broken)
+    fits = broken * limit_ms / last.p99_ms if last.p99_ms else 1.0
+    return max(1, _power(min(fits, broken / 2)))
+
+
+def _broken(levels: Sequence[CurvePoint]) -> set[int]:
+    kept = {one.concurrency for one in levels if one.keeps_limit}
+    return {one.concurrency for one in levels} - kept
+
+
+def _is_doubtful(levels: Sequence[CurvePoint], concurrency: int, limit_ms: float) -> bool:
+    """Broken once, and by a tail alone: a single stall of the machine does that, so it is asked again."""
+    seen = [one for one in levels if one.concurrency == concurrency]
+    return len(seen) == 1 and seen[0].p95_ms is not None and seen[0].p95_ms <= limit_ms
+
+
+def _power(value: float) -> int:
+    """The largest power of two within value; 1 below that."""
+    return 1 << max(0, int(value).bit_length() - 1)
+
+
+def keeps(point: CurvePoint, *, limit_ms: float, max_errors: float) -> bool:
+    """By what was seen, not by a test: a search compares, and its winner is tested on fresh data."""
+    failed = point.errors + point.wrong
+    if not point.requests or failed > max_errors * point.requests or point.p99_ms is None:
+        return False
+    return point.p99_ms <= limit_ms
+
+
+def next_fresh_level(levels: Sequence[CurvePoint], first: int) -> int | None:
+    """On fresh data: what the search found, then half as many in flight until the limit surely holds."""
+    if not levels:
+        return first
+    last = levels[-1]
+    return None if last.keeps_limit or last.concurrency == 1 else last.concurrency // 2

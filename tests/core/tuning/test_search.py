@@ -1,0 +1,121 @@
+"""A search measures few settings, none twice, none that cannot be better, and finds nearly the best."""
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.core.tuning.surface import SPACE, Surface
+from tidegate.core.tuning import outcome, search
+from tidegate.core.tuning.objective import objective_of
+from tidegate.core.tuning.pruning import why_not
+from tidegate.core.tuning.space import powers
+from tidegate.core.tuning.start import first_setting
+from tidegate.documents import Setting, Trial
+from tidegate.policy import Slo
+
+SETTINGS = SPACE.settings()
+BUDGET = search.budget_for(len(SETTINGS))
+surfaces = st.builds(
+    Surface,
+    fixed_ms=st.floats(0.05, 5),
+    row_ms=st.floats(0.01, 5),
+    cores=st.sampled_from((1, 2, 4)),
+    saved=st.floats(0, 0.5),
+    limit_ms=st.floats(5, 200),
+)
+
+
+def start_on(surface: Surface) -> Setting:
+    service = {rows: surface.service_ms(rows, 1) for rows in powers(64)}
+    return first_setting(service, SPACE, limit_ms=surface.limit_ms, cores=surface.cores)
+
+
+def searched(surface: Surface) -> list[Trial]:
+    trials: list[Trial] = []
+    start = start_on(surface)
+    following: Setting | None = start
+    while following is not None and len(trials) < BUDGET.search:
+        trials.append(surface.trial(following))
+        following = search.next_setting(SPACE, trials, start, limit_ms=surface.limit_ms)
+    return trials
+
+
+@given(surface=surfaces)
+@settings(max_examples=60)
+def test_a_search_finds_95_percent_of_the_best_with_a_fifth_of_the_measurements(
+    surface: Surface,
+) -> None:
+    trials, best = searched(surface), surface.best_rps()
+    assert len(trials) + BUDGET.finalists <= len(SETTINGS) // 5
+    if best:
+        assert max(trial.rps for trial in trials) >= 0.95 * best
+
+
+@given(surface=surfaces)
+@settings(max_examples=30)
+def test_no_setting_is_measured_twice_or_lies_outside_of_the_space(surface: Surface) -> None:
+    seen = [trial.setting for trial in searched(surface)]
+    assert len(seen) == len(set(seen))
+    assert set(seen) <= set(SETTINGS)
+
+
+@given(surface=surfaces)
+@settings(max_examples=20)
+def test_what_is_pruned_is_never_better_than_what_was_measured(surface: Surface) -> None:
+    trials = searched(surface)
+    found = max(trial.rps for trial in trials)
+    for one in SETTINGS:
+        if why_not(one, trials, limit_ms=surface.limit_ms):
+            assert surface.trial(one).rps <= max(found, 1e-9) * 1.001
+
+
+def test_where_one_request_alone_breaks_the_limit_nothing_else_of_those_threads_is_measured() -> (
+    None
+):
+    surface = Surface(fixed_ms=30, row_ms=1, cores=2, saved=0.1, limit_ms=10)
+    trials = searched(surface)
+    assert [trial.setting.threads for trial in trials] == [2, 1]
+    left = outcome.left_out(SETTINGS, trials, limit_ms=10)
+    assert left == {"one request alone breaks the limit": len(SETTINGS) - 2}
+
+
+def test_an_infeasible_search_says_how_far_off_it_is_and_where() -> None:
+    surface = Surface(fixed_ms=30, row_ms=1, cores=2, saved=0.1, limit_ms=10)
+    said = outcome.how_far_off(searched(surface), objective_of(Slo(), p99_ms=10))
+    assert said.startswith(
+        "no setting kept p99 within 10 ms: the best was 41.85 ms, 4.19 x the limit, with batch 1 x 1 "
+        "instance(s) x 2 thread(s) and 1 in flight; "
+    )
+
+
+def test_a_search_where_answers_are_wrong_says_so_instead_of_a_latency() -> None:
+    level = Surface(fixed_ms=1, row_ms=1, cores=2, saved=0, limit_ms=100).level(SETTINGS[0], 1)
+    broken = level.model_copy(update={"wrong": 400, "keeps_limit": False})
+    trial = Trial(setting=SETTINGS[0], origin="start", levels=(broken,))
+    said = outcome.how_far_off([trial], objective_of(Slo(), p99_ms=100))
+    assert said.startswith("no setting kept errors within 0.10%: 400 of 1000 requests failed")
+
+
+def test_finalists_are_measured_again_only_where_they_lie_close_together() -> None:
+    def at(n: int, rps: float) -> Trial:
+        surface = Surface(fixed_ms=1, row_ms=1, cores=2, saved=0, limit_ms=1000)
+        level = surface.level(SETTINGS[n], 1).model_copy(update={"throughput_rps": rps})
+        return Trial(setting=SETTINGS[n], origin="search", levels=(level,))
+
+    trials = [at(0, 100), at(1, 95), at(2, 80), at(3, 91)]
+    assert search.finalists(trials, 3) == (SETTINGS[0], SETTINGS[1], SETTINGS[3])
+    assert search.finalists(trials[::2], 3) == ()
+
+
+def test_what_was_measured_for_longer_counts_instead_of_what_was_measured_first() -> None:
+    surface = Surface(fixed_ms=1, row_ms=1, cores=2, saved=0, limit_ms=1000)
+    level = surface.level(SETTINGS[0], 1)
+    lucky = Trial(setting=SETTINGS[0], origin="search", levels=(level,))
+    again = [
+        Trial(
+            setting=SETTINGS[n],
+            origin="finalist",
+            levels=(level.model_copy(update={"throughput_rps": rps}),),
+        )
+        for n, rps in ((0, 50.0), (1, 60.0))
+    ]
+    assert [trial.rps for trial in search.ranking([lucky, *again])] == [60.0, 50.0]
