@@ -5,7 +5,7 @@ incumbent is another version and may rightly answer otherwise. Captured requests
 is not compared must still be an answer: the version asked for, and no NaN.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -30,7 +30,7 @@ class Way:
     model: str
     requests: Sequence[Request]
     rows: Sequence[serving.Row]
-    check: "Check"
+    check: Callable[[int, Request, Reply], str]
     connections: int
     timeout_s: float
 

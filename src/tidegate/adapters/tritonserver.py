@@ -13,7 +13,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -111,8 +111,8 @@ def _text(array: Array) -> Array:
 
 
 @contextlib.contextmanager
-def serving(repository: Path, model: str) -> Iterator[Loaded]:
-    """A server on loopback with the repository loaded, ended with the block.
+def serving(repository: Path, model: str, *, arguments: Sequence[str] = ()) -> Iterator[Loaded]:
+    """A server on loopback with the repository loaded, ended with the block; `arguments` are added.
 
     Raises RejectedError with the server's reason when the model does not load, UnavailableError when nothing
     comes of it in time.
@@ -122,7 +122,7 @@ def serving(repository: Path, model: str) -> Iterator[Loaded]:
         log = Path(folder) / "log"
         with log.open("wb") as output:
             process = subprocess.Popen(
-                [*command(), *_arguments(repository, http, grpc, metrics)],
+                [*command(), *_arguments(repository, http, grpc, metrics), *arguments],
                 stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
             )  # fmt: skip
         loaded = Loaded(name=model, http=f"http://127.0.0.1:{http}", grpc=f"127.0.0.1:{grpc}")

@@ -70,6 +70,9 @@ class OpenLoop(Strict):
     p50_ms: float | None
     p99_ms: float | None
     keeps_limit: bool
+    client_bound: str = Field(
+        default="", description="Why the generator was not fit to judge it; '' = it was"
+    )
 
 
 class ServiceTime(Strict):

@@ -38,7 +38,10 @@ def test_a_broken_level_says_by_littles_law_how_far_to_go_down_and_then_up_again
     assert following(first) == 8
     assert following(first, level(8, 9, keeps=True)) == 16
     assert following(first, level(8, 9, keeps=True), level(16, 19, keeps=True)) == 32
-    assert following(first, level(8, 9, keeps=True), level(16, 25, keeps=False)) is None
+    assert following(first, level(8, 9, keeps=True), level(16, 25, keeps=False)) == 12
+    ended = (first, level(8, 9, keeps=True), level(16, 25, keeps=False))
+    assert following(*ended, level(12, 19, keeps=True)) is None
+    assert following(*ended, level(12, 21, keeps=False)) is None
 
 
 def test_a_level_that_a_tail_alone_has_broken_is_asked_once_more() -> None:
@@ -61,10 +64,10 @@ def test_a_level_keeps_the_limit_by_its_p99_and_its_errors() -> None:
     assert not levels.keeps(good.model_copy(update={"requests": 0}), limit_ms=20, max_errors=0.01)
 
 
-def test_on_fresh_data_the_load_is_halved_until_the_limit_surely_holds() -> None:
+def test_on_fresh_data_the_load_falls_until_the_limit_surely_holds() -> None:
     unsure = level(8, 19, keeps=True).model_copy(update={"keeps_limit": None})
     assert levels.next_fresh_level([], 8) == 8
-    assert levels.next_fresh_level([unsure], 8) == 4
+    assert levels.next_fresh_level([unsure], 8) == 6
     assert levels.next_fresh_level([level(4, 9, keeps=True)], 8) is None
     assert levels.next_fresh_level([level(1, 30, keeps=False)], 1) is None
 

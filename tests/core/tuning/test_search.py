@@ -9,7 +9,7 @@ from tidegate.core.tuning.objective import objective_of
 from tidegate.core.tuning.pruning import why_not
 from tidegate.core.tuning.space import powers
 from tidegate.core.tuning.start import first_setting
-from tidegate.documents import Setting, Trial
+from tidegate.documents import OpenLoop, Setting, Trial
 from tidegate.policy import Slo
 
 SETTINGS = SPACE.settings()
@@ -119,3 +119,32 @@ def test_what_was_measured_for_longer_counts_instead_of_what_was_measured_first(
         for n, rps in ((0, 50.0), (1, 60.0))
     ]
     assert [trial.rps for trial in search.ranking([lucky, *again])] == [60.0, 50.0]
+
+
+def test_an_open_loop_counts_against_a_winner_only_where_the_generator_was_fit() -> None:
+    surface = Surface(fixed_ms=1, row_ms=1, cores=2, saved=0, limit_ms=100)
+    confirmed = surface.trial(SETTINGS[0])
+    broken = OpenLoop(
+        rate_rps=50, share=0.2, requests=100, errors=0, p50_ms=90, p99_ms=250, keeps_limit=False
+    )
+    late = broken.model_copy(update={"client_bound": "requests left 30 ms late"})
+    objective = objective_of(Slo(), p99_ms=100)
+    assert outcome.is_broken([broken])
+    assert "breaks the limit (250.0 ms at 50 rps)" in outcome.reason(
+        [confirmed], confirmed, [broken], objective
+    )
+    assert not outcome.is_broken([broken, late])
+    said = outcome.reason([confirmed], confirmed, [broken, late], objective)
+    assert said.endswith("not known with Poisson arrivals: requests left 30 ms late")
+
+
+def test_a_winner_that_is_not_surely_within_the_limit_on_fresh_data_is_told_with_its_requests() -> (
+    None
+):
+    surface = Surface(fixed_ms=1, row_ms=1, cores=2, saved=0, limit_ms=100)
+    kept = surface.trial(SETTINGS[0])
+    unsure = kept.levels[0].model_copy(update={"keeps_limit": None, "requests": 40})
+    fresh = kept.model_copy(update={"levels": (unsure,), "origin": "fresh data"})
+    said = outcome.reason([kept], fresh, [], objective_of(Slo(), p99_ms=100))
+    assert said.startswith("no setting that kept p99 within 100 ms in the search surely keeps it")
+    assert "on 40 requests with batch 1 x 1 instance(s) x 1 thread(s)" in said

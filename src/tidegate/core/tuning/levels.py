@@ -21,7 +21,7 @@ def next_level(
 ) -> int | None:
     """Requests in flight of the next level; None when the levels so far say enough.
 
-    Ends between a level that keeps the limit and twice as many that do not, or where one request alone
+    Ends between a level that keeps the limit and one half larger that does not, or where one request alone
     breaks it. By Little's law latency grows with what is in flight, so a level that broke the limit says how
     far to go down.
     """
@@ -33,11 +33,20 @@ def next_level(
         return None
     if _is_doubtful(levels, broken, limit_ms):
         return broken
-    if kept or broken == 1:
-        return 2 * kept if 0 < 2 * kept < broken else None
+    if kept:
+        return _between(kept, broken)
+    if broken == 1:
+        return None
     last = next(one for one in levels if one.concurrency == broken)
     fits = broken * limit_ms / last.p99_ms if last.p99_ms else 1.0
     return max(1, _power(min(fits, broken / 2)))
+
+
+def _between(kept: int, broken: int) -> int | None:
+    middle = kept * 3 // 2
+    if 2 * kept < broken:
+        return 2 * kept
+    return middle if kept < middle < broken else None
 
 
 def _broken(levels: Sequence[CurvePoint]) -> set[int]:
@@ -65,8 +74,8 @@ def keeps(point: CurvePoint, *, limit_ms: float, max_errors: float) -> bool:
 
 
 def next_fresh_level(levels: Sequence[CurvePoint], first: int) -> int | None:
-    """On fresh data: what the search found, then half as many in flight until the limit surely holds."""
+    """On fresh data: what the search found, then a quarter less until the limit surely holds."""
     if not levels:
         return first
     last = levels[-1]
-    return None if last.keeps_limit or last.concurrency == 1 else last.concurrency // 2
+    return None if last.keeps_limit or last.concurrency == 1 else last.concurrency * 3 // 4

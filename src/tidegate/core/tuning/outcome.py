@@ -26,14 +26,16 @@ def reason(
     objective: Objective,
 ) -> str:
     """The outcome in one line."""
-    if confirmed is None or confirmed.best is None:
-        return how_far_off((*trials, *([confirmed] if confirmed else ())), objective)
+    if confirmed is None:
+        return how_far_off(trials, objective)
+    if confirmed.best is None:
+        return _unsure(confirmed, objective)
     best = confirmed.best
     within = f"{objective.name} {best.p99_ms:.1f} ms (limit {objective.limit_ms:g} ms)"
     told = f"{confirmed.setting}: {best.throughput_rps:.0f} rps at {within} on rows of its own"
-    if not loops or not loops[-1].keeps_limit:
-        last = loops[-1] if loops else None
-        seen = f" ({last.p99_ms:.1f} ms at {last.rate_rps:.0f} rps)" if last and last.p99_ms else ""
+    if is_broken(loops):
+        last = loops[-1]
+        seen = f" ({last.p99_ms:.1f} ms at {last.rate_rps:.0f} rps)" if last.p99_ms else ""
         return (
             f"{told}, but with arrivals that do not wait for answers even a small share of it breaks the "
             f"limit{seen}; raise the limit or make the model faster"
@@ -43,7 +45,32 @@ def reason(
         if confirmed.client_bound
         else ""
     )
-    return f"{told}; {loops[-1].rate_rps:.0f} rps with Poisson arrivals{bound}"
+    return f"{told}; {_open(loops)}{bound}"
+
+
+def _unsure(confirmed: Trial, objective: Objective) -> str:
+    """What kept the limit in the search, and on rows of its own not, or not surely."""
+    nearest, name, limit_ms = confirmed.nearest, objective.name, objective.limit_ms
+    if nearest is None:
+        return f"{confirmed.setting} kept the limit in the search, and answered nothing on rows of its own"
+    seen = nearest.p99_ms or 0.0
+    return (
+        f"no setting that kept {name} within {limit_ms:g} ms in the search surely keeps it on rows of its "
+        f"own: p99 was {seen:.2f} ms, {seen / limit_ms:.2f} x the limit, on {nearest.requests} requests with "
+        f"{confirmed.setting} and {nearest.concurrency} in flight; give --step-s more, or raise the limit"
+    )
+
+
+def is_broken(loops: Sequence[OpenLoop]) -> bool:
+    """Whether the open loop says that no share keeps the limit; a generator that was late says nothing."""
+    return bool(loops) and not loops[-1].keeps_limit and not loops[-1].client_bound
+
+
+def _open(loops: Sequence[OpenLoop]) -> str:
+    if loops and loops[-1].keeps_limit:
+        return f"{loops[-1].rate_rps:.0f} rps with Poisson arrivals"
+    why = loops[-1].client_bound if loops else "it was not run"
+    return f"not known with Poisson arrivals: {why}"
 
 
 def how_far_off(trials: Sequence[Trial], objective: Objective) -> str:

@@ -53,6 +53,22 @@ def picture(name: str, alt: str, draw: Draw, *, height: float, narrow_height: fl
     )
 
 
+# The page's light colours, for a drawing that is a file of its own.
+LIGHT = {
+    "ink": "#1a2130", "soft": "#566074", "line": "#dde2ea", "candidate": "#1c64d9", "baseline": "#8a5c00",
+    "limit": "#b3261e", "paper": "#fff", "good": "#14683a", "bad": "#b3261e", "doubt": "#855500",
+    "broken": "#67399c", "calm": "#46546b", "sans": "sans-serif",
+}  # fmt: skip
+
+
+def alone(name: str, alt: str, draw: Draw, *, height: float) -> str:
+    """One drawing as an SVG file, in the page's light colours."""
+    text = _drawn(name, alt, draw, (WIDE, height), False)
+    text = re.sub(r"var\(--(\w+)\)", lambda found: LIGHT[found[1]], text)
+    background = f'<rect width="100%" height="100%" fill="{LIGHT["paper"]}"/>'
+    return re.sub(r"(<svg [^>]*>)", rf"\1{background}", text, count=1) + "\n"
+
+
 def _drawn(name: str, alt: str, draw: Draw, size: Sequence[float], is_narrow: bool) -> str:
     import matplotlib as mpl
     from matplotlib.figure import Figure
