@@ -17,7 +17,6 @@ import typer
 from tidegate.errors import NotPromotedError, UsageError
 
 if TYPE_CHECKING:
-    from tidegate.core.tuning.objective import Objective
     from tidegate.core.tuning.space import Space
     from tidegate.documents import Tuning
     from tidegate.operations.tuning.source import Source
@@ -114,10 +113,10 @@ def tune(
                 seed=seed,
             ),
         )
-    _told(found, objective, out, as_json=as_json)
+    _told(found, out, as_json=as_json)
 
 
-def _told(found: "Tuning", objective: "Objective", out: Path, *, as_json: bool) -> None:
+def _told(found: "Tuning", out: Path, *, as_json: bool) -> None:
     from tidegate.adapters.files import write, write_text
     from tidegate.core.tuning.outcome import policy_fields
     from tidegate.report.plots.tuning import tuning_frontier
