@@ -102,6 +102,9 @@ bench-gate: setup ## Simulate releases whose truth is known: how often the gate 
 bench-releases: setup ## Release for real, 20 equal versions and 20 slower ones; goes on where it ended (SECONDS= RUNS= WRITE= DOWN= FRESH=)
 	@$(BIN)/python -W ignore -m benchmarks.releases
 
+bench-tune: setup ## tune against an exhaustive sweep, on two models; goes on where it ended (FRESH=1 WRITE=1: into docs/tuning.md)
+	@$(BIN)/python -W ignore benchmarks/tune.py $(if $(FRESH),--fresh) $(if $(WRITE),--write)
+
 bench-int8: setup ## int8 against fp32 on this CPU: speed, and the same answers
 	@$(BIN)/python -W ignore benchmarks/int8.py
 
