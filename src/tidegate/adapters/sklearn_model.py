@@ -36,6 +36,10 @@ class SklearnModel:
         return {name: _plain(array) for name, array in answers.items()}
 
     def _answers(self, rows: Array) -> dict[str, Array]:
+        if not hasattr(self.estimator, "predict") and hasattr(self.estimator, "transform"):
+            found = self.estimator.transform(rows)
+            dense = found.toarray() if hasattr(found, "toarray") else np.asarray(found)
+            return {"variable": dense.reshape(len(rows), -1).astype(np.float32)}
         predicted = np.asarray(self.estimator.predict(rows))
         if not self.labels:
             return {"variable": predicted.reshape(len(rows), -1).astype(np.float32)}

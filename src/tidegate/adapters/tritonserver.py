@@ -14,7 +14,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -54,13 +54,13 @@ class Loaded:
         """As `/v2` tells it."""
         return str(httpx.get(f"{self.http}/v2", timeout=ASK_S).json()["version"])
 
-    def config(self) -> ModelConfig:
-        """The config as it is served, every default filled in."""
+    def config(self, name: str = "") -> ModelConfig:
+        """The config as it is served, every default filled in; of another model of the repository by name."""
         from tritonclient.grpc import InferenceServerClient
 
         client = InferenceServerClient(self.grpc)
         try:
-            return from_message(client.get_model_config(self.name).config)
+            return from_message(client.get_model_config(name or self.name).config)
         finally:
             client.close()
 
@@ -111,11 +111,13 @@ def _text(array: Array) -> Array:
 
 
 @contextlib.contextmanager
-def serving(repository: Path, model: str, *, arguments: Sequence[str] = ()) -> Iterator[Loaded]:
-    """A server on loopback with the repository loaded, ended with the block; `arguments` are added.
+def serving(
+    repository: Path, model: str, *others: str, arguments: Sequence[str] = ()
+) -> Iterator[Loaded]:
+    """A server on loopback with the repository loaded, ended with the block; the others must load too.
 
-    Raises RejectedError with the server's reason when the model does not load, UnavailableError when nothing
-    comes of it in time.
+    `arguments` are added to its own. Raises RejectedError with the server's reason when the model does not
+    load, UnavailableError when nothing comes of it in time.
     """
     http, grpc, metrics = (_free_port() for _ in range(3))
     with tempfile.TemporaryDirectory() as folder:
@@ -127,7 +129,8 @@ def serving(repository: Path, model: str, *, arguments: Sequence[str] = ()) -> I
             )  # fmt: skip
         loaded = Loaded(name=model, http=f"http://127.0.0.1:{http}", grpc=f"127.0.0.1:{grpc}")
         try:
-            _wait(process, loaded, log)
+            for name in (*others, model):
+                _wait(process, replace(loaded, name=name), log)
             yield loaded
         finally:
             _end(process)

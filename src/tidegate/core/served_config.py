@@ -19,6 +19,7 @@ FILLED_IN = frozenset(
         "version_policy",
         "optimization",
         "cc_model_filenames",
+        "model_transaction_policy",  # of an ensemble: decoupled where one of its steps is
         "instance_group[].name",
         "instance_group[].kind",
         "instance_group[].gpus",

@@ -17,6 +17,7 @@ from tidegate.documents.model import (
     OutputParity,
     Parity,
     Published,
+    RepositoryModel,
     Tensor,
     TreeFile,
 )
@@ -65,6 +66,7 @@ __all__ = [
     "Published",
     "Refusal",
     "Report",
+    "RepositoryModel",
     "Result",
     "ServiceTime",
     "Setting",

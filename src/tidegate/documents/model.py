@@ -9,7 +9,7 @@ from tidegate.documents.words import Word
 
 
 class Candidate(Document):
-    """resolve: one immutable model version."""
+    """resolve: one immutable model version, and those served with it by their names in the server."""
 
     kind: Literal["Candidate"] = "Candidate"
     uri: str
@@ -20,6 +20,7 @@ class Candidate(Document):
     signature: str = ""
     created_ms: int | None = None
     registered_by: str = Field(default="", description="the user that MLflow names")
+    companions: dict[str, "Candidate"] = Field(default_factory=dict)
 
 
 class TreeFile(Strict):
@@ -31,12 +32,16 @@ class TreeFile(Strict):
 
 
 class FetchedModel(Document):
-    """fetch: the downloaded files of the version and their digest."""
+    """fetch: the downloaded files of the version and their digest.
+
+    Those of its companions are among them, below `companions/<name>/`.
+    """
 
     kind: Literal["FetchedModel"] = "FetchedModel"
     flavor: str
     files: tuple[TreeFile, ...]
     tree_digest: str
+    companions: dict[str, "FetchedModel"] = Field(default_factory=dict)
 
 
 class Tensor(Strict):
@@ -84,7 +89,8 @@ class OptimizedModel(Document):
 
     The tree beside it holds the model as its backend reads it (`model.onnx` and its external data, or a file
     of the backend's own), and `golden.npz`: the golden inputs as `input.<name>` and the source model's
-    answers as `output.<name>`, first axis rows.
+    answers as `output.<name>`, first axis rows. Companions lie below `companions/<name>/`, each such a tree;
+    where they make an ensemble, `golden.npz` is of the whole, and `golden-model.npz` of the model itself.
     """
 
     kind: Literal["OptimizedModel"] = "OptimizedModel"
@@ -103,10 +109,25 @@ class OptimizedModel(Document):
     parity: Parity
     precision: Literal["source", "int8"] = "source"
     tools: dict[str, str] = Field(default_factory=dict, description="name -> version")
+    companions: dict[str, "OptimizedModel"] = Field(default_factory=dict)
+
+
+class RepositoryModel(Strict):
+    """One model of a repository that holds several."""
+
+    name: str
+    role: Literal["main", "pre", "post", "beside", "ensemble"]
+    backend: str = Field(description="ensemble: none of its own")
+    version: str
+    source: str = Field(description="the model version, or the folder of code in it")
+    digest: str = Field(description="of the MLmodel file, or of the code")
 
 
 class ModelRepository(Document):
-    """configure: a Triton model repository. The tree beside it IS the repository root."""
+    """configure: a Triton model repository. The tree beside it IS the repository root.
+
+    `triton_model` is what clients ask: the model, or the ensemble that it is in.
+    """
 
     kind: Literal["ModelRepository"] = "ModelRepository"
     triton_model: str
@@ -118,6 +139,9 @@ class ModelRepository(Document):
     outputs: tuple[Tensor, ...]
     digest: str
     findings: tuple[Finding, ...] = ()
+    models: tuple[RepositoryModel, ...] = Field(
+        default=(), description="all of them, where there are more than one"
+    )
 
 
 class Published(Document):

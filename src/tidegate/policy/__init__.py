@@ -6,6 +6,7 @@ environment (`tidegate.config`). Parsing text and fetching the policy are adapte
 
 from tidegate.policy.load import Curve, Guard, Load, Recording
 from tidegate.policy.model import Model, Optimize, Parity, Tolerance
+from tidegate.policy.repository import Companion, Repository
 from tidegate.policy.section import Section
 from tidegate.policy.serving import Serving
 from tidegate.policy.slo import (
@@ -31,6 +32,7 @@ from tidegate.policy.whole import Policy, ReportTo
 
 __all__ = [
     "CapacitySlo",
+    "Companion",
     "CostSlo",
     "Curve",
     "ErrorSlo",
@@ -55,6 +57,7 @@ __all__ = [
     "Recording",
     "RelativeLatencySlo",
     "ReportTo",
+    "Repository",
     "RestartsSlo",
     "Section",
     "Serving",

@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 from tidegate.policy.load import Load
 from tidegate.policy.model import Model, Optimize, Parity
 from tidegate.policy.promql import longest_range_s
+from tidegate.policy.repository import Repository
 from tidegate.policy.section import Section
 from tidegate.policy.serving import Serving
 from tidegate.policy.slo import QueriedObjective, Slo
@@ -66,6 +67,7 @@ class Policy(Section):
     optimize: Optimize = Field(default_factory=Optimize)
     parity: Parity = Field(default_factory=Parity)
     triton: Triton = Field(default_factory=Triton)
+    repository: Repository = Field(default_factory=Repository)
     serving: Serving = Field(default_factory=Serving)
     load: Load = Field(default_factory=Load)
     slo: Slo = Field(default_factory=Slo)
@@ -98,7 +100,23 @@ class Policy(Section):
             )
         return self
 
+    @model_validator(mode="after")
+    def _names_its_models_apart(self) -> "Policy":
+        taken = {self.triton_model, self.main_model}
+        same = next((one.name for one in self.repository.models if one.name in taken), "")
+        if same:
+            raise ValueError(
+                f"repository.models: {same!r} is the released model's name; use another"
+            )
+        return self
+
     @property
     def triton_model(self) -> str:
         """Name in the URL path."""
         return self.triton.model_name or self.name
+
+    @property
+    def main_model(self) -> str:
+        """The released model's own name in the server: another one where clients ask an ensemble."""
+        suffix = "-model" if self.repository.is_ensemble else ""
+        return f"{self.triton_model}{suffix}"

@@ -38,6 +38,10 @@ def _candidate(candidate: Candidate) -> Rows:
         ("registered by", candidate.registered_by),
         ("MLflow run", candidate.run_id),
         ("artifacts", candidate.artifact_uri),
+        *(
+            (f"with {name}", f"{one.subject}, MLmodel {one.subject.digest}")
+            for name, one in candidate.companions.items()
+        ),
     ]
 
 

@@ -5,8 +5,9 @@ from functools import partial
 from pathlib import Path
 
 from tidegate.documents import Candidate, FetchedModel, Refusal, Word
-from tidegate.errors import ConflictError
+from tidegate.errors import ConflictError, DocumentError
 from tidegate.policy import Policy
+from tidegate.steps.companions import FOLDER
 from tidegate.steps.heartbeat import beating
 from tidegate.steps.progress import say
 from tidegate.steps.registry import InDocument, InPolicy, OutDocument, OutTree, step
@@ -36,7 +37,7 @@ def fetch(
         fetched: Where the FetchedModel is written.
         model_tree: Where the version's files are put.
     """
-    from tidegate.adapters import files, trees
+    from tidegate.adapters import files
 
     subject = files.read(candidate, Candidate)
     refused = _download(subject, files.read_policy(policy_document), model_tree)
@@ -44,33 +45,60 @@ def fetch(
         files.write(fetched, refused)
         say("fetch", refused.reason)
         return Fetched(verdict=refused.word.value, tree_digest="")
-    found = trees.files_of(model_tree)
-    digest = trees.digest_of(found)
-    document = FetchedModel(
-        subject=subject.subject, flavor=flavor_of(subject), files=found, tree_digest=digest
-    )
+    document = _document(subject, model_tree)
     files.write(fetched, document)
-    say("fetch", f"{len(found)} files, {digest[:19]}")
-    return Fetched(verdict=Word.PASS.value, tree_digest=digest)
+    say("fetch", f"{len(document.files)} files, {document.tree_digest[:19]}")
+    return Fetched(verdict=Word.PASS.value, tree_digest=document.tree_digest)
+
+
+def _document(candidate: Candidate, tree: Path) -> FetchedModel:
+    from tidegate.adapters import trees
+
+    found = trees.files_of(tree)
+    return FetchedModel(
+        subject=candidate.subject,
+        flavor=flavor_of(candidate),
+        files=found,
+        tree_digest=trees.digest_of(found),
+        companions={
+            name: _document(one, tree / FOLDER / name) for name, one in candidate.companions.items()
+        },
+    )
 
 
 def _download(candidate: Candidate, policy: Policy, target: Path) -> Refusal | None:
     """Fill the target, or leave it empty and say why."""
+    from tidegate.adapters import trees
+
+    with trees.building(target) as temporary:
+        refused = _one(candidate, policy, temporary)
+        if candidate.companions and (temporary / FOLDER).exists():
+            raise DocumentError(
+                f"{candidate.subject} has files below {FOLDER}/, where its companions go; rename that folder"
+            )
+        for name, one in candidate.companions.items():
+            (folder := temporary / FOLDER / name).mkdir(parents=True)
+            refused = refused or _one(one, policy, folder)
+        if refused is None:
+            return None
+    trees.emptied(target)
+    return refused.model_copy(update={"subject": candidate.subject})
+
+
+def _one(candidate: Candidate, policy: Policy, folder: Path) -> Refusal | None:
+    """One version into its folder, checked."""
     from tidegate.adapters import mlflow_model, trees
     from tidegate.adapters.mlflow_registry import registry
 
-    with trees.building(target) as temporary:
-        downloading = beating("fetch", f"downloading {candidate.subject}")
-        with downloading, registry(say=partial(say, "fetch")) as models:
-            models.download(candidate, temporary)
-        _require_same(candidate, temporary)
-        names = tuple(file.path for file in trees.files_of(temporary))
-        pickled = mlflow_model.pickles(
-            mlflow_model.read(temporary, what=str(candidate.subject)), names
-        )
-        if not pickled or policy.model.allow_pickle:
-            return None
-    trees.emptied(target)
+    downloading = beating("fetch", f"downloading {candidate.subject}")
+    with downloading, registry(say=partial(say, "fetch")) as models:
+        models.download(candidate, folder)
+    _require_same(candidate, folder)
+    names = tuple(file.path for file in trees.files_of(folder))
+    model = mlflow_model.read(folder, what=str(candidate.subject))
+    pickled = mlflow_model.pickles(model, names)
+    if not pickled or policy.model.allow_pickle:
+        return None
     return _refusal(candidate, pickled)
 
 

@@ -6,12 +6,17 @@ from tidegate.core.model_config import ModelConfig
 from tidegate.documents import Finding, OptimizedModel, Word, worst
 from tidegate.errors import RejectedError, UsageError
 from tidegate.policy import Policy
+from tidegate.steps.placing import Placed, asked
 
 NAME = "load and query"
 
 
 def tried(
-    config: ModelConfig, model: OptimizedModel, policy: Policy, repository: Path, golden: Path
+    models: tuple[Placed, ...],
+    model: OptimizedModel,
+    policy: Policy,
+    repository: Path,
+    golden: Path,
 ) -> tuple[Finding, ...]:
     """One finding where a server is at hand and the policy wants it tried, else none.
 
@@ -30,35 +35,51 @@ def tried(
             )
         return ()
     try:
-        word, message = _asked(config, model, policy, repository, golden)
+        word, message = _asked(models, model, policy, repository, golden)
     except RejectedError as error:
         word, message = Word.FAIL, str(error)
     return (Finding(name=NAME, word=word, message=message),)
 
 
 def _asked(
-    config: ModelConfig, model: OptimizedModel, policy: Policy, repository: Path, golden: Path
+    models: tuple[Placed, ...],
+    model: OptimizedModel,
+    policy: Policy,
+    repository: Path,
+    golden: Path,
 ) -> tuple[Word, str]:
     from tidegate.adapters import golden_data, tritonserver
     from tidegate.core import parity, served_config
 
     rows = golden_data.read(golden, what=golden.name)
-    with tritonserver.serving(repository, config.name) as loaded:
+    config = asked(models).config
+    names = [one.config.name for one in models]
+    with tritonserver.serving(repository, config.name, *names) as loaded:
         version = loaded.server_version()
-        drift = served_config.drifted(config, loaded.config())
+        drift = tuple(
+            line
+            for one in models
+            for line in served_config.drifted(one.config, loaded.config(one.config.name))
+        )
         if drift:
             return Word.FAIL, f"Triton {version} changes the config: {'; '.join(drift)}"
-        found = loaded.answers(rows.inputs, config.max_batch_size or _fixed_batch(model))
+        found = loaded.answers(rows.inputs, config.max_batch_size or _fixed_batch(config))
     shaped = {n: a.reshape(rows.outputs[n].shape) for n, a in found.items() if n in rows.outputs}
     outputs = parity.judge(shaped, rows.outputs, policy.parity)
     bad = [output.message for output in outputs if output.word is not Word.PASS]
     told = f"Triton {version}, wanted for {policy.triton.version}: {rows.rows} golden rows"
     if bad:
         return worst(*(o.word for o in outputs)), f"{told}, answered otherwise: {'; '.join(bad)}"
-    return Word.PASS, f"{told} answered as by {model.parity.reference}, config served as written"
+    return Word.PASS, f"{told} answered as by {_reference(models, model)}, config served as written"
 
 
-def _fixed_batch(model: OptimizedModel) -> int:
+def _reference(models: tuple[Placed, ...], model: OptimizedModel) -> str:
+    """What the answers were compared with: of an ensemble, what its golden data record."""
+    if asked(models) is models[0]:
+        return model.parity.reference
+    return f"the golden data of the ensemble of {', '.join(one.config.name for one in models[:-1])}"
+
+
+def _fixed_batch(config: ModelConfig) -> int:
     """Rows of one request of a model without batching."""
-    first = model.inputs[0].shape
-    return first[0] if first and first[0] > 0 else 1
+    return max(1, config.input[0].dims[0])

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from tidegate.core.routes import Route, choose
 from tidegate.documents import FetchedModel, OptimizedModel, Parity, Refusal, Word
 from tidegate.policy import Policy
+from tidegate.steps import companions
 from tidegate.steps.heartbeat import beating
 from tidegate.steps.parity_judging import complaint, judged, summary
 from tidegate.steps.progress import say
@@ -55,6 +56,10 @@ def optimize(
         trees.building(optimized_model) as target,
     ):
         document = _optimized(source, route, model_tree, policy, target)
+        if isinstance(document, OptimizedModel):
+            document = companions.converted(
+                document, source, model_tree, policy, target, _optimized
+            )
     if isinstance(document, Refusal):
         trees.emptied(optimized_model)
     files.write(optimized, document)

@@ -9,6 +9,7 @@ from tidegate.core.routes import FLAVORS, choose, require_reachable
 from tidegate.documents import Candidate, Word
 from tidegate.errors import DocumentError
 from tidegate.policy import Policy
+from tidegate.steps import companions
 from tidegate.steps.heartbeat import beating
 from tidegate.steps.progress import say
 from tidegate.steps.registry import OutDocument, OutPolicy, step
@@ -52,7 +53,8 @@ def resolve(
     effective, found = resolved(policy, model_uri, namespace)
     write_policy(policy_document, effective)
     write(candidate, found)
-    say("resolve", f"{found.requested_uri} is {found.subject}, {found.subject.digest[:19]}")
+    for one in (found, *found.companions.values()):
+        say("resolve", f"{one.requested_uri} is {one.subject}, {one.subject.digest[:19]}")
     return Resolved(
         verdict=Word.PASS.value,
         model=found.subject.model,
@@ -77,11 +79,13 @@ def resolved(reference: str, model_uri: str, namespace: str) -> tuple[Policy, Ca
         reference, model_uri=model_uri, namespace=namespace, artifact=artifact
     )
     require_reachable(policy)
+    companions.require_allowed(policy)
     asking = beating("resolve", f"asking MLflow for {policy.model.uri}")
     with asking, registry(say=partial(say, "resolve")) as models:
         found = models.candidate(policy.model.uri)
-    choose(flavor_of(found), policy, what=str(found.subject))
-    return policy, found
+        choose(flavor_of(found), policy, what=str(found.subject))
+        others = companions.pinned(policy, models)
+    return policy, found.model_copy(update={"companions": others})
 
 
 def flavor_of(found: Candidate) -> str:

@@ -67,7 +67,9 @@ def convert(given: Given) -> Converted:
 def _left_behind(given: Given) -> Any:
     """The rows that it is judged by are not served."""
     model = given.policy.model
-    return shutil.ignore_patterns(Path(model.golden).name, Path(model.calibration).name)
+    repository = given.policy.repository
+    beside = [Path(path).name for path in (model.golden, model.calibration, repository.golden)]
+    return shutil.ignore_patterns(*beside, *(["companions"] if repository.models else []))
 
 
 def _function(folder: Path, what: str) -> Any:

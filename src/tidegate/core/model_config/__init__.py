@@ -10,7 +10,8 @@ from tidegate.core.model_config.building import (
     model_output,
     warmup_requests,
 )
-from tidegate.core.model_config.from_policy import LABELS, metrics
+from tidegate.core.model_config.ensemble import Member, ensemble
+from tidegate.core.model_config.from_policy import LABELS, groups, metrics
 from tidegate.core.model_config.instances import InstanceKind, ModelInstanceGroup
 from tidegate.core.model_config.scheduling import (
     EnsembleStep,
@@ -40,6 +41,7 @@ __all__ = [
     "LABELS",
     "EnsembleStep",
     "InstanceKind",
+    "Member",
     "ModelConfig",
     "ModelDynamicBatching",
     "ModelEnsembling",
@@ -56,6 +58,8 @@ __all__ = [
     "Specific",
     "WarmupInput",
     "build",
+    "ensemble",
+    "groups",
     "is_batchable",
     "metrics",
     "model_input",
