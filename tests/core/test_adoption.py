@@ -152,12 +152,20 @@ def test_with_leave_the_claim_holds_every_consequence() -> None:
 @pytest.mark.parametrize(
     ("spec", "parts", "reason"),
     [
-        (FOREIGN, {"transformer": {"containers": [{}]}}, "has a transformer"),
-        (FOREIGN, {"explainer": {"art": {}}}, "has a explainer"),
+        (
+            FOREIGN,
+            {"transformer": {"containers": [{}]}},
+            "spec.transformer is there, and the policy has no serving.transformer",
+        ),
+        (
+            FOREIGN,
+            {"explainer": {"art": {}}},
+            "spec.explainer is there, and the policy has no serving.explainer",
+        ),
         ({"sklearn": {"storageUri": OLD}}, {}, "spec.predictor.sklearn"),
         ({"containers": [{"image": "mine"}]}, {}, "spec.predictor.containers"),
         ({}, {}, "no predictor"),
-        ({"model": TRITON | {"storage": {"key": "s"}}}, {}, "has storage"),
+        ({"model": TRITON | {"storage": {"path": "s"}}}, {}, "has storage"),
         ({"model": TRITON, "storageUris": [{}]}, {}, "has storageUris"),
         ({"model": TRITON, "workerSpec": {"size": 2}}, {}, "has workerSpec"),
         ({"model": {"modelFormat": {"name": "sklearn"}, "storageUri": OLD}}, {}, "speaks v1"),

@@ -65,8 +65,11 @@ def test_a_cluster_that_cannot_split_is_refused_with_what_to_enable(
     ("observation", "named"),
     [
         (seen(annotations={}), "lacks the annotation serving.kserve.io/deploymentMode: Standard"),
-        (seen(companions=("transformer",)), "would send the canary's share past it"),
-        (seen(companions=("explainer",)), "spec.explainer is set"),
+        (
+            seen(companions={"transformer": {"containers": [{}]}}),
+            "would send the canary's share past it",
+        ),
+        (seen(companions={"explainer": {"containers": [{}]}}), "spec.explainer is set"),
         (seen(predictor=predictor(workerSpec={"tensorParallelSize": 2})), "workerSpec is set"),
         (seen(predictor=predictor(model={})), "storageUri is empty"),
         (seen(predictor=predictor(minReplicas=0)), "minReplicas is 0"),

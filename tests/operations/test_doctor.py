@@ -120,7 +120,12 @@ def test_an_unknown_step_is_refused(world: World, monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_policy_says_what_to_look_for() -> None:
-    serving = {"runtime": "r", "min_replicas": 2, "resources": {"limits": {MIG: "1", "cpu": "4"}}}
+    serving = {
+        "runtime": "r",
+        "min_replicas": 2,
+        "max_replicas": 2,
+        "resources": {"limits": {MIG: "1", "cpu": "4"}},
+    }
     policy = Policy.model_validate(
         {"name": "a", "namespace": "n", "model": {"uri": "models:/a/1"}, "serving": serving}
     )

@@ -18,6 +18,7 @@ from tests.steps.traffic.traffic_cluster import (
     NAME,
     POLL_S,
     Cluster,
+    beyond,
     policy,
     published,
     staged_at,
@@ -274,8 +275,9 @@ def test_without_a_storage_the_placeholder_is_refused(
 
 def test_a_manifest_that_the_api_refuses_is_refused_by_the_plan(cluster: Cluster) -> None:
     release(cluster, 1, Judge(), Registry())
+    broken = beyond(policy(), min_replicas=3, max_replicas=2)
     with pytest.raises(RejectedError, match="MinReplicas cannot be greater than MaxReplicas"):
-        plan(cluster, 2, serving={"min_replicas": 3, "max_replicas": 2})
+        planned(cluster.kube, broken, published(2).subject, storage_uri=uri(2))
 
 
 def test_a_plan_says_what_each_step_needs_and_that_nothing_passes_without_prometheus(

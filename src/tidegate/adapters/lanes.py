@@ -14,6 +14,7 @@ from tidegate.adapters.grpc_connection import grpc_connections
 from tidegate.adapters.ingress import Target, target
 from tidegate.adapters.load import Lane, Reply, Request
 from tidegate.config import settings
+from tidegate.core.asked import inputs_of
 from tidegate.documents import Deployment
 from tidegate.policy import Policy
 
@@ -99,7 +100,7 @@ def _way(
 def _rows(
     deployment: Deployment, policy: Policy, tree: Path, golden: serving.Golden
 ) -> tuple[serving.Row, ...]:
-    path, inputs = policy.load.capture, deployment.repository.inputs
+    path, inputs = policy.load.capture, inputs_of(deployment.repository, policy)
     if path:
         return captured.read(tree / path, what=f"load.capture {path}", inputs=inputs)
     return serving.golden_rows(golden, inputs)
@@ -108,7 +109,8 @@ def _rows(
 def _requests(
     deployment: Deployment, policy: Policy, rows: Sequence[serving.Row], golden: serving.Golden
 ) -> tuple[Request, ...]:
-    inputs, names = deployment.repository.inputs, tuple(golden.outputs)
+    inputs = inputs_of(deployment.repository, policy)
+    names = () if policy.serving.transformer else tuple(golden.outputs)
     if policy.load.protocol == "grpc":
         model = deployment.repository.triton_model
         return serving.grpc_requests(rows, inputs, outputs=names, model=model)

@@ -1,11 +1,15 @@
-"""A Triton model repository as a folder: config, version directory, graph; nothing else is in it."""
+"""A Triton model repository as a folder: config, version directory, graph, how it is served; nothing else."""
 
+import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from tidegate.adapters.trees import disk_errors
 from tidegate.core.model_config import LABELS, ModelConfig
 
+SERVING = "serving.json"
 FUNCTION = "mlflow_model"
 ENSEMBLE = "ensemble.txt"
 
@@ -50,3 +54,11 @@ def _copy(model_tree: Path, model_file: str, folder: Path) -> None:
         shutil.copyfile(part, target / part.name)
     if (model_tree / FUNCTION).is_dir():
         shutil.copytree(model_tree / FUNCTION, folder / FUNCTION)
+
+
+def write_serving(root: Path, released: Mapping[str, Any]) -> None:
+    """What the service is made of besides the model: Triton reads no file at the root, and the folder's
+    digest is then of both, so that a change of either is another release."""
+    text = json.dumps(released, indent=2, sort_keys=True) + "\n"
+    with disk_errors(root):
+        (root / SERVING).write_text(text, encoding="utf-8")

@@ -95,7 +95,7 @@ def answers_as(
     route that was just programmed may do so for a moment."""
     patience = Patience(min(within_s, CONVERGE_S), say)
     while True:
-        found = versions_answering(host, probe.model, probe.inputs, within_s=within_s, say=say)
+        found = _versions(host, probe, within_s=within_s, say=say)
         others = [version for version in found if version != probe.version]
         if not others:
             return
@@ -103,6 +103,17 @@ def answers_as(
         said = f"{host} is answered by version {others[0]}, not {probe.version} ({share})"
         if patience.is_over(said):
             raise ConflictError(f"{said}; look at the routes of the service")
+
+
+def _versions(
+    host: str, probe: Probe, *, within_s: float, say: Callable[[str], None]
+) -> tuple[str, ...]:
+    if probe.transport == "http":
+        return versions_answering(host, probe.model, probe.inputs, within_s=within_s, say=say)
+    from tidegate.adapters.served_grpc import versions_over_grpc
+
+    over = Patience(within_s, say).is_over
+    return versions_over_grpc(host, probe.model, probe.inputs, requests=SAMPLE, is_over=over)
 
 
 def _request(inputs: Sequence[Tensor]) -> Json:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tidegate.core.decisions import Refuse
+from tidegate.core.isvc.components import changed
 from tidegate.core.manifest import MODEL_VERSION_LABEL, PERCENT, TAG_ROUTING, predictor
 from tidegate.core.observation import Observation
 from tidegate.core.ownership import Owner, owner_of
@@ -96,29 +97,32 @@ def needs_leave(seen: Observation) -> bool:
 
 def unfit(seen: Observation, policy: Policy) -> Refuse | None:
     """Why no policy makes this InferenceService releasable as it is."""
-    if reason := _unfit(seen):
+    if reason := _unfit(seen, policy):
         return Refuse(word=Word.INVALID, reason=f"{policy.namespace}/{policy.name} {reason}")
     return None
 
 
-def _unfit(seen: Observation) -> str:
+def _unfit(seen: Observation, policy: Policy) -> str:
     spec, model = seen.predictor, seen.predictor.get("model")
-    if seen.companions:
-        has = " and ".join(seen.companions)
+    if found := changed(seen.companions, policy):
         return (
-            f"has a {has}, which a candidate's own URL bypasses: it would be judged on other requests than "
-            "production's; move the pre-processing into the model or the predictor's pod"
+            f"has components that no release changes: {found}; KServe counts a canary's percent per "
+            "component, so old and new would answer each other (kserve#1669): apply that change alone "
+            "first, or write serving.transformer with collocated: true"
         )
     if not isinstance(model, Mapping):
         found = next((key for key in (*SHORTHANDS, "containers") if key in spec), "")
         named = f"spec.predictor.{found}" if found else "no predictor"
         return f"has {named} where a release needs spec.predictor.model; write it as model first"
-    for where, key in ((model, "storage"), (spec, "storageUris"), (spec, "workerSpec")):
+    if (model.get("storage") or {}).get("path"):
+        return "has storage.path, beside which KServe takes no storageUri; remove it first"
+    for where, key in ((spec, "storageUris"), (spec, "workerSpec")):
         if where.get(key):
             return f"has {key}, beside which KServe takes no storageUri; remove it first"
-    if (spoken := _protocol(model)) != "v2":
+    spoken, ours = _protocol(model), "grpc-v2" if policy.serving.port == "grpc" else "v2"
+    if spoken != ours:
         return (
-            f"speaks {spoken} (protocolVersion), a release speaks v2: at each step a part of its clients "
+            f"speaks {spoken} (protocolVersion), a release speaks {ours}: at each step a part of its clients "
             "would be answered in the wrong protocol; release under a new name and move the clients"
         )
     return ""

@@ -5,12 +5,14 @@ from dataclasses import dataclass, replace
 from tidegate.core.adoption import Consequence, adoption_of, refused, unfit
 from tidegate.core.decisions import Refuse
 from tidegate.core.dedicated_baseline import in_use
-from tidegate.core.first_release import preview_name, unfit_name
+from tidegate.core.first_release import NAME_MAX, preview_name, unfit_name
+from tidegate.core.isvc.scaling import class_trouble
 from tidegate.core.journal import Journal, Phase
 from tidegate.core.manifest import BASELINE_OF, PREVIEW_OF, snapshot
 from tidegate.core.observation import Observation
 from tidegate.documents import Incumbent, Word
-from tidegate.policy import Policy
+from tidegate.policy import Policy, unsupported
+from tidegate.policy.whole import TRANSFORMED_NAME_MAX
 
 AUTO_UPDATE = "serving.kserve.io/disable-auto-update"
 
@@ -73,6 +75,8 @@ def mode_refusal(seen: Observation | None, policy: Policy, default: str) -> Refu
             f"the deployment mode of {policy.name} is {mode or 'unknown'}; write serving.mode: Knative "
             "or Standard in the policy, whichever the cluster has"
         )
+    if reason := unsupported(policy.serving, mode):
+        return _invalid(f"policy: serving, with {policy.name} in {mode} mode: {reason}")
     return None
 
 
@@ -105,7 +109,9 @@ def _first(policy: Policy) -> Claim | Refuse:
     if policy.initial == "allow":
         return Claim(incumbent=None)
     if policy.initial == "preview":
-        return unfit_name(policy.name) or Claim(incumbent=None, preview=preview_name(policy.name))
+        own = policy.serving.transformer and not policy.serving.transformer.collocated
+        unfit_for = unfit_name(policy.name, TRANSFORMED_NAME_MAX if own else NAME_MAX)
+        return unfit_for or Claim(incumbent=None, preview=preview_name(policy.name))
     return _invalid(
         f"{policy.namespace}/{policy.name} does not exist, and the policy refuses first releases; write "
         "initial: preview (judged first), or initial: allow (live at once)"
@@ -118,6 +124,8 @@ def _succeed(seen: Observation, policy: Policy, storage_uri: str, serving: str) 
         return _invalid(f"what {serving} serves cannot be read from its Revision; check the role")
     if revision.storage_uri == storage_uri:
         return Refuse(word=Word.UNCHANGED, reason=f"{serving} already serves {storage_uri}")
+    if why := class_trouble(seen.annotations, policy.serving.scaling, seen.mode):
+        return _invalid(f"{policy.namespace}/{policy.name}: {why}")
     if seen.storage_uri == storage_uri:
         return _invalid(
             f"the spec of {policy.name} already names {storage_uri} though {serving} serves "

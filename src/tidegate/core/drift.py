@@ -13,6 +13,7 @@ def drift_of(
     template: Json,
     candidate: str,
     percents: set[int | None],
+    companions: Json | None = None,
 ) -> str:
     """What somebody else changed under the release; '' when all is as we wrote it.
 
@@ -22,7 +23,7 @@ def drift_of(
         return "the InferenceService was deleted"
     if seen.uid != uid:
         return f"the InferenceService was replaced (uid {seen.uid}, was {uid})"
-    if edits := edits_of(seen, template):
+    if edits := edits_of(seen, template) or edits_of_companions(seen, companions):
         return edits
     if seen.created != candidate:
         return f"revision {seen.created} was created by another change of the spec"
@@ -34,6 +35,15 @@ def drift_of(
 def edits_of(seen: Observation, template: Json) -> str:
     """Every field of the template that is not as we wrote it, by its path; '' when there is none."""
     edits = changes(template, seen.template, "spec.predictor")
+    return "; ".join(f"{path} was changed to {value}" for path, value in edits)
+
+
+def edits_of_companions(seen: Observation, companions: Json | None) -> str:
+    """What somebody changed in transformer and explainer, before which the candidate was judged; None = they
+    were never noted."""
+    if companions is None:
+        return ""
+    edits = changes(companions, seen.companions, "spec")
     return "; ".join(f"{path} was changed to {value}" for path, value in edits)
 
 

@@ -33,13 +33,13 @@ def preview_name(name: str) -> str:
     return f"{name}{SUFFIX}"
 
 
-def unfit_name(name: str) -> Refuse | None:
+def unfit_name(name: str, most: int = NAME_MAX) -> Refuse | None:
     """Why this name has no room for a preview's."""
-    spare = len(preview_name(name)) - NAME_MAX
+    spare = len(preview_name(name)) - most
     if spare <= 0:
         return None
     return _invalid(
-        f"{preview_name(name)} would be {len(preview_name(name))} characters long, and {NAME_MAX} fit; "
+        f"{preview_name(name)} would be {len(preview_name(name))} characters long, and {most} fit; "
         f"shorten the policy's name by {spare}, or write initial: allow (live at once)"
     )
 

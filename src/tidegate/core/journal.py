@@ -108,6 +108,10 @@ class Journal(Strict):
         default_factory=dict,
         description="spec.predictor without its percent, as the API answered our own write of it",
     )
+    companions: dict[str, Any] = Field(
+        default_factory=dict,
+        description="Transformer and explainer of their own, as they were when the template was noted",
+    )
     wanted: dict[str, Any] = Field(
         default_factory=dict,
         description="spec.predictor to bring back as it was then; empty: what the policy asks for",

@@ -16,7 +16,7 @@ from tidegate.core.decisions import (
     foreign,
     unproved,
 )
-from tidegate.core.drift import drift_of, edits_of
+from tidegate.core.drift import drift_of, edits_of, edits_of_companions
 from tidegate.core.journal import ActKind, Journal
 from tidegate.core.knative_return import is_traffic_safe, manual_command, next_for_return
 from tidegate.core.manifest import (
@@ -61,11 +61,15 @@ def next_for_stage(seen: Observation | None, journal: Journal, waited_s: float) 
         return foreign(f"revision {seen.created} was created by another change of the spec")
     if seen.storage_uri != journal.storage_uri:
         return foreign(f"spec.predictor.model.storageUri was changed to {seen.storage_uri}")
-    if journal.template and (edits := edits_of(seen, journal.template)):
+    if journal.template and (edits := _edits(seen, journal)):
         return foreign(edits)
     if seen.percent != 0:
         return foreign(f"canaryTrafficPercent was changed to {seen.percent}")
     return _staging(seen, journal, journal.incumbent, waited_s)
+
+
+def _edits(seen: Observation, journal: Journal) -> str:
+    return edits_of(seen, journal.template) or edits_of_companions(seen, journal.companions)
 
 
 def _staging(
@@ -118,7 +122,7 @@ def next_for_confirm(seen: Observation | None, journal: Journal) -> Decision:
     """A first release is live since it was staged, and must still be what serves."""
     if seen is None or (seen.uid, seen.storage_uri) != (journal.isvc_uid, journal.storage_uri):
         return foreign("the first release was changed by somebody else")
-    if edits := edits_of(seen, journal.template):
+    if edits := _edits(seen, journal):
         return foreign(edits)
     if is_live(seen, storage_uri=journal.storage_uri):
         return Done(what=f"{seen.created} is live")
@@ -155,6 +159,7 @@ def trouble_of(seen: Observation | None, journal: Journal) -> Refuse | None:
         template=journal.template,
         candidate=journal.candidate_revision,
         percents=journal.percents,
+        companions=journal.companions,
     )
     if drift:
         return foreign(drift)

@@ -6,82 +6,28 @@ patch with template and percent, and a promotion touches the percent alone.
 
 import json
 import shlex
-from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
-from pydantic.alias_generators import to_camel
-
+from tidegate.core.isvc.components import Component, Explainer, companions, explainer, transformer
+from tidegate.core.isvc.predictor import KEEP_WARM, MODEL_VERSION_LABEL, Predictor, predictor
+from tidegate.core.isvc.scaling import class_annotations
+from tidegate.core.isvc.typed import Json, Typed
 from tidegate.documents import Incumbent
 from tidegate.policy import Policy
 
-Json = dict[str, Any]
+__all__ = [
+    "KEEP_WARM",
+    "MODEL_VERSION_LABEL",
+    "Json",
+    "predictor",
+]
 
-MODEL_VERSION_LABEL = "tidegate.dev/model-version"
 TAG_ROUTING = "serving.kserve.io/enable-tag-routing"
 DEPLOYMENT_MODE = "serving.kserve.io/deploymentMode"
 PERCENT = "canaryTrafficPercent"
-KEEP_WARM = "autoscaling.knative.dev/scale-to-zero-pod-retention-period"
 CREATED_BY = "tidegate.dev/created-by"  # release id; written at creation and never after
 PREVIEW_OF = "tidegate.dev/preview-of"
 BASELINE_OF = "tidegate.dev/baseline-of"
 RELEASE_ID = "tidegate.dev/release-id"
-
-
-class Typed(BaseModel):
-    """Base: Python names here, KServe's camelCase in the manifest; what is None is not written."""
-
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True
-    )
-
-    def as_dict(self) -> Json:
-        """The JSON form that KServe reads."""
-        return self.model_dump(by_alias=True, exclude_none=True)
-
-
-class ModelFormat(Typed):
-    """Which runtime family reads the repository."""
-
-    name: str = "triton"
-
-
-class HttpGet(Typed):
-    """An HTTP probe."""
-
-    path: str = "/v2/health/ready"
-    port: int = 8080
-
-
-class Probe(Typed):
-    """Ready once Triton has loaded the models, not once its port is open."""
-
-    http_get: HttpGet = Field(default_factory=HttpGet)
-
-
-class ServedModel(Typed):
-    """`spec.predictor.model`."""
-
-    model_format: ModelFormat = Field(default_factory=ModelFormat)
-    runtime: str
-    runtime_version: str | None = None
-    protocol_version: str = "v2"
-    storage_uri: str
-    args: tuple[str, ...] | None = None
-    resources: dict[str, dict[str, str]] | None = None
-    readiness_probe: Probe = Field(default_factory=Probe)
-
-
-class Predictor(Typed):
-    """`spec.predictor`."""
-
-    name: str | None = None  # Standard mode: half of its Deployment's name
-    service_account_name: str | None = None
-    min_replicas: int
-    max_replicas: int
-    timeout: int
-    labels: dict[str, str]
-    annotations: dict[str, str] | None = None
-    model: ServedModel
 
 
 class Metadata(Typed):
@@ -96,6 +42,8 @@ class Spec(Typed):
     """`spec`."""
 
     predictor: Predictor
+    transformer: Component | None = None
+    explainer: Explainer | None = None
 
 
 class InferenceService(Typed):
@@ -107,42 +55,37 @@ class InferenceService(Typed):
     spec: Spec
 
 
-def predictor(policy: Policy, storage_uri: str, version: str) -> Predictor:
-    """The predictor that the policy asks for."""
-    serving = policy.serving
-    return Predictor(
-        service_account_name=serving.service_account or None,
-        min_replicas=serving.min_replicas,
-        max_replicas=serving.max_replicas,
-        timeout=serving.timeout_s,
-        labels={**serving.labels, MODEL_VERSION_LABEL: version},
-        annotations=_annotations(policy),
-        model=ServedModel(
-            runtime=serving.runtime,
-            runtime_version=serving.runtime_version or None,
-            storage_uri=storage_uri,
-            args=serving.args or None,
-            resources=serving.resources or None,
-        ),
-    )
-
-
-def _annotations(policy: Policy) -> dict[str, str] | None:
-    """On the revision, so it is this one that stays warm when the next release takes its place."""
-    kept = policy.traffic.keep_warm_s
-    return {KEEP_WARM: f"{kept}s"} if kept else None
-
-
 def inference_service(policy: Policy, storage_uri: str, version: str) -> InferenceService:
     """The object of a first release: tag URLs from the start, the mode stated."""
     return InferenceService(
         metadata=Metadata(
             name=policy.name,
             namespace=policy.namespace,
-            annotations={DEPLOYMENT_MODE: "Knative", TAG_ROUTING: "true"},
+            annotations={
+                DEPLOYMENT_MODE: "Knative",
+                TAG_ROUTING: "true",
+                **class_annotations(policy.serving.scaling, "Knative"),
+            },
         ),
-        spec=Spec(predictor=predictor(policy, storage_uri, version)),
+        spec=Spec(
+            predictor=predictor(policy, storage_uri, version),
+            transformer=transformer(policy),
+            explainer=explainer(policy),
+        ),
     )
+
+
+def released_template(policy: Policy) -> Json:
+    """All that a release of this policy writes to the service, but for what names the model.
+
+    It goes into the published folder, whose name is its digest: so a change of replicas, resources or a
+    transformer alone is another storageUri, which is what KServe wants of a canary (VAL:703-713) and what
+    tells a release from the one before.
+    """
+    made = predictor(policy, "", "").as_dict()
+    made["labels"] = policy.serving.labels
+    made["model"].pop("storageUri")
+    return {"predictor": made, **companions(policy)}
 
 
 def stage_patch(wanted: Json, *, resource_version: str, add_tag_routing: bool) -> Json:

@@ -10,12 +10,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from tidegate.core.diagnosis import Diagnosis
+from tidegate.core.isvc.components import COMPANIONS
 from tidegate.core.manifest import CREATED_BY, MODEL_VERSION_LABEL, PERCENT
 
 Json = Mapping[str, Any]
 
 SOURCE_URI = "internal.serving.kserve.io/storage-initializer-sourceuri"
-COMPANIONS = ("transformer", "explainer")
 LEGACY_MODES = {"Serverless": "Knative", "RawDeployment": "Standard"}
 
 
@@ -103,7 +103,9 @@ class Observation:
     revisions: Mapping[str, Revision]
     warnings: tuple[str, ...] = ()
     canary: tuple[Canary, ...] = ()
-    companions: tuple[str, ...] = ()  # transformer, explainer
+    companions: Mapping[str, Any] = field(
+        default_factory=dict
+    )  # transformer, explainer, as the spec says
     diagnosis: Diagnosis | None = None
     unseen: tuple[str, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -170,6 +172,11 @@ class Observation:
         """The condition is there and True."""
         return self.condition(name).status == "True"
 
+    @property
+    def is_whole(self) -> bool:
+        """Transformer and explainer are ready, too: KServe's `Ready` is about predictor and ingress alone."""
+        return all(self.is_true(f"{kind.capitalize()}Ready") for kind in self.companions)
+
     def is_healthy(self, revision: str) -> bool:
         """The revision says Ready; one that cannot be seen is not."""
         seen = self.revisions.get(revision)
@@ -198,13 +205,25 @@ def observe(
         conditions={c["type"]: condition_of(c) for c in status.get("conditions") or ()},
         transition=model.get("transitionStatus", ""),
         failure=model.get("lastFailureInfo", {}).get("message", ""),
-        host=host_of(status.get("url", "")),
+        host=host_of(_url(isvc, status, component)),
         revisions={item.name: item for item in seen},
         warnings=tuple(warnings),
         labels=metadata.get("labels") or {},
         managers=tuple(_managers(metadata)),
-        companions=tuple(kind for kind in COMPANIONS if isvc.get("spec", {}).get(kind)),
+        companions=companions_of(isvc),
     )
+
+
+def companions_of(isvc: Json) -> dict[str, Any]:
+    """The components of its own besides the predictor, by their field."""
+    spec = isvc.get("spec", {})
+    return {kind: spec[kind] for kind in COMPANIONS if spec.get(kind)}
+
+
+def _url(isvc: Json, status: Json, component: Json) -> str:
+    """Where the predictor itself is asked: the service's URL, unless a transformer stands before it."""
+    own = str(component.get("url", ""))
+    return own if "transformer" in companions_of(isvc) else str(status.get("url", ""))
 
 
 def _managers(metadata: Json) -> Iterator[str]:

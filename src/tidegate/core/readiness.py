@@ -21,6 +21,7 @@ def is_staged(seen: Observation, *, incumbent: str, storage_uri: str, before: st
         and candidate.storage_uri == storage_uri
         and candidate.replicas >= seen.min_replicas
         and seen.is_true("Ready")
+        and seen.is_whole
         and seen.is_true("RoutesReady")
     )
 
@@ -35,6 +36,7 @@ def is_live(seen: Observation, *, storage_uri: str) -> bool:
         and newest.storage_uri == storage_uri
         and newest.replicas >= seen.min_replicas
         and seen.is_true("Ready")
+        and seen.is_whole
     )
 
 

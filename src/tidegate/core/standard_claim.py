@@ -36,7 +36,11 @@ def standard_refusal(
     seen: Observation | None, policy: Policy, cluster: ClusterSupport
 ) -> Refuse | None:
     """Why there can be no canary here; None when there can."""
-    reasons = [*_of_cluster(cluster), *(_of_object(seen, policy) if seen else ())]
+    reasons = [
+        *_of_cluster(cluster),
+        *_of_policy(policy),
+        *(_of_object(seen, policy) if seen else ()),
+    ]
     if not reasons:
         return None
     why = f"{policy.name} runs in Standard mode, and there can be no canary: {reasons[0]}"
@@ -75,6 +79,15 @@ def _of_cluster(cluster: ClusterSupport) -> Iterator[str]:
         )
 
 
+def _of_policy(policy: Policy) -> Iterator[str]:
+    scaling = policy.serving.scaling
+    if scaling and scaling.kind == "keda" and scaling.via == "auto_scaling":
+        yield (
+            f"serving.scaling.via is auto_scaling: {UNCOUNTED['keda']} (PRED:942-943); write via: "
+            "scaled_object"
+        )
+
+
 def _of_object(seen: Observation, policy: Policy) -> Iterator[str]:
     stable = deployment_name(policy.name, str(seen.predictor.get("name", "")))
     checks: tuple[Callable[[Observation, str], str], ...] = (
@@ -97,7 +110,7 @@ def _companions(seen: Observation, _: str) -> str:
     """HR:678-743: weights are set on every rule of every route."""
     if not seen.companions:
         return ""
-    kind = seen.companions[0]
+    kind = next(iter(seen.companions))
     return (
         f"spec.{kind} is set, and KServe would send the canary's share past it; run it beside the model in "
         "the predictor's pod, or use Knative mode"

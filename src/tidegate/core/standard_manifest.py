@@ -8,6 +8,9 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from pydantic import TypeAdapter
+
+from tidegate.core.isvc.scaling import class_annotations, manifest_fields
 from tidegate.core.manifest import (
     DEPLOYMENT_MODE,
     InferenceService,
@@ -19,8 +22,10 @@ from tidegate.core.manifest import (
 )
 from tidegate.core.observation import Canary, Observation
 from tidegate.policy import Policy
+from tidegate.policy.serving import Scaling
 
 COLOURS = ("blue", "green")
+SCALED: TypeAdapter[Scaling] = TypeAdapter(Scaling)
 SCALING = ("maxReplicas", "scaleTarget", "scaleMetric", "scaleMetricType", "autoScaling")
 
 
@@ -40,7 +45,10 @@ def inference_service(policy: Policy, storage_uri: str, version: str) -> Inferen
     metadata = Metadata(
         name=policy.name,
         namespace=policy.namespace,
-        annotations={DEPLOYMENT_MODE: "Standard"},
+        annotations={
+            DEPLOYMENT_MODE: "Standard",
+            **class_annotations(policy.serving.scaling, "Standard"),
+        },
     )
     return InferenceService(metadata=metadata, spec=Spec(predictor=named))
 
@@ -104,13 +112,23 @@ def promoted(template: Mapping[str, Any], policy: Mapping[str, Any]) -> Json:
     stable = {key: value for key, value in template.items() if key != "canary"}
     merged = overlaid(stable, template["canary"][0])
     kept = {key: stable[key] for key in ("minReplicas", *SCALING) if key in stable}
-    return {**merged, **kept, **_replicas(policy)}
+    asked = _replicas(policy)
+    if any(
+        key in asked for key in SCALING[1:]
+    ):  # the policy says how, so what was said before goes
+        kept = {key: value for key, value in kept.items() if key not in SCALING[1:]}
+        merged = {key: value for key, value in merged.items() if key not in SCALING[1:]}
+    return {**merged, **kept, **asked}
 
 
 def _replicas(policy: Mapping[str, Any]) -> Json:
     serving = policy.get("serving", {})
     asked = {"minReplicas": serving.get("min_replicas"), "maxReplicas": serving.get("max_replicas")}
-    return {key: value for key, value in asked.items() if value is not None}
+    bounds = {key: value for key, value in asked.items() if value is not None}
+    if not serving.get("scaling"):
+        return bounds
+    scaling = SCALED.validate_python(serving["scaling"])
+    return bounds | manifest_fields(scaling, policy.get("name", ""), policy.get("namespace", ""))
 
 
 def canary_patch(listed: Iterable[Json], **metadata: str) -> Json:

@@ -14,6 +14,7 @@ class Probe(Strict):
     model: str
     inputs: tuple[Tensor, ...]
     version: str
+    transport: Literal["http", "grpc"] = "http"
 
 
 class Incumbent(Strict):

@@ -2,7 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from tidegate.documents import Deployment, Probe, Word
+from tidegate.core.asked import probe_of
+from tidegate.documents import Deployment, Word
 from tidegate.errors import ConflictError, RejectedError, UnavailableError
 from tidegate.policy import Policy
 
@@ -24,18 +25,13 @@ def fast(policy: Policy, alias: str | None) -> Policy:
 
 
 def answering(
-    deployment: Deployment, _policy: Policy, *, percent: int, **_: object
+    deployment: Deployment, policy: Policy, *, percent: int, **_: object
 ) -> "LiveEvidence":
     """In place of the live gate: production's own host is answered by the version that was meant."""
     from tidegate.adapters.served_model import answers_as
     from tidegate.steps.live_gate import LiveEvidence
 
-    repository = deployment.repository
-    probe = Probe(
-        model=repository.triton_model,
-        inputs=repository.inputs,
-        version=repository.model_version,
-    )
+    probe = probe_of(deployment.repository, policy)
     try:
         answers_as(deployment.production_host, probe)
     except (ConflictError, RejectedError) as error:

@@ -8,7 +8,7 @@ from tidegate.policy.load import Curve, Guard, Load, Recording
 from tidegate.policy.model import Model, Optimize, Parity, Tolerance
 from tidegate.policy.repository import Companion, Repository
 from tidegate.policy.section import Section
-from tidegate.policy.serving import Serving
+from tidegate.policy.serving import Serving, unsupported
 from tidegate.policy.slo import (
     CapacitySlo,
     CostSlo,
@@ -67,4 +67,5 @@ __all__ = [
     "Tolerance",
     "Traffic",
     "Triton",
+    "unsupported",
 ]

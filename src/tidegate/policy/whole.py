@@ -16,6 +16,7 @@ from tidegate.policy.traffic import Traffic
 from tidegate.policy.triton import Triton
 
 NAME_MAX = 46  # latest-<name>-predictor must be a DNS label of 63
+TRANSFORMED_NAME_MAX = 44  # latest-<name>-transformer, likewise
 BASELINE_NAME_MAX = NAME_MAX - len("-base-123456")
 
 
@@ -107,6 +108,50 @@ class Policy(Section):
         if same:
             raise ValueError(
                 f"repository.models: {same!r} is the released model's name; use another"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _names_its_components(self) -> "Policy":
+        """latest-<name>-transformer must be a DNS label, too."""
+        own = self.serving.transformer and not self.serving.transformer.collocated
+        if own and (spare := len(self.name) - TRANSFORMED_NAME_MAX) > 0:
+            raise ValueError(
+                f"name {self.name!r} has no room for a transformer's, which leaves {TRANSFORMED_NAME_MAX} "
+                f"characters; shorten it by {spare}, or write serving.transformer.collocated: true"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _scales_to_none_without_a_canary(self) -> "Policy":
+        """A share of users who wait for cold starts would be judged, and not the model."""
+        if self.serving.min_replicas > 0:
+            return self
+        if self.traffic.steps != (100,):
+            raise ValueError(
+                "serving.min_replicas 0 lets a canary scale away between two of its requests, so a live gate "
+                "would judge cold starts; write traffic.steps: [100], or min_replicas: 1"
+            )
+        if not self.traffic.keep_warm_s:
+            raise ValueError(
+                "serving.min_replicas 0 lets the candidate scale away between load test and promotion; set "
+                "traffic.keep_warm_s to the longest pause that it should stay for"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _asks_what_is_served(self) -> "Policy":
+        """What the load test sends must be what the pod takes."""
+        serving = self.serving
+        if serving.port == "grpc" and self.load.protocol != "grpc":
+            raise ValueError(
+                "serving.port is grpc, but load.protocol is http; write load.protocol: grpc"
+            )
+        within = serving.transformer and serving.transformer.collocated
+        if within and not self.load.capture:
+            raise ValueError(
+                "serving.transformer takes what clients send, and golden data are what the model takes; set "
+                "load.capture to captured requests"
             )
         return self
 

@@ -6,12 +6,13 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from tidegate.core.asked import probe_of
 from tidegate.core.claim import Claim, can_resume, claim, holder_refusal
 from tidegate.core.decisions import RECONCILE_S, Refuse
 from tidegate.core.dedicated_baseline import with_baseline
 from tidegate.core.first_release import preview_refusal
 from tidegate.core.journal import Journal
-from tidegate.documents import Probe, Published, Result, Word
+from tidegate.documents import Published, Result, Word
 from tidegate.policy import Policy
 from tidegate.steps.dedicated_baseline import cleared
 from tidegate.steps.ending import give_back
@@ -101,7 +102,7 @@ def _start(
         return start
     for consequence in start.adopted:
         say("deploy", f"adopting: {consequence}")
-    incumbent = returnable(start.incumbent, seen.host, published, stored)
+    incumbent = returnable(start.incumbent, seen.host, published, policy, stored)
     return incumbent if isinstance(incumbent, Refuse) else replace(start, incumbent=incumbent)
 
 
@@ -152,10 +153,6 @@ def _journal(published: Published, policy: Policy, release_id: str, start: Claim
         uri_before=start.uri_before,
         preview=start.preview,
         storage_uri=published.storage_uri,
-        probe=Probe(
-            model=published.repository.triton_model,
-            inputs=published.repository.inputs,
-            version=published.repository.model_version,
-        ),
+        probe=probe_of(published.repository, policy),
         policy=policy.model_dump(mode="json"),
     )

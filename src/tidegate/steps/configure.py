@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from tidegate.core.manifest import released_template
 from tidegate.core.model_config import ModelConfig
 from tidegate.documents import Finding, ModelRepository, OptimizedModel, Refusal, Word
 from tidegate.policy import Policy
@@ -46,7 +47,7 @@ def configure(
     bad = [finding for finding in findings if finding.word is Word.FAIL and finding.blocking]
     if bad:
         return _refuse(model, findings, bad[0], repository_document, repository)
-    _write(models, repository)
+    _write(models, policy, repository)
     findings += tried(models, model, policy, repository, optimized_model / "golden.npz")
     bad = [finding for finding in findings if finding.word is not Word.PASS and finding.blocking]
     if bad:
@@ -71,7 +72,7 @@ def _notes(config: ModelConfig, policy: Policy) -> tuple[Finding, ...]:
     )
 
 
-def _write(models: tuple[Placed, ...], repository: Path) -> None:
+def _write(models: tuple[Placed, ...], policy: Policy, repository: Path) -> None:
     """The text is parsed back before it ships: the server would say why only in its log."""
     from tidegate.adapters import model_config_text, model_repository, trees
 
@@ -88,6 +89,7 @@ def _write(models: tuple[Placed, ...], repository: Path) -> None:
                 model_file=one.model_file,
                 labels=one.labels,
             )
+        model_repository.write_serving(target, released_template(policy))
 
 
 def _document(

@@ -120,7 +120,7 @@ def _brought_up(driver: Driver, policy: Policy) -> Refuse | None:
     if candidate := seen.revisions.get(seen.created):
         changes["candidate_rollout"] = candidate.rollout
     if not driver.journal.template:  # a death between the write and its note
-        changes["template"] = seen.template
+        changes |= {"template": seen.template, "companions": dict(seen.companions)}
     driver.save(driver.journal.model_copy(update=changes))
     return None
 

@@ -3,9 +3,11 @@
 from functools import partial
 from typing import TYPE_CHECKING
 
+from tidegate.core.asked import probe_of
 from tidegate.core.decisions import Refuse
 from tidegate.documents import Incumbent, Probe, Published, Word
 from tidegate.errors import TidegateError
+from tidegate.policy import Policy
 from tidegate.steps.progress import say
 
 if TYPE_CHECKING:
@@ -15,7 +17,11 @@ WITHIN_S = 15.0  # it serves production at this moment
 
 
 def returnable(
-    incumbent: Incumbent, host: str, published: Published, stored: "StoredJournal | None"
+    incumbent: Incumbent,
+    host: str,
+    published: Published,
+    policy: Policy,
+    stored: "StoredJournal | None",
 ) -> Incumbent | Refuse:
     """The incumbent with how it is asked, after it has answered; or why no traffic could return to it.
 
@@ -29,8 +35,7 @@ def returnable(
     if not incumbent.version:
         say("deploy", f"{incumbent.revision} is not from here and is not asked for an answer")
         return incumbent
-    ours = published.repository
-    probe = Probe(model=ours.triton_model, inputs=ours.inputs, version=incumbent.version)
+    probe = probe_of(published.repository, policy, version=incumbent.version)
     guessed = incumbent.model_copy(update={"probe": probe})
     if trouble := _trouble(guessed, host):
         say("deploy", f"{incumbent.revision} is not asked again, as {probe.model}: {trouble}")

@@ -59,7 +59,7 @@ def linted(models: tuple[Placed, ...], policy: Policy) -> tuple[Finding, ...]:
     configs = {one.config.name: one.config for one in models}
     server = lint.Server(
         version=lint.triton_version(policy.triton.version),
-        gpus=visible_gpus(policy.serving.resources),
+        gpus=visible_gpus({"limits": policy.serving.limits}),
         arguments=policy.serving.args,
     )
     findings: tuple[Finding, ...] = ()

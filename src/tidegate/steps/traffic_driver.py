@@ -269,7 +269,8 @@ class Driver:
                 self._intend(intended, act)
             now = written(self, act, seen, self._policy)
             if now and act.kind in {ActKind.PREVIEW, ActKind.CREATE, ActKind.STAGE}:
-                self.save(self.journal.model_copy(update={"template": now.template}))
+                noted = {"template": now.template, "companions": dict(now.companions)}
+                self.save(self.journal.model_copy(update=noted))
         tell_act(self._kube, self.journal, record)
         telling.tell_act(self.journal, record)
 

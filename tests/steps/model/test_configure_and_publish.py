@@ -37,10 +37,24 @@ def test_the_repository_holds_the_config_and_the_registrys_version_and_no_golden
     assert configured(release, identity())["verdict"] == "PASS"
     root = release.path("repository")
     files = sorted(p.relative_to(root).as_posix() for p in root.rglob("*") if p.is_file())
-    assert files == ["digits/7/model.onnx", "digits/config.pbtxt"]
+    assert files == ["digits/7/model.onnx", "digits/config.pbtxt", "serving.json"]
     document = release.document("repository_document")
     assert (document["model_version"], document["max_batch_size"]) == ("7", 32)
     assert {f["word"] for f in document["findings"]} == {"PASS"}
+
+
+def test_a_change_of_replica_bounds_alone_is_another_folder_and_so_a_release_of_its_own(
+    release: Any,
+) -> None:
+    configured(release, identity())
+    before = release.document("repository_document")["digest"]
+    release.policy["serving"] = {"max_replicas": 4}
+    assert release.run("configure")["verdict"] == "PASS"
+    assert release.document("repository_document")["digest"] != before
+    del release.policy["serving"]
+    release.policy["traffic"] = {"steps": [50, 100]}
+    release.run("configure")
+    assert release.document("repository_document")["digest"] == before
 
 
 def test_a_graph_newer_than_the_target_server_is_refused_before_it_is_published(

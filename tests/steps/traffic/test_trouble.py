@@ -12,6 +12,7 @@ from tests.steps.traffic.test_promote import Evidence, Judge, Registry, release
 from tests.steps.traffic.traffic_cluster import (
     POLL_S,
     Cluster,
+    beyond,
     clustered,
     policy,
     published,
@@ -63,7 +64,7 @@ def serving_1(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> Cluster:
 
 
 def stage_2(cluster: Cluster, **serving: Any) -> Deployment | Refusal:
-    chosen = policy(serving={"ready_timeout_s": TIMEOUT_S, **serving})
+    chosen = beyond(policy(serving={"ready_timeout_s": TIMEOUT_S}), **serving)
     return staged(cluster.kube, published(2), chosen, "r2", poll_s=POLL_S)
 
 

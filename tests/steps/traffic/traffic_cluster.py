@@ -243,6 +243,11 @@ def policy(**changes: Any) -> Policy:
     return Policy.model_validate(base | changes)
 
 
+def beyond(made: Policy, **serving: Any) -> Policy:
+    """With values that a policy's own checks refuse, as a newer webhook may refuse others."""
+    return made.model_copy(update={"serving": made.serving.model_copy(update=serving)})
+
+
 def verdict(about: Deployment | Published, release_id: str, word: Word = Word.PASS) -> Verdict:
     return Verdict(
         subject=about.subject, release_id=release_id, stage="gate", word=word,

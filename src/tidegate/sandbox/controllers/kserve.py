@@ -158,4 +158,6 @@ def _not_emulated(isvc: Json, mode: str) -> str:
             return f"spec.{component} is not emulated yet; remove it or use a real cluster"
     if not template.model(isvc):
         return "a predictor without `model` is not emulated; use predictor.model"
+    if spec["predictor"].get("containers"):
+        return "a container beside the model is not emulated yet; use a real cluster"
     return ""

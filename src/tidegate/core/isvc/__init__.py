@@ -1,0 +1,1 @@
+"""The typed parts of an InferenceService, as KServe reads them. Pure."""

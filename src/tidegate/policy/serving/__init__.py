@@ -1,0 +1,32 @@
+"""The serving section: everything that the InferenceService, and what stands beside it, can say."""
+
+from tidegate.policy.serving.component import Container, Explainer, Transformer
+from tidegate.policy.serving.extras import Batcher, Graph, GraphStep, Logger, Monitor
+from tidegate.policy.serving.gpu import Gpu
+from tidegate.policy.serving.modes import unsupported
+from tidegate.policy.serving.placement import Placement, Toleration
+from tidegate.policy.serving.scaling import Hpa, Keda, Kpa, Scaling, Trigger
+from tidegate.policy.serving.whole import OWN_RUNTIME, TRITON, Serving
+
+__all__ = [
+    "OWN_RUNTIME",
+    "TRITON",
+    "Batcher",
+    "Container",
+    "Explainer",
+    "Gpu",
+    "Graph",
+    "GraphStep",
+    "Hpa",
+    "Keda",
+    "Kpa",
+    "Logger",
+    "Monitor",
+    "Placement",
+    "Scaling",
+    "Serving",
+    "Toleration",
+    "Transformer",
+    "Trigger",
+    "unsupported",
+]
