@@ -98,6 +98,13 @@ def deployment() -> dict[str, Callable[[], str]]:
     return written.texts()
 
 
+def examples() -> dict[str, Callable[[], str]]:
+    """What each example of a policy renders to."""
+    from scripts import examples as rendering
+
+    return rendering.texts()
+
+
 WORKFLOWS = {
     "release": ("release.yaml", "release-cluster.yaml", "release-on-claim.yaml", "submit.yaml"),
     "scheduled_release": ("scheduled-release.yaml", "cron.yaml"),
@@ -116,6 +123,7 @@ GENERATED: dict[str, Callable[[], str]] = {
     "docs/lint.md": lint_rules,
     "docs/routes.md": routes,
     **deployment(),
+    **examples(),
 }
 
 

@@ -5,6 +5,7 @@ stdout carries what was asked for; progress and errors go to stderr.
 
 import json
 from functools import partial
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -79,6 +80,32 @@ def plan(
     typer.echo(made.model_dump_json(indent=2) if as_json else "\n".join(lines(made)))
     if made.refused not in {None, Word.UNCHANGED}:
         raise NotPromotedError(f"the release would be refused: {made.refusal}")
+
+
+@operations_app.command(rich_help_panel=PANEL)
+def render(
+    policy: Annotated[Path, typer.Argument(help="A policy file.")],
+    mode: Annotated[
+        Literal["", "Knative", "Standard"], typer.Option(help="For a policy that says auto.")
+    ] = "",
+    storage_uri: Annotated[
+        str, typer.Option(help="Where the candidate is published, if it already is.")
+    ] = "",
+    percent: Annotated[
+        int | None,
+        typer.Option(
+            min=0, max=100, help="As the service stands with this share on the candidate."
+        ),
+    ] = None,
+) -> None:
+    """Print every object that the policy leads to, in order, as YAML for kubectl; needs no cluster."""
+    from tidegate.adapters.files import read_policy
+    from tidegate.config import settings
+    from tidegate.operations.rendering import STORAGE, text_of
+
+    read, parent = read_policy(policy), settings().storage_uri or STORAGE
+    text = text_of(read, mode=mode, storage_uri=storage_uri, percent=percent, parent=parent)
+    typer.echo(text, nl=False)
 
 
 @operations_app.command(rich_help_panel=PANEL)

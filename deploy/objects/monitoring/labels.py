@@ -3,11 +3,10 @@
 `tests/deploy/test_monitors.py` asks a real Prometheus that the labels of every preset come of them.
 """
 
-# Knative's own, on every pod of a revision (knative/serving pkg/reconciler/revision/resources/meta.go).
-OF_KNATIVE = ("serving.knative.dev/revision", "serving.knative.dev/service")
-# A Deployment's pods carry app=isvc.<Service> (kserve pkg/constants, GetRawServiceLabel).
-OF_STANDARD = ("app",)
-OF_KSERVE = ("serving.kserve.io/inferenceservice", "component")
+from tidegate.core.isvc.scraping import OF_KNATIVE, OF_KSERVE, OF_STANDARD
+
+__all__ = ["OF_KNATIVE", "OF_KSERVE", "OF_STANDARD", "REVISION", "sanitised"]
+
 # Knative's name of a revision that KServe asked for, as Kourier names Envoy's clusters.
 REVISION = r"(.+)-predictor-\d{5}"
 

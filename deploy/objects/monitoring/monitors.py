@@ -1,16 +1,15 @@
 """PodMonitors and ServiceMonitors: who is scraped, and which labels the series get.
 
-Two PodMonitors of one predictor, because a PodMonitor finds a port only where a container declares it
-(prometheus-operator pkg/prometheus/promcfg.go keeps by the name or number of a declared port), and Knative
-lets a container declare one port: the model server's metrics are reached by the pod's annotation instead.
+Two PodMonitors of one predictor: queue-proxy and model server are found in two ways
+(`tidegate.core.isvc.scraping`).
 """
 
 from deploy.objects.metadata import LABELS, Json
 from deploy.objects.monitoring.labels import OF_KNATIVE, OF_KSERVE, OF_STANDARD, REVISION
+from tidegate.core.isvc.scraping import kept, model_server, named, queue_proxy
 
 GROUP = "monitoring.coreos.com/v1"
 EVERY = "10s"  # a live gate looks every second at rates over a bake; a rate needs several samples
-ANNOTATION = "__meta_kubernetes_pod_annotation_prometheus_kserve_io_"
 IS_KNATIVE = {"key": "serving.knative.dev/revision", "operator": "Exists"}
 IS_STANDARD = {"key": "serving.knative.dev/revision", "operator": "DoesNotExist"}
 
@@ -69,49 +68,17 @@ def gpus() -> list[Json]:
     ]
 
 
-QUEUE_PROXY: Json = {"port": "http-usermetric", "path": "/metrics", "interval": EVERY}
+QUEUE_PROXY = queue_proxy(EVERY)
+MODEL_SERVER = model_server(EVERY)
 IS_PROXY = {"key": "istio-prometheus-ignore", "operator": "DoesNotExist"}
 
-
-def _kept(source: str, pattern: str) -> Json:
-    return {"action": "keep", "sourceLabels": [source], "regex": pattern}
-
-
-def _named(target: str, sources: list[str], pattern: str, replacement: str) -> Json:
-    return {
-        "action": "replace",
-        "sourceLabels": sources,
-        "regex": pattern,
-        "replacement": replacement,
-        "targetLabel": target,
-    }
-
-
-def _at(port: str) -> list[Json]:
-    """A pod's address at a port that no container declares."""
-    pod = ["__meta_kubernetes_pod_ip", port]
-    return [
-        _named("__address__", pod, r"([\d.]+);(\d+)", "$1:$2"),
-        _named("__address__", pod, r"(.*:.*);(\d+)", "[$1]:$2"),
-    ]
-
-
-MODEL_SERVER: Json = {
-    "interval": EVERY,
-    "relabelings": [
-        _kept("__meta_kubernetes_pod_container_name", "kserve-container"),
-        _kept(f"{ANNOTATION}port", r"\d+"),
-        *_at(f"{ANNOTATION}port"),
-        _named("__metrics_path__", [f"{ANNOTATION}path"], "(.+)", "$1"),
-    ],
-}
 # Istio's own sample (samples/addons/extras/prometheus-operator.yaml), by the port of merged statistics.
 ISTIO_PROXY: Json = {
     "path": "/stats/prometheus",
     "interval": EVERY,
     "relabelings": [
-        _kept("__meta_kubernetes_pod_container_name", "istio-proxy"),
-        _kept("__meta_kubernetes_pod_container_port_name", ".*-envoy-prom"),
+        kept("__meta_kubernetes_pod_container_name", "istio-proxy"),
+        kept("__meta_kubernetes_pod_container_port_name", ".*-envoy-prom"),
     ],
 }
 # Kourier names a cluster <namespace>/<revision> (net-kourier pkg/generator/ingress_translator.go).
@@ -120,12 +87,12 @@ KOURIER: Json = {
     "port": "http2-external",
     "path": "/stats/prometheus",
     "interval": EVERY,
-    "relabelings": [_named("__address__", ["__address__"], r"(.+):\d+", "$1:9000")],
+    "relabelings": [named("__address__", ["__address__"], r"(.+):\d+", "$1:9000")],
     "metricRelabelings": [
         {"action": "keep", "sourceLabels": ["__name__"], "regex": "envoy_cluster_upstream_.+"},
-        _named("namespace", CLUSTER, "(.+)/(.+)", "$1"),
-        _named("revision", CLUSTER, "(.+)/(.+)", "$2"),
-        _named("service", ["revision"], REVISION, "$1"),
+        named("namespace", CLUSTER, "(.+)/(.+)", "$1"),
+        named("revision", CLUSTER, "(.+)/(.+)", "$2"),
+        named("service", ["revision"], REVISION, "$1"),
     ],
 }
 

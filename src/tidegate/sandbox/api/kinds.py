@@ -50,6 +50,8 @@ class Kind:
             "serving.knative.dev",
             "gateway.networking.k8s.io",
             "argoproj.io",
+            "keda.sh",
+            "monitoring.coreos.com",
         }
 
 
@@ -220,13 +222,30 @@ CRONWORKFLOWS = Kind(
     short_names=("cwf",),
     has_status=False,
 )
+INFERENCEGRAPHS = Kind(
+    group="serving.kserve.io", version="v1alpha1", plural="inferencegraphs",
+    kind="InferenceGraph", short_names=("ig",), columns=(URL, READY),
+)  # fmt: skip
+SCALEDOBJECTS = Kind(
+    group="keda.sh", version="v1alpha1", plural="scaledobjects", kind="ScaledObject",
+    short_names=("so",),
+)  # fmt: skip
+PODMONITORS = Kind(
+    group="monitoring.coreos.com", version="v1", plural="podmonitors", kind="PodMonitor",
+    short_names=("pmon",), has_status=False,
+)  # fmt: skip
+SERVICEMONITORS = Kind(
+    group="monitoring.coreos.com", version="v1", plural="servicemonitors", kind="ServiceMonitor",
+    short_names=("smon",), has_status=False,
+)  # fmt: skip
 
 ALL: tuple[Kind, ...] = (
     NAMESPACES, NODES, PODS, EVENTS, CONFIGMAPS, SECRETS, CLAIMS, SERVICEACCOUNTS, SERVICES,
     DEPLOYMENTS, REPLICASETS, JOBS, INGRESSES, HTTPROUTES, LEASES, CRDS, INFERENCESERVICES,
     SERVINGRUNTIMES,
     CLUSTERSERVINGRUNTIMES, KSERVICES, CONFIGURATIONS, REVISIONS, ROUTES, WORKFLOWS,
-    WORKFLOWTEMPLATES, CLUSTERWORKFLOWTEMPLATES, CRONWORKFLOWS,
+    WORKFLOWTEMPLATES, CLUSTERWORKFLOWTEMPLATES, CRONWORKFLOWS, INFERENCEGRAPHS, SCALEDOBJECTS,
+    PODMONITORS, SERVICEMONITORS,
 )  # fmt: skip
 
 
