@@ -35,6 +35,7 @@ from tidegate.documents import Deployment, Result, Word
 from tidegate.errors import RejectedError, UsageError
 from tidegate.operations import plan as plan_verb
 from tidegate.operations.plan import lines, planned
+from tidegate.sandbox.api.kinds import NODES
 from tidegate.steps.deploy import staged
 from tidegate.steps.guard import guarded
 from tidegate.steps.roll_back import returned
@@ -375,3 +376,29 @@ def test_the_command_needs_what_a_release_needs(tmp_path: Path, monkeypatch: Any
     ended = CliRunner().invoke(app, ["plan", f"base64:{encoded}"])
     assert isinstance(ended.exception, UsageError)
     assert "MLFLOW_TRACKING_URI" in str(ended.exception)
+
+
+def test_a_plan_names_what_the_nodes_lack_for_the_policys_gpu(cluster: Cluster) -> None:
+    release(cluster, 1, Judge(), Registry())
+    lacking = plan(cluster, 2, serving={"gpu": {}})
+    assert any("no ready node offers it; add a GPU node" in told for told in lacking.notices)
+    ready = [{"type": "Ready", "status": "True"}]
+    status = {"allocatable": {"nvidia.com/gpu": "2"}, "conditions": ready}
+    cluster.api.store.create(NODES, {"metadata": {"name": "gpu-1"}, "status": status})
+    told = [one for one in plan(cluster, 2, serving={"gpu": {}}).notices if "GPU" in one]
+    assert len(told) == 1
+    assert "room for 2 pods on 1 nodes" in told[0]
+    assert "repairing a roll-back takes 3; a roll-back returns the traffic at once" in told[0]
+
+
+def test_a_plan_says_what_scaling_to_none_means_for_a_release(cluster: Cluster) -> None:
+    release(cluster, 1, Judge(), Registry())
+    changes: dict[str, Any] = {
+        "serving": {"min_replicas": 0, "scaling": {"kind": "kpa"}},
+        "traffic": {"steps": [100], "keep_warm_s": 600},
+    }
+    told = plan(cluster, 2, **changes)
+    assert told.refusal == ""
+    assert any(
+        "after 600 s of silence the next request meets a cold start" in n for n in told.notices
+    )

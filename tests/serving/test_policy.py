@@ -5,6 +5,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from tidegate.core.checkup import FLAGS, State, features
+from tidegate.core.manifest import predictor
 from tidegate.policy import Policy, unsupported
 
 BASE: dict[str, Any] = {"name": "fraud", "model": {"uri": "models:/fraud/8"}}
@@ -96,3 +98,20 @@ def test_a_gpu_is_the_resource_of_nvidias_plugin() -> None:
     }
     for resource, gpu in named.items():
         assert policy({"gpu": gpu}).serving.limits == {resource: str(gpu.get("count", 1))}
+
+
+def test_doctor_names_the_flag_of_every_field_that_knative_refuses_as_shipped() -> None:
+    placed = {
+        "placement": {"node_selector": {"pool": "gpu"}, "priority_class": "serving"},
+        "transformer": WITHIN,
+    }
+    spec = predictor(policy(placed, load={"capture": "c.jsonl"}), "s3://m/1/", "1").as_dict()
+    probed = {"spec": {"containers": [{"readinessProbe": {}}, {"readinessProbe": {"httpGet": {}}}]}}
+    said = features({"data": {}}, probed, spec)
+    assert said.state is State.FAIL
+    assert said.found == (
+        "off, and used by the policy: kubernetes.podspec-nodeselector, "
+        "kubernetes.podspec-priorityclassname, multi-container-probing"
+    )
+    on = dict.fromkeys(FLAGS.values(), "enabled")
+    assert features({"data": on}, probed, spec).state is State.OK

@@ -86,6 +86,10 @@ class InferenceServices:
             if self._revision(name) is not None:
                 raise
 
+    def nodes(self) -> list[Json]:
+        """All nodes of the cluster. RejectedError where the account may not read them."""
+        return list(self._kube.request("GET", "/api/v1/nodes")["items"])
+
     def default_mode(self) -> str:
         """The mode of new InferenceServices; '' when the cluster does not let us read it."""
         try:

@@ -26,6 +26,7 @@ FLAGS: Mapping[str, str] = {
     "runtimeClassName": "kubernetes.podspec-runtimeclassname",
     "schedulerName": "kubernetes.podspec-schedulername",
     "priorityClassName": "kubernetes.podspec-priorityclassname",
+    "sidecar probe": "multi-container-probing",  # S:pkg/apis/serving/k8s_validation.go
 }
 
 
@@ -183,10 +184,13 @@ def request_metrics(observability: Json | None) -> Check:
     )  # fmt: skip
 
 
-def features(config: Json | None, runtime: Json | None) -> Check:
-    """The podspec fields that the runtime uses, each with a flag that Knative has off as shipped."""
-    spec = (runtime or {}).get("spec", {})
-    used = [field for field in FLAGS if spec.get(field)]
+def features(config: Json | None, runtime: Json | None, predictor: Json | None = None) -> Check:
+    """The podspec fields that the runtime and the policy's predictor use, each with a flag that Knative has
+    off as shipped."""
+    spec, asked = (runtime or {}).get("spec", {}), predictor or {}
+    used = [field for field in FLAGS if spec.get(field) or asked.get(field)]
+    if asked.get("containers") and any(c.get("readinessProbe") for c in spec.get("containers", ())):
+        used.append("sidecar probe")
     data = (config or {}).get("data", {})
     off = [FLAGS[one] for one in used if str(data.get(FLAGS[one], "disabled")).lower() != "enabled"]
     if not off:
@@ -195,9 +199,21 @@ def features(config: Json | None, runtime: Json | None) -> Check:
     values = ",".join(f'"{flag}":"enabled"' for flag in off)
     patch = "kubectl -n knative-serving patch configmap config-features --type merge -p"
     return fail(
-        "feature flags", f"off, and used by the runtime: {', '.join(off)}",
+        "feature flags", f"off, and used by {_users(spec, asked)}: {', '.join(off)}",
         f"""{patch} '{{"data":{{{values}}}}}'""",
     )  # fmt: skip
+
+
+def _users(spec: Json, asked: Json) -> str:
+    named = any(asked.get(field) for field in (*FLAGS, "containers"))
+    ours = any(spec.get(field) for field in FLAGS)
+    return (
+        "the policy"
+        if named and not ours
+        else "the runtime and the policy"
+        if named
+        else "the runtime"
+    )
 
 
 def tag_routing(services: Iterable[Json]) -> Check:

@@ -10,10 +10,12 @@ import yaml
 
 from tidegate.config import settings
 from tidegate.core.adoption import adoption_of
+from tidegate.core.checkup import State
 from tidegate.core.claim import Claim, claim, holder_refusal
 from tidegate.core.decisions import Act, Refuse
 from tidegate.core.dedicated_baseline import with_baseline
 from tidegate.core.first_release import manifest_of, preview_refusal
+from tidegate.core.gpu_preflight import preflight
 from tidegate.core.journal import ActKind, Journal
 from tidegate.core.manifest import predictor
 from tidegate.core.observation import Observation
@@ -22,6 +24,7 @@ from tidegate.core.plan_documents import Need, Plan, PlannedAct
 from tidegate.core.status import Served
 from tidegate.core.traffic import rules_of
 from tidegate.documents import Subject, Word
+from tidegate.errors import RejectedError
 from tidegate.policy import Policy
 from tidegate.steps.fitness import mode_for
 
@@ -151,7 +154,11 @@ def _filled(
             preview=bool(journal.preview),
             copies=copies,
         ),
-        "notices": (*notices, *_notices(plan, journal, policy)),
+        "notices": (
+            *notices,
+            *_notices(plan, journal, policy),
+            *_of_nodes(service, policy, plan.mode),
+        ),
         "manifest_diff": unified(now, then),
     }
     return plan.model_copy(update=changes)
@@ -187,8 +194,31 @@ def _notices(plan: Plan, journal: Journal, policy: Policy) -> Iterator[str]:
         )
     if policy.load.baseline == "dedicated" and journal.is_initial:
         yield "load.baseline: dedicated says nothing here: a first release has no incumbent to copy"
+    yield from _of_waking(policy)
     if not policy.slo.prometheus:
         yield "slo.prometheus is false: no live gate can PASS, so no step would be passed"
+
+
+def _of_nodes(service: "InferenceServices", policy: Policy, mode: str) -> Iterator[str]:
+    """What is wrong with the nodes for the policy's GPU; they are not asked for anything else."""
+    if policy.serving.gpu is None:
+        return
+    try:
+        found = list(preflight(policy, service.nodes(), mode))
+    except RejectedError as error:
+        yield f"the nodes' GPUs could not be looked at: {error}"
+        return
+    wrong = (one for one in found if one.state is not State.OK)
+    yield from (f"{one.name}: {one.found}; {one.remedy}" for one in wrong)
+
+
+def _of_waking(policy: Policy) -> Iterator[str]:
+    """What scaling to zero means for this release."""
+    if policy.serving.min_replicas == 0:
+        yield (
+            f"serving.min_replicas is 0: after {policy.traffic.keep_warm_s} s of silence the next request "
+            "meets a cold start, in a roll-back the incumbent's too; no verdict of this release covers that"
+        )
 
 
 def unified(now: Json | None, then: Json) -> str:

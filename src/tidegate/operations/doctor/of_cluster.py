@@ -9,12 +9,15 @@ from tidegate.adapters import standard
 from tidegate.core import checkup as judged
 from tidegate.core.checkup import Check
 from tidegate.core.checkup_access import needs, permissions
+from tidegate.core.gpu_preflight import preflight
+from tidegate.core.manifest import predictor
 from tidegate.errors import UsageError
 from tidegate.operations.doctor.findings import made, read_or_none
 from tidegate.operations.doctor.wanted import Wanted
 
 if TYPE_CHECKING:
     from tidegate.adapters.kubernetes import Kubernetes
+    from tidegate.policy import Policy
 
 
 def of_cluster(kube: "Kubernetes", cluster: reading.Cluster, wanted: Wanted) -> Iterator[Check]:
@@ -37,11 +40,18 @@ def of_cluster(kube: "Kubernetes", cluster: reading.Cluster, wanted: Wanted) -> 
     counted = partial(_accelerators, cluster, has_baseline=wanted.has_baseline)
     for kind, amount in wanted.accelerators.items():
         yield from made(f"accelerators {kind}", partial(counted, kind=kind, amount=amount))
+    if (policy := wanted.policy) and (gpu := policy.serving.gpu):
+        looked = partial(_fitted, cluster, policy, wanted.mode)
+        yield from made(f"GPUs {gpu.resource}", looked)
     yield from _of_access(cluster, wanted)
 
 
 def _accelerators(cluster: reading.Cluster, kind: str, amount: int, *, has_baseline: bool) -> Check:
     return judged.gpus(kind, cluster.nodes(), amount, has_baseline=has_baseline)
+
+
+def _fitted(cluster: reading.Cluster, policy: "Policy", mode: str) -> list[Check]:
+    return list(preflight(policy, cluster.nodes(), mode))
 
 
 def _of_knative(cluster: reading.Cluster, wanted: Wanted) -> Iterator[Check]:
@@ -56,7 +66,9 @@ def _of_knative(cluster: reading.Cluster, wanted: Wanted) -> Iterator[Check]:
     yield from made(
         "feature flags",
         lambda: judged.features(
-            cluster.config(space, "config-features"), cluster.runtime(wanted.runtime)
+            cluster.config(space, "config-features"),
+            cluster.runtime(wanted.runtime),
+            predictor(wanted.policy, "", "").as_dict() if wanted.policy else None,
         ),
     )
     yield from made("tag routing", lambda: judged.tag_routing(cluster.services()))

@@ -23,6 +23,7 @@ class Wanted:
     accounts: bool = False  # ask for each step's own ServiceAccount, not for us
     runs_in: str = ""  # where those accounts and the claim are; '' = in the service's namespace
     claim: str = ""  # that the runs keep their files on
+    policy: "Policy | None" = None  # for what of it no flag says
 
 
 def wanted_by(policy: "Policy", **flags: object) -> Wanted:
@@ -35,6 +36,6 @@ def wanted_by(policy: "Policy", **flags: object) -> Wanted:
     own: dict[str, object] = {
         "namespace": policy.namespace, "mode": serving.mode, "runtime": serving.runtime,
         "runtime_version": serving.runtime_version, "accelerators": kinds,
-        "has_baseline": policy.load.baseline == "dedicated",
+        "has_baseline": policy.load.baseline == "dedicated", "policy": policy,
     }  # fmt: skip
     return Wanted(**(own | {key: value for key, value in flags.items() if value}))  # type: ignore[arg-type]
