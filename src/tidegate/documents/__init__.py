@@ -11,6 +11,7 @@ from tidegate.documents.deployment import DedicatedBaseline, Deployment, Incumbe
 from tidegate.documents.evidence import Arm, ArmSummary, Block, Generator, LoadReport, Verdict
 from tidegate.documents.model import (
     Candidate,
+    Engine,
     FetchedModel,
     ModelRepository,
     OptimizedModel,
@@ -18,6 +19,8 @@ from tidegate.documents.model import (
     Parity,
     Published,
     RepositoryModel,
+    ShapeRange,
+    StepDown,
     Tensor,
     TreeFile,
 )
@@ -48,6 +51,7 @@ __all__ = [
     "DedicatedBaseline",
     "Deployment",
     "Document",
+    "Engine",
     "Evidence",
     "FetchedModel",
     "Finding",
@@ -70,6 +74,8 @@ __all__ = [
     "Result",
     "ServiceTime",
     "Setting",
+    "ShapeRange",
+    "StepDown",
     "Strict",
     "Subject",
     "Tensor",

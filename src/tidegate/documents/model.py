@@ -84,6 +84,45 @@ class Parity(Strict):
     outputs: tuple[OutputParity, ...]
 
 
+class ShapeRange(Strict):
+    """Shapes of one input that a profile of a plan is good for, batch axis included."""
+
+    min: tuple[int, ...]
+    opt: tuple[int, ...]
+    max: tuple[int, ...]
+
+
+class Engine(Strict):
+    """A TensorRT plan: where it loads, what made it, and what its inspector tells."""
+
+    builder: Literal["python", "trtexec", "by hand"]
+    tensorrt: str = Field(description="the version in the plan's own first bytes")
+    version_compatible: bool = False
+    gpu: str = Field(default="", description="the driver's name of the GPU that it was built on")
+    compute_capability: str = ""
+    gpu_memory_mib: int = Field(default=0, ge=0)
+    hardware: Literal["exact", "same_compute_capability", "ampere_plus"] = "exact"
+    key: str = Field(
+        default="", description="graph x GPU x TensorRT x flags; '' where none was built"
+    )
+    reused: bool = Field(default=False, description="an earlier build with the same key")
+    seconds: float | None = Field(default=None, description="of the build; null where none was")
+    size_bytes: int = Field(ge=0)
+    memory_bytes: int | None = Field(default=None, description="of one execution context")
+    profiles: tuple[dict[str, ShapeRange], ...] = ()
+    layers: int | None = Field(default=None, description="null where the inspector tells nothing")
+    kinds: dict[str, int] = Field(default_factory=dict, description="layers by kind")
+    precisions: dict[str, int] = Field(default_factory=dict, description="outputs by precision")
+    formats: dict[str, int] = Field(default_factory=dict, description="outputs by memory format")
+
+
+class StepDown(Strict):
+    """A target that was wanted and did not come about."""
+
+    wanted: str
+    reason: str
+
+
 class OptimizedModel(Document):
     """optimize: the graph to serve, proven equal to its source.
 
@@ -107,7 +146,18 @@ class OptimizedModel(Document):
         default_factory=dict, description="what the backend must be told of this model"
     )
     parity: Parity
-    precision: Literal["source", "int8"] = "source"
+    precision: Literal["source", "fp16", "bf16", "int8", "fp8"] = "source"
+    accelerator: Literal["", "tensorrt", "cuda"] = Field(
+        default="", description="the execution provider of ONNX Runtime on a GPU; '' = none"
+    )
+    profiles: tuple[dict[str, ShapeRange], ...] = Field(
+        default=(), description="shapes that accelerator tensorrt builds its engines for"
+    )
+    engine: Engine | None = None
+    steps_down: tuple[StepDown, ...] = Field(
+        default=(),
+        description="optimize.fallback: what was tried before this, and why it is not that",
+    )
     tools: dict[str, str] = Field(default_factory=dict, description="name -> version")
     companions: dict[str, "OptimizedModel"] = Field(default_factory=dict)
 
@@ -138,6 +188,10 @@ class ModelRepository(Document):
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
     digest: str
+    gpu: str = Field(
+        default="", description="the GPU that a plan was built on; '' = not bound to one"
+    )
+    compute_capability: str = Field(default="", description="its own")
     findings: tuple[Finding, ...] = ()
     models: tuple[RepositoryModel, ...] = Field(
         default=(), description="all of them, where there are more than one"

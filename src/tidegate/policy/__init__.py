@@ -26,6 +26,7 @@ from tidegate.policy.slo import (
     ThroughputSlo,
 )
 from tidegate.policy.telemetry import Telemetry
+from tidegate.policy.tensorrt import ShapeRange, TensorRt
 from tidegate.policy.traffic import Exposure, Traffic
 from tidegate.policy.triton import InstanceGroup, Queue, RateLimit, RateLimitResource, Triton
 from tidegate.policy.whole import Policy, ReportTo
@@ -61,8 +62,10 @@ __all__ = [
     "RestartsSlo",
     "Section",
     "Serving",
+    "ShapeRange",
     "Slo",
     "Telemetry",
+    "TensorRt",
     "ThroughputSlo",
     "Tolerance",
     "Traffic",

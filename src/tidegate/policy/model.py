@@ -3,9 +3,10 @@
 import re
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from tidegate.policy.section import Section
+from tidegate.policy.tensorrt import TensorRt
 
 
 class Model(Section):
@@ -45,6 +46,10 @@ class Model(Section):
         return uri
 
 
+Rung = Literal["onnxruntime-tensorrt", "onnxruntime-cuda", "onnxruntime"]
+RUNGS: tuple[Rung, ...] = ("onnxruntime-tensorrt", "onnxruntime-cuda", "onnxruntime")
+
+
 class Optimize(Section):
     """How the model is converted."""
 
@@ -53,11 +58,23 @@ class Optimize(Section):
         description="What serves it. native: trees by FIL, PyTorch as TorchScript, a python function by "
         "the python backend; docs/routes.md has every flavor",
     )
-    precision: Literal["source", "int8"] = Field(
+    precision: Literal["source", "fp16", "bf16", "int8", "fp8"] = Field(
         default="source",
-        description="int8: weights and activations quantized in the graph, calibrated on model.calibration; "
-        "parity then needs tolerances of your own",
+        description="In the graph. int8, fp8: weights and activations quantized, calibrated on "
+        "model.calibration; fp16, bf16: what AutoCast finds safe; parity then needs tolerances of your own",
     )
+    quantizer: Literal["auto", "onnxruntime", "modelopt"] = Field(
+        default="auto",
+        description="Who writes int8. auto: onnxruntime for target onnxruntime, else modelopt, which writes "
+        "every other precision, in an environment of its own (docs/precision.md)",
+    )
+    fallback: tuple[Rung, ...] = Field(
+        default=(),
+        strict=False,
+        description="For target tensorrt: what is tried next, in this order, where no plan can be built or "
+        "it answers otherwise; each step down is told with its reason. None = refused",
+    )
+    tensorrt: TensorRt = Field(default_factory=TensorRt)
     opset: int = Field(
         default=18,
         ge=13,
@@ -70,6 +87,27 @@ class Optimize(Section):
         le=13,
         description="Newest ONNX IR the server reads; by default what triton.version does, if older",
     )
+
+    @model_validator(mode="after")
+    def _steps_down_only(self) -> "Optimize":
+        if self.fallback and self.target != "tensorrt":
+            raise ValueError(
+                f"fallback is for target tensorrt, not {self.target}; write target: tensorrt, or drop it"
+            )
+        order = [RUNGS.index(rung) for rung in self.fallback]
+        if order != sorted(set(order)):
+            raise ValueError(
+                f"fallback is {', '.join(self.fallback)}; name each once, in the order {', '.join(RUNGS)}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _knows_who_quantizes(self) -> "Optimize":
+        if self.quantizer == "onnxruntime" and self.precision not in {"source", "int8"}:
+            raise ValueError(
+                f"quantizer onnxruntime writes int8, not {self.precision}; write auto or modelopt"
+            )
+        return self
 
 
 class Tolerance(Section):

@@ -67,6 +67,11 @@ class Triton(Section):
     model_name: str = Field(
         default="", description="Model name in the URL path; '' = the service's name"
     )
+    tensorrt: str = Field(
+        default="",
+        pattern=r"^(\d+\.\d+\.\d+(\.\d+)?)?$",
+        description="TensorRT of the serving image; '' = what deploy/triton.yaml says, for its own runtime",
+    )
     max_batch_size: int = Field(default=32, ge=0)
     max_queue_delay_us: int = Field(default=0, ge=0)
     max_queue_size: int = Field(default=256, ge=0)
