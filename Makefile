@@ -7,7 +7,7 @@ export PYTHONDONTWRITEBYTECODE :=
 export MLFLOW_DISABLE_TELEMETRY := true
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-components test-flows test-long test-page test-routes report-sample chaos faults record-faults record-verbs lint fmt type layers generate check-generated \
+.PHONY: help setup demo test test-components test-flows test-long test-page test-routes test-tensorrt test-modelopt bench-precision report-sample chaos faults record-faults record-verbs lint fmt type layers generate check-generated \
 	requirements images images-smoke bench bench-load ci clean
 
 help: ## List the targets
@@ -20,6 +20,7 @@ demo: setup ## Release four versions of a real model on this machine, under prod
 	@$(BIN)/python -W ignore examples/digits/demo.py
 
 test: setup ## Run the tests, real servers included
+	@sh scripts/setup bindings || echo "no bindings of TensorRT: the tests that they judge are skipped"
 	@$(BIN)/pytest -n 4 --dist worksteal -m "not alone and not long and not containers and not page"
 	@$(BIN)/pytest -m "alone and not long"
 
@@ -43,6 +44,18 @@ test-routes: setup ## Train a model of every flavor, release it into real Triton
 test-azure: setup ## Publish to Azure's own emulator; needs npm
 	@[ -x .tidegate/azurite/node_modules/.bin/azurite-blob ] || npm install --silent --no-audit --no-fund --no-save --prefix .tidegate/azurite azurite@3.37.0
 	@$(BIN)/pytest tests/adapters/storage/test_azure.py
+
+test-tensorrt: setup ## Judge every call to TensorRT by the real bindings of 10.x and 11.x; with a GPU and TensorRT, build and ask plans
+	@sh scripts/setup bindings
+	@$(BIN)/pytest -rs tests/core/tensorrt tests/adapters/tensorrt tests/steps/model/test_stepping_down.py
+
+test-modelopt: setup ## Write graphs in fp16, bf16, int8 and fp8 by ModelOpt, in an environment of its own
+	@sh scripts/setup modelopt
+	@$(BIN)/pytest -rs tests/steps/model/test_modelopt.py
+
+bench-precision: setup ## Every precision of a small network on this CPU: size, speed, the same answers
+	@sh scripts/setup modelopt
+	@$(BIN)/python -W ignore benchmarks/precision.py
 
 report-sample: setup ## Write a page for every way in which a release can end, into a new folder
 	@$(BIN)/python -m tests.report.samples

@@ -86,6 +86,7 @@ def release(
     namespace: str = "",
     steps_image: str = images()["steps"],
     loadtest_image: str = images()["loadtest"],
+    optimize_image: str = images()["steps"],
     gpu_resource: str = GPU_RESOURCE,
     gpu_count: str = GPU_COUNT,
 ):
@@ -98,10 +99,12 @@ def release(
         namespace: Overrides the policy's namespace.
         steps_image: What the steps run in; name it by its digest, so that caching is safe.
         loadtest_image: What the load test runs in.
+        optimize_image: What optimize runs in; the tensorrt image for optimize.target tensorrt.
         gpu_resource: The kind of GPU for the steps that use one: nvidia.com/gpu, a MIG slice such as
             nvidia.com/mig-1g.10gb, or a shared one such as nvidia.com/gpu.shared.
         gpu_count: How many of them; 0 for a CPU target.
     """
-    run = Run({"steps": steps_image, "loadtest": loadtest_image}, gpu_resource, gpu_count)
+    chosen = {"steps": steps_image, "loadtest": loadtest_image, "optimize": optimize_image}
+    run = Run(chosen, gpu_resource, gpu_count)
     with dsl.ExitHandler(task(run, "guard", release_id=RUN, namespace=namespace), name="release"):
         draw(run, policy, model_uri, namespace)

@@ -18,6 +18,7 @@ def release_if_due(
     namespace: str,
     steps_image: str,
     loadtest_image: str,
+    optimize_image: str,
     gpu_resource: str,
     gpu_count: str,
 ):
@@ -26,7 +27,8 @@ def release_if_due(
     A pipeline of its own: kfp's local runner (2.17) looks for what a condition names among the inputs of
     the DAG that it is in, and skips the branch without a word when that is an output of a task beside it.
     """
-    run = Run({"steps": steps_image, "loadtest": loadtest_image}, gpu_resource, gpu_count)
+    chosen = {"steps": steps_image, "loadtest": loadtest_image, "optimize": optimize_image}
+    run = Run(chosen, gpu_resource, gpu_count)
     with dsl.If(due == "YES", name="new"):
         draw(run, policy, model_uri, namespace)
 
@@ -43,6 +45,7 @@ def scheduled_release(
     namespace: str = "",
     steps_image: str = images()["steps"],
     loadtest_image: str = images()["loadtest"],
+    optimize_image: str = images()["steps"],
     gpu_resource: str = GPU_RESOURCE,
     gpu_count: str = GPU_COUNT,
 ):
@@ -56,10 +59,16 @@ def scheduled_release(
         namespace: Overrides the policy's namespace.
         steps_image: What the steps run in; name it by its digest, so that caching is safe.
         loadtest_image: What the load test runs in.
+        optimize_image: What optimize runs in; the tensorrt image for optimize.target tensorrt.
         gpu_resource: The kind of GPU for the steps that use one, the training included.
         gpu_count: How many of them; 0 for none.
     """
-    chosen = {"steps": steps_image, "loadtest": loadtest_image, "trainer": trainer_image}
+    chosen = {
+        "steps": steps_image,
+        "loadtest": loadtest_image,
+        "optimize": optimize_image,
+        "trainer": trainer_image,
+    }
     run = Run(chosen, gpu_resource, gpu_count)
     with dsl.ExitHandler(task(run, "guard", release_id=RUN, namespace=namespace), name="release"):
         trained = task(run, "train", command=train_command, release_id=RUN)
@@ -78,6 +87,7 @@ def scheduled_release(
             namespace=namespace,
             steps_image=steps_image,
             loadtest_image=loadtest_image,
+            optimize_image=optimize_image,
             gpu_resource=gpu_resource,
             gpu_count=gpu_count,
         ).set_display_name("release if due")

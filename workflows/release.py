@@ -178,6 +178,7 @@ def arguments(store: Store) -> list[Parameter]:
         "namespace": "",
         "queue": "default",
         **{f"{kind}_image": image for kind, image in images().items()},
+        "optimize_image": images()["steps"],
         "gpu_resource": GPU_RESOURCE,
         "gpu_count": GPU_COUNT,
         **({"claim": "tidegate"} if isinstance(store, Claim) else {}),

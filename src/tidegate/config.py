@@ -47,6 +47,9 @@ class Settings:
     textfile_dir: str = ""  # node-exporter's --collector.textfile.directory
     otlp_endpoint: str = ""  # OpenTelemetry's own variable; its SDK reads the rest of them itself
     tritonserver: str = ""  # a command of this machine, with its own arguments
+    tensorrt_cache: str = ""  # plans and timings of earlier builds; '' = none is kept
+    trtexec: str = ""  # a command; '' = the one on PATH
+    modelopt_python: str = ""  # an interpreter that has nvidia-modelopt; '' = our own
     grafana_url: str = ""
     grafana_token: str = field(default="", repr=False)
     progress_file: str = ""  # JSON lines that a local runner shows while steps run
@@ -95,6 +98,9 @@ VARIABLES: Mapping[str, str] = {
     "textfile_dir": "TIDEGATE_TEXTFILE_DIR",
     "otlp_endpoint": "OTEL_EXPORTER_OTLP_ENDPOINT",
     "tritonserver": "TIDEGATE_TRITONSERVER",
+    "tensorrt_cache": "TIDEGATE_TENSORRT_CACHE",
+    "trtexec": "TIDEGATE_TRTEXEC",
+    "modelopt_python": "TIDEGATE_MODELOPT_PYTHON",
     "grafana_url": "TIDEGATE_GRAFANA_URL",
     "grafana_token": "TIDEGATE_GRAFANA_TOKEN",
     "progress_file": "TIDEGATE_PROGRESS_FILE",
@@ -135,6 +141,9 @@ EXAMPLES: Mapping[str, str] = {
     "textfile_dir": "the folder of node-exporter's textfile collector",
     "otlp_endpoint": "an OpenTelemetry collector, e.g. http://otel-collector.monitoring:4318",
     "tritonserver": "the command of a tritonserver, e.g. /opt/tritonserver/bin/tritonserver",
+    "tensorrt_cache": "a folder that builds of TensorRT plans share",
+    "trtexec": "the command of a trtexec, e.g. /usr/src/tensorrt/bin/trtexec",
+    "modelopt_python": "a Python that has nvidia-modelopt",
     "grafana_url": "Grafana, e.g. http://grafana.monitoring:3000",
     "grafana_token": "a token of a Grafana service account that may write annotations",
     "progress_file": "a file",

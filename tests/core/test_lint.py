@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from tidegate.core import lint, model_config
-from tidegate.core.lint import Graph, Repository, Server
+from tidegate.core.lint import Graph, Plan, Repository, Server
 from tidegate.core.model_config import (
     EnsembleStep,
     ModelConfig,
@@ -231,6 +231,14 @@ BROKEN = {
     "ONNX version: opset": repository(graph={"opset": 22}),
     "ONNX version: IR": repository(graph={"ir_version": 11}),
     "ONNX version: old server": repository(server={"version": (2, 10)}),
+    "plan version": repository(
+        plan=Plan(version="10.7.0.23", max_batch_size=32), server={"tensorrt": "10.8.0"}
+    ),
+    "plan version: not known": repository(plan=Plan(version="10.7.0.23", max_batch_size=32)),
+    "plan batch": repository(
+        plan=Plan(version="10.7.0.23", max_batch_size=16), server={"tensorrt": "10.7.0"}
+    ),
+    "plan on a GPU": repository(config={"backend": "tensorrt"}),
     "ensemble steps": ensemble(ensemble_scheduling=ModelEnsembling()),
     "ensemble instances": ensemble(**group()),
     "ensemble models": ensemble(step={"model_name": "absent"}),
@@ -250,6 +258,17 @@ BROKEN = {
 @pytest.mark.parametrize(("case", "checked"), BROKEN.items(), ids=BROKEN)
 def test_each_trap_is_found_by_its_rule(case: str, checked: Repository) -> None:
     assert case.partition(":")[0] in failed(checked)
+
+
+def test_a_plan_of_the_servers_own_tensorrt_on_its_gpu_is_clean() -> None:
+    served = repository(
+        config={"backend": "tensorrt", **group(kind="KIND_GPU")},
+        graph=None,
+        plan=Plan(version="10.7.0.23", max_batch_size=32),
+        server={"tensorrt": "10.7.0", "gpus": 1, "backends": frozenset({"tensorrt"})},
+        files=frozenset({"3/model.plan"}),
+    )
+    assert failed(dataclasses.replace(served, graph=None)) == {}
 
 
 def test_every_rule_has_a_trap_of_its_own() -> None:

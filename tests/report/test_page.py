@@ -6,7 +6,18 @@ from html.parser import HTMLParser
 import pytest
 
 from tests.report import a_release, samples
-from tidegate.documents import Arm, ConfigText, CrossCheck, Finding, Report, Result, Subject, Word
+from tidegate.documents import (
+    Arm,
+    ConfigText,
+    CrossCheck,
+    Engine,
+    Finding,
+    Report,
+    Result,
+    StepDown,
+    Subject,
+    Word,
+)
 from tidegate.errors import RollbackFailedError
 from tidegate.report.markdown import markdown
 from tidegate.report.page import nothing_to_undo, page
@@ -342,6 +353,31 @@ def test_what_was_judged_says_how_to_judge_it_again() -> None:
     assert f"{told} or live_evidence of promote" in read(a_release.report(journal=journal)).text
     refused = a_release.refusal("optimize")
     assert "--replay" not in read(a_release.report(Result.REJECTED, verdict=refused)).text
+
+
+def test_what_is_served_instead_of_a_plan_is_shown_with_each_reason() -> None:
+    down = StepDown(wanted="tensorrt", reason="no GPU is here: libcuda.so.1")
+    made = a_release.optimized().model_copy(update={"steps_down": (down,), "accelerator": "cuda"})
+    text = page(a_release.report(Result.PROMOTED, optimized=made), None)
+    assert "not tensorrt" in text
+    assert "no GPU is here: libcuda.so.1" in text
+    assert "onnxruntime by its cuda provider (opset 18" in text
+
+
+def test_a_plan_is_shown_with_its_gpu_and_its_layers() -> None:
+    plan = Engine(
+        builder="python", tensorrt="10.7.0.23", gpu="NVIDIA L4", compute_capability="8.9",
+        size_bytes=1, layers=3, kinds={"gemm": 2, "kgen": 1}, precisions={"FP16": 3}, reused=True,
+    )  # fmt: skip
+    made = a_release.optimized().model_copy(
+        update={"target": "tensorrt", "engine": plan, "opset": 0, "precision": "fp16"}
+    )
+    text = page(a_release.report(Result.PROMOTED, optimized=made), None)
+    for told in (
+        "python, TensorRT 10.7.0.23 (of an earlier build)", "3 in all, 2 gemm, 1 kgen", "3 FP16",
+        "NVIDIA L4, compute capability 8.9, exact",
+    ):  # fmt: skip
+        assert told in text
 
 
 def test_what_another_client_measured_is_shown_as_no_judge() -> None:

@@ -31,6 +31,8 @@ Largest difference is of any output, absolute. Labels were all equal.
   The default tolerances of parity are those of FP32: give your own. The differences above are of such a CPU.
 - **PyTorch**: a program exported from one example row takes one row for good, and is served without batching.
   Log it with an example of two rows or more. A `.pth` is a pickle, and needs `model.allow_pickle`.
+- **TensorRT** ([tensorrt.md](tensorrt.md)) reads ONNX's own operators alone: of scikit-learn, networks that
+  regress (`MLPRegressor`). The first node that it has no form for is named before a GPU is asked.
 - **python_function** is compared with itself, loaded from the files that are served: that shows that they are
   whole. The server needs MLflow and the model's packages, in its image or by `EXECUTION_ENV_PATH`.
 """
@@ -49,11 +51,10 @@ def key(route: Route) -> str:
 
 def _row(route: Route, seen: dict[str, list[dict[str, Any]]]) -> str:
     if route.refused:
-        gpu = "needs a GPU" in route.refused
-        last = "needs a GPU, not built yet" if gpu else f"refused: {route.refused}"
-        return f"| {route.flavor} | {route.target} | | | | {last} |"
+        return f"| {route.flavor} | {route.target} | | | | refused: {route.refused} |"
     extra = f"`{route.extra}`" if route.extra else ""
-    models = "; ".join(map(_told, seen.get(key(route), []))) or "not seen here"
+    unseen = f"needs {route.needs}: never run here" if route.needs else "not seen here"
+    models = "; ".join(map(_told, seen.get(key(route), []))) or unseen
     return (
         f"| {route.flavor} | {route.target} | {route.how} | {route.backend} | {extra} | {models} |"
     )

@@ -7,7 +7,7 @@ import pytest
 from tests.routes import page, record
 from tidegate.adapters.source_model import MODULES, require_installed
 from tidegate.core.onnx_versions import pinned
-from tidegate.core.routes import FLAVORS, ROUTES, choose, flavor_of, require_reachable
+from tidegate.core.routes import FLAVORS, ROUTES, choose, flavor_of
 from tidegate.errors import DocumentError, UsageError
 from tidegate.policy import Optimize, Policy
 
@@ -48,11 +48,17 @@ def test_a_refused_route_says_why_and_what_to_write() -> None:
         choose("xgboost", policy("openvino"), what="m 1")
 
 
-def test_a_target_that_no_flavor_reaches_is_refused_with_the_policy_alone() -> None:
-    with pytest.raises(DocumentError, match=r"'tensorrt': .* write onnxruntime"):
-        require_reachable(policy("tensorrt"))
-    for target in ("onnxruntime", "openvino", "native"):
-        require_reachable(policy(target))
+def test_some_flavor_reaches_every_target() -> None:
+    assert {route.target for route in ROUTES if route.backend} == set(TARGETS)
+
+
+def test_trees_have_no_plan_and_networks_do() -> None:
+    for flavor in ("xgboost", "lightgbm"):
+        with pytest.raises(DocumentError, match=r"ai\.onnx\.ml operators, which TensorRT does not"):
+            choose(flavor, policy("tensorrt"), what="m 1")
+    for flavor in ("onnx", "pytorch", "sklearn"):
+        route = choose(flavor, policy("tensorrt"), what="m 1")
+        assert (route.backend, route.needs) == ("tensorrt", "a GPU and TensorRT")
 
 
 def test_code_needs_the_policys_word() -> None:
@@ -68,10 +74,11 @@ def test_a_graph_is_preferred_to_its_wrappers() -> None:
     assert flavor_of(["spark"]) is None
 
 
-def test_int8_is_for_onnx_runtime_alone() -> None:
+@pytest.mark.parametrize("precision", ["int8", "fp8", "fp16", "bf16"])
+def test_a_precision_is_for_who_reads_a_graph(precision: Any) -> None:
     wanted = policy("native", allow_code=True)
-    wanted = wanted.model_copy(update={"optimize": Optimize(target="native", precision="int8")})
-    with pytest.raises(DocumentError, match="int8 is for target onnxruntime, not native"):
+    wanted = wanted.model_copy(update={"optimize": Optimize(target="native", precision=precision)})
+    with pytest.raises(DocumentError, match=f"{precision} is for target onnxruntime or tensorrt"):
         choose("lightgbm", wanted, what="m 1")
 
 

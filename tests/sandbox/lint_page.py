@@ -17,6 +17,9 @@ NOT_TRIED = {
     "graph": "circular: the ONNX Runtime backend here is our own stand-in",
     "optional inputs": "circular: the ONNX Runtime backend here is our own stand-in",
     "parameters": "circular: the ONNX Runtime backend here is our own stand-in",
+    "plan version": "the server here has no TensorRT backend, and the machine no GPU",
+    "plan batch": "the server here has no TensorRT backend, and the machine no GPU",
+    "plan on a GPU": "the server here has no TensorRT backend, and the machine no GPU",
     "ONNX version": "circular: the ONNX Runtime backend here is our own stand-in",
 }
 HEAD = """\

@@ -10,6 +10,7 @@ import onnx
 
 from tidegate.adapters import onnx_runtime
 from tidegate.adapters.trees import disk_errors
+from tidegate.core.tensorrt.operators import Node
 from tidegate.documents import Tensor
 from tidegate.errors import RejectedError
 
@@ -53,6 +54,20 @@ def declared(path: Path, *, what: str) -> Declared:
         outputs=tuple(map(_tensor, graph.output)),
         batch_symbols={one.name: symbol for one in tensors if (symbol := _symbol(one))},
     )
+
+
+def nodes(path: Path, *, what: str) -> tuple[Node, ...]:
+    """The operators of a graph, those of its subgraphs included. Raises RejectedError."""
+    return tuple(_nodes(header(path, what=what).graph))
+
+
+def _nodes(graph: Any) -> Iterator[Node]:
+    for one in graph.node:
+        output = one.output[0] if len(one.output) else ""
+        yield Node(name=one.name, operator=one.op_type, domain=one.domain, output=output)
+        for attribute in one.attribute:
+            for subgraph in (attribute.g, *attribute.graphs):
+                yield from _nodes(subgraph)
 
 
 def _is_complete(one: Any) -> bool:

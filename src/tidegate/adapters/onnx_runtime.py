@@ -98,7 +98,11 @@ class Graph:
         return size
 
 
-def load(path: Path, *, what: str, optimized: bool = True) -> Graph:
+Providers = tuple[tuple[str, Mapping[str, str]], ...]
+CPU: Providers = (("CPUExecutionProvider", {}),)
+
+
+def load(path: Path, *, what: str, optimized: bool = True, providers: Providers = CPU) -> Graph:
     """Open a graph on the CPU; `optimized=False` runs it as written. Raises RejectedError."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
@@ -107,7 +111,7 @@ def load(path: Path, *, what: str, optimized: bool = True) -> Graph:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     try:
         session = onnxruntime.InferenceSession(
-            str(path), options, providers=["CPUExecutionProvider"]
+            str(path), options, providers=[(name, dict(told)) for name, told in providers]
         )
     except Exception as error:  # as above
         raise RejectedError(

@@ -31,11 +31,11 @@ class Rung:
 
 
 def rungs(route: Route, policy: Policy) -> tuple[Rung, ...]:
-    """The target itself, then what the policy falls back to."""
+    """The target itself, then what the policy falls back to; a companion of the model has no plan to miss."""
     first = Rung(name=route.target, target=route.target, backend=route.backend)
     rest = tuple(
         Rung(name=name, target="onnxruntime", backend="onnxruntime", accelerator=ACCELERATORS[name])
-        for name in policy.optimize.fallback
+        for name in (policy.optimize.fallback if route.target == "tensorrt" else ())
     )
     return (first, *rest)
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tidegate.orchestrators.surroundings import IN_CONFIG_MAP, IN_SECRET, NAME, images
+from tidegate.orchestrators.surroundings import IN_CONFIG_MAP, IN_SECRET, NAME, image_of
 from tidegate.steps.registry import Parameter, Step
 
 KINDS = {
@@ -65,7 +65,8 @@ def _outputs(step: Step) -> list[str]:
 
 
 def _facts(step: Step) -> list[str]:
-    image = images().get(step.image, "your own, with tidegate's wheel in it")
+    ours = step.image != "trainer"
+    image = image_of(step) if ours else "your own, with tidegate's wheel in it"
     cached = "yes: its result depends on nothing but its inputs" if step.cacheable else "no"
     plain, secret = ", ".join(IN_CONFIG_MAP), ", ".join(IN_SECRET)
     refused = "it runs all the same" if step.takes_refusal else "it hands that on and does nothing"

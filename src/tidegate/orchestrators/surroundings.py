@@ -7,6 +7,8 @@ from tidegate.config import VARIABLES
 from tidegate.steps.registry import Step, steps
 
 REGISTRY = "ghcr.io/tidegate"
+# optimize runs in the image of the steps, until a run names the one with TensorRT.
+USES = {"optimize": "steps"}
 TRAINER = "registry.example.com/ml/trainer:1"  # stands for the user's own; set it
 # A ConfigMap and a Secret of this name, in the namespace of the run; the Secret may be missing.
 NAME = "tidegate"
@@ -21,7 +23,7 @@ IN_SECRET = (
             "mlflow_tracking_token", "mlflow_tracking_username", "mlflow_tracking_password",
             "ingress_token", "grafana_token",
             # No secrets, but a run may lack them, and of a ConfigMap Kubeflow wants every key.
-            "grafana_url", "pushgateway_url", "otlp_endpoint",
+            "grafana_url", "pushgateway_url", "otlp_endpoint", "tensorrt_cache",
         )
     ),
     # Storage, as obstore and KServe's own Secrets name it; an identity of the pod needs none of them.
@@ -41,14 +43,15 @@ def labels(step: Step) -> Mapping[str, str]:
 
 
 def images(registry: str = REGISTRY, tag: str = __version__) -> Mapping[str, str]:
-    """The image of each kind of step, without the trainer's, which is the user's own."""
-    kinds = dict.fromkeys(step.image for step in steps().values() if step.image != "trainer")
+    """The images that are ours, by kind; a trainer's is the user's own."""
+    known = (USES.get(step.image, step.image) for step in steps().values())
+    kinds = dict.fromkeys(kind for kind in known if kind != "trainer")
     return {kind: f"{registry}/{kind}:{tag}" for kind in kinds}
 
 
 def image_of(step: Step) -> str:
     """The image that a component names when nobody chooses another one."""
-    return images().get(step.image, TRAINER)
+    return images().get(USES.get(step.image, step.image), TRAINER)
 
 
 def image_parameter(step: Step) -> str:

@@ -1,8 +1,8 @@
 """What exactly was released, what made it, and by whom: the part of the page that an auditor reads."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
-from tidegate.documents import Candidate, Deployment, OptimizedModel, Report, Verdict
+from tidegate.documents import Candidate, Deployment, Engine, OptimizedModel, Report, Verdict
 from tidegate.report.writing import clock, duration
 
 Rows = list[tuple[str, str]]
@@ -46,13 +46,35 @@ def _candidate(candidate: Candidate) -> Rows:
 
 
 def _optimized(optimized: OptimizedModel) -> Rows:
-    graph = f"opset {optimized.opset}, IR version {optimized.ir_version}"
+    graph = (
+        f" (opset {optimized.opset}, IR version {optimized.ir_version})" if optimized.opset else ""
+    )
+    provider = f" by its {optimized.accelerator} provider" if optimized.accelerator else ""
     return [
-        ("converted for", f"{optimized.target} ({graph})"),
+        ("converted for", f"{optimized.target}{provider}{graph}"),
+        *((f"not {step.wanted}", step.reason) for step in optimized.steps_down),
+        ("precision", "" if optimized.precision == "source" else optimized.precision),
+        *(_engine(optimized.engine) if optimized.engine else []),
         ("converted tree", optimized.tree_digest),
         ("golden inputs", optimized.parity.golden_digest),
         ("tools", _versions(optimized.tools.items())),
     ]
+
+
+def _engine(engine: Engine) -> Rows:
+    made = f"{engine.builder}, TensorRT {engine.tensorrt}"
+    again = " (of an earlier build)" if engine.reused else ""
+    on = f"{engine.gpu}, compute capability {engine.compute_capability}, {engine.hardware}"
+    return [
+        ("plan", f"{made}{again}"),
+        ("built on", on if engine.gpu else ""),
+        ("layers", _counts({"in all": engine.layers or 0, **engine.kinds})),
+        ("precision of outputs", _counts(engine.precisions)),
+    ]
+
+
+def _counts(found: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {name}" for name, count in found.items() if count)
 
 
 def _versions(tools: Iterable[tuple[str, str]]) -> str:

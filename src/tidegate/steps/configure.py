@@ -7,6 +7,7 @@ from tidegate.core.manifest import released_template
 from tidegate.core.model_config import ModelConfig
 from tidegate.documents import Finding, ModelRepository, OptimizedModel, Refusal, Word
 from tidegate.policy import Policy
+from tidegate.steps import gpu_serving
 from tidegate.steps.load_and_query import tried
 from tidegate.steps.placing import Placed, asked, linted, placed, tensors
 from tidegate.steps.progress import say
@@ -43,7 +44,8 @@ def configure(
     model, policy = files.read(optimized, OptimizedModel), files.read_policy(policy_document)
     trees.require(optimized_model, model.tree_digest, what="optimized_model")
     models = placed(model, policy, optimized_model)
-    findings = (*linted(models, policy), *_notes(models[0].config, policy))
+    notes = (*_notes(models[0].config, policy), *gpu_serving.notes(model, policy))
+    findings = (*linted(models, policy), *notes)
     bad = [finding for finding in findings if finding.word is Word.FAIL and finding.blocking]
     if bad:
         return _refuse(model, findings, bad[0], repository_document, repository)
@@ -111,6 +113,8 @@ def _document(
         inputs=inputs,
         outputs=outputs,
         digest=digest,
+        gpu=model.engine.gpu if model.engine else "",
+        compute_capability=model.engine.compute_capability if model.engine else "",
         findings=findings,
         models=tuple(one.entry for one in models) if len(models) > 1 else (),
     )

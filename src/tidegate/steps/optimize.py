@@ -4,20 +4,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tidegate.core.ladder import rungs, told
 from tidegate.core.routes import Route, choose
 from tidegate.documents import FetchedModel, OptimizedModel, Parity, Refusal, Word
 from tidegate.policy import Policy
 from tidegate.steps import companions
 from tidegate.steps.heartbeat import beating
 from tidegate.steps.parity_judging import complaint, judged, summary
+from tidegate.steps.precision import in_precision
 from tidegate.steps.progress import say
-from tidegate.steps.quantizing import quantized
 from tidegate.steps.registry import InDocument, InPolicy, InTree, OutDocument, OutTree, step
+from tidegate.steps.stepping_down import Served, drop_what_is_not_served, served
 
 if TYPE_CHECKING:
     from tidegate.adapters.flavors.conversion import Converted
 
 GOLDEN = "golden.npz"
+TENSORRT = ("tensorrt-cu12-bindings", "polygraphy")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +32,7 @@ class Optimized:
 
 
 # Not cacheable: on a GPU the result fits that GPU, which is none of its inputs.
-@step(gpu=True)
+@step(image="optimize", gpu=True)
 def optimize(
     fetched: InDocument,
     model_tree: InTree,
@@ -64,7 +67,7 @@ def optimize(
         trees.emptied(optimized_model)
     files.write(optimized, document)
     word = document.word if isinstance(document, Refusal) else document.parity.word
-    reason = document.reason if isinstance(document, Refusal) else summary(document.parity)
+    reason = document.reason if isinstance(document, Refusal) else _summary(document)
     say("optimize", f"parity {word}: {reason}")
     return Optimized(verdict=word.value, reason=reason)
 
@@ -90,16 +93,27 @@ def _optimized(
         what=what,
     )
     converted = source_model.convert(given)
-    if policy.optimize.precision == "int8":
-        converted = quantized(given, converted)
+    if policy.optimize.precision != "source":
+        converted = in_precision(given, converted)
     golden_data.save(target / GOLDEN, converted.inputs, converted.expected)
     trees.carry(tree, target, carried(policy))
-    say("optimize", f"comparing {golden.rows} answers with {converted.reference}")
-    parity = judged(converted, golden, policy, trees.file_digest(target / GOLDEN))
-    if parity.word is not Word.PASS:
-        return _refusal(source, complaint(parity), parity)
+    golden_digest = trees.file_digest(target / GOLDEN)
+
+    def judge(form: "Converted") -> Parity:
+        say("optimize", f"comparing {golden.rows} answers with {form.reference}")
+        return judged(form, golden, policy, golden_digest)
+
+    found = served(given, converted, rungs(route, policy), judge)
+    if found.parity.word is not Word.PASS:
+        return _refusal(source, _because(found), found.parity)
+    drop_what_is_not_served(target, found, converted.model_file)
     digest = trees.digest_of(trees.files_of(target))
-    return _document(source, route, converted, policy, parity, digest)
+    return _document(source, route, found, policy, digest)
+
+
+def _because(found: Served) -> str:
+    """Why the last rung is refused, and those before it."""
+    return "; ".join(filter(None, (complaint(found.parity), told(found.steps_down))))
 
 
 def carried(policy: Policy) -> tuple[str, ...]:
@@ -110,17 +124,13 @@ def carried(policy: Policy) -> tuple[str, ...]:
 
 
 def _document(
-    source: FetchedModel,
-    route: Route,
-    converted: "Converted",
-    policy: Policy,
-    parity: Parity,
-    digest: str,
+    source: FetchedModel, route: Route, found: Served, policy: Policy, digest: str
 ) -> OptimizedModel:
+    converted = found.converted
     return OptimizedModel(
         subject=source.subject,
-        target=route.target,
-        backend=route.backend,
+        target=found.rung.target,
+        backend=found.rung.backend,
         tree_digest=digest,
         model_file=converted.model_file,
         opset=converted.opset,
@@ -129,8 +139,12 @@ def _document(
         outputs=converted.form.outputs,
         labels=converted.labels,
         parameters=dict(converted.parameters),
-        parity=parity,
+        parity=found.parity,
         precision=policy.optimize.precision,
+        accelerator=found.rung.accelerator,
+        profiles=found.profiles,
+        engine=found.engine,
+        steps_down=found.steps_down,
         tools=_tools(route),
     )
 
@@ -140,12 +154,26 @@ def _tools(route: Route) -> dict[str, str]:
     from importlib.metadata import PackageNotFoundError, version
 
     found: dict[str, Any] = {}
-    for name in ("numpy", "onnx", "onnxruntime", "scikit-learn", "skl2onnx", *route.modules):
+    for name in (
+        "numpy",
+        "onnx",
+        "onnxruntime",
+        "scikit-learn",
+        "skl2onnx",
+        *TENSORRT,
+        *route.modules,
+    ):
         try:
             found[name] = version(name)
         except PackageNotFoundError:
             continue
     return found
+
+
+def _summary(document: OptimizedModel) -> str:
+    """What passed, and what it is served on instead of its target."""
+    down = told(document.steps_down)
+    return f"{summary(document.parity)}; {down}" if down else summary(document.parity)
 
 
 def _nothing_golden(policy: Policy) -> str:

@@ -10,6 +10,7 @@ from tidegate.core.visible_gpus import visible_gpus
 from tidegate.documents import Finding, OptimizedModel, RepositoryModel, Tensor
 from tidegate.errors import DocumentError
 from tidegate.policy import Companion, Policy, Triton
+from tidegate.steps import gpu_serving
 from tidegate.steps.companions import FOLDER, MAIN_GOLDEN
 
 ONNX = ("onnxruntime", "openvino")
@@ -26,6 +27,7 @@ class Placed:
     model_file: str = ""
     labels: tuple[str, ...] = ()
     graph: lint.Graph | None = None
+    plan: lint.Plan | None = None
 
     @property
     def is_code(self) -> bool:
@@ -61,6 +63,7 @@ def linted(models: tuple[Placed, ...], policy: Policy) -> tuple[Finding, ...]:
         version=lint.triton_version(policy.triton.version),
         gpus=visible_gpus({"limits": policy.serving.limits}),
         arguments=policy.serving.args,
+        tensorrt=gpu_serving.tensorrt(policy) if any(one.plan for one in models) else "",
     )
     findings: tuple[Finding, ...] = ()
     for one in models:
@@ -71,6 +74,7 @@ def linted(models: tuple[Placed, ...], policy: Policy) -> tuple[Finding, ...]:
             versions=(int(version),) if version.isdecimal() else (),
             server=server,
             graph=one.graph,
+            plan=one.plan,
             others=configs,
         )
         named = f"{one.config.name}: " if one is not models[0] else ""
@@ -123,6 +127,7 @@ def _main(model: OptimizedModel, policy: Policy, tree: Path) -> Placed:
         labels=labels,
         metrics=model_config.metrics(policy),
         written=model_config_text.from_text(by_hand, what="triton.config") if by_hand else None,
+        on_gpu=gpu_serving.on_gpu(model, policy),
     )
     entry = _entry(config, "main", model)
     return Placed(
@@ -132,6 +137,7 @@ def _main(model: OptimizedModel, policy: Policy, tree: Path) -> Placed:
         model_file=model.model_file,
         labels=labels,
         graph=graph,
+        plan=gpu_serving.plan(model, tree),
     )
 
 

@@ -37,7 +37,7 @@ OutPage = Annotated[Path, Port("out", "page")]
 OutMarkdown = Annotated[Path, Port("out", "markdown")]
 OutMetrics = Annotated[Path, Port("out", "metrics")]
 
-Image = Literal["steps", "tensorrt", "loadtest", "trainer"]
+Image = Literal["steps", "optimize", "loadtest", "trainer"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from tidegate.core import routes
-from tidegate.core.routes import FLAVORS, choose, require_reachable
+from tidegate.core.routes import FLAVORS, choose
 from tidegate.documents import Candidate, Word
 from tidegate.errors import DocumentError
 from tidegate.policy import Policy
@@ -78,7 +78,6 @@ def resolved(reference: str, model_uri: str, namespace: str) -> tuple[Policy, Ca
     policy = policy_source.load(
         reference, model_uri=model_uri, namespace=namespace, artifact=artifact
     )
-    require_reachable(policy)
     companions.require_allowed(policy)
     asking = beating("resolve", f"asking MLflow for {policy.model.uri}")
     with asking, registry(say=partial(say, "resolve")) as models:

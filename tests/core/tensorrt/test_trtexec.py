@@ -8,7 +8,7 @@ from tidegate.core.tensorrt.trtexec import Files, arguments, told
 from tidegate.documents import ShapeRange
 from tidegate.policy import TensorRt
 
-FILES = Files(onnx="m.onnx", plan="m.plan", layers="l.json")
+FILES = Files(onnx="m.onnx", plan="m.plan")
 X = ShapeRange(min=(1, 3, 224, 224), opt=(8, 3, 224, 224), max=(32, 3, 224, 224))
 # What one of the two majors has dropped; facts of both are in docs/tensorrt.md.
 GONE = (
@@ -26,7 +26,6 @@ def test_the_smallest_command_is_strongly_typed_and_measures_nothing() -> None:
     assert words() == (
         "--onnx=m.onnx",
         "--saveEngine=m.plan",
-        "--exportLayerInfo=l.json",
         "--skipInference",
         "--stronglyTyped",
         "--profilingVerbosity=detailed",
@@ -73,7 +72,7 @@ def test_no_word_is_one_that_a_major_has_dropped() -> None:
 
 
 def test_timings_are_kept_only_where_there_is_a_file_for_them() -> None:
-    kept = Files(onnx="m", plan="p", layers="l", timing_cache="t.cache")
+    kept = Files(onnx="m", plan="p", timing_cache="t.cache")
     assert "--timingCacheFile=t.cache" in arguments(kept, TensorRt(), ())
     assert not any("timing" in word for word in words())
 

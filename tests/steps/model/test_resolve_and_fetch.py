@@ -85,9 +85,6 @@ def test_an_unreachable_mlflow_is_said_with_its_address(
 
 def test_a_wrong_policy_costs_no_request(release: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
-    release.policy["optimize"] = {"target": "tensorrt"}
-    with pytest.raises(DocumentError, match="is not built yet; write onnxruntime"):
-        release.resolve()
     release.policy["trafic"] = {}
     with pytest.raises(DocumentError, match="trafic: no such field; remove it or correct"):
         release.resolve()

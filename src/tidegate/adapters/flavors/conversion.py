@@ -1,7 +1,7 @@
 """What a conversion is given and gives, and the way that all graphs end."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +89,13 @@ def opened(given: Given, path: Path) -> tuple[Graph, ServedForm]:
     from tidegate.adapters.served_forms import openvino_graph
 
     return graph, openvino_graph.load(path, graph)
+
+
+def reopened(given: Given, converted: Converted) -> Converted:
+    """Open the graph again where its precision was changed on disk. Raises RejectedError."""
+    if given.policy.optimize.precision == "source":
+        return converted
+    return replace(converted, form=opened(given, given.folder / converted.model_file)[1])
 
 
 def as_graph(

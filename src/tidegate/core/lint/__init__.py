@@ -9,12 +9,13 @@ from tidegate.core.lint import (
     instances,
     layout,
     onnx,
+    plan,
     scheduling,
     target,
     tensors,
     warmup,
 )
-from tidegate.core.lint.subject import Graph, Judged, Repository, Rule, Server
+from tidegate.core.lint.subject import Graph, Judged, Plan, Repository, Rule, Server
 from tidegate.documents import Finding, Word
 
 RULES: tuple[Rule, ...] = (
@@ -26,9 +27,20 @@ RULES: tuple[Rule, ...] = (
     *ensemble.RULES,
     *target.RULES,
     *onnx.RULES,
+    *plan.RULES,
 )
 
-__all__ = ["RULES", "Graph", "Judged", "Repository", "Rule", "Server", "lint", "triton_version"]
+__all__ = [
+    "RULES",
+    "Graph",
+    "Judged",
+    "Plan",
+    "Repository",
+    "Rule",
+    "Server",
+    "lint",
+    "triton_version",
+]
 
 
 def lint(repository: Repository) -> tuple[Finding, ...]:

@@ -16,6 +16,16 @@ class Server:
     gpus: int | None = None
     backends: frozenset[str] | None = None
     arguments: tuple[str, ...] = ()
+    tensorrt: str = ""  # of its image; '' = not known
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """A TensorRT plan: the version in its bytes, and its profiles' largest batch (0: no batch axis)."""
+
+    version: str
+    max_batch_size: int
+    version_compatible: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +51,7 @@ class Repository:
     versions: tuple[int, ...]
     server: Server
     graph: Graph | None = None
+    plan: Plan | None = None
     files: frozenset[str] | None = None
     others: Mapping[str, ModelConfig] = field(default_factory=dict)
 

@@ -13,6 +13,7 @@ from tidegate.core.model_config.building import (
 from tidegate.core.model_config.ensemble import Member, ensemble
 from tidegate.core.model_config.from_policy import LABELS, groups, metrics
 from tidegate.core.model_config.instances import InstanceKind, ModelInstanceGroup
+from tidegate.core.model_config.on_gpu import OnGpu
 from tidegate.core.model_config.scheduling import (
     EnsembleStep,
     ModelDynamicBatching,
@@ -55,6 +56,7 @@ __all__ = [
     "ModelTensorReshape",
     "ModelVersionPolicy",
     "ModelWarmup",
+    "OnGpu",
     "Specific",
     "WarmupInput",
     "build",

@@ -12,6 +12,7 @@ THREADS = {
 DEFAULT_FILES = {
     "onnxruntime": "model.onnx",
     "openvino": "model.xml",
+    "tensorrt": "model.plan",
     "pytorch": "model.pt",
     "python": "model.py",
 }

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from tidegate.core.model_config.backends import DEFAULT_FILES, backend_parameters
 from tidegate.core.model_config.from_policy import batching, groups, labelled
 from tidegate.core.model_config.merging import merged, settled
+from tidegate.core.model_config.on_gpu import OnGpu, on_gpus, optimization
 from tidegate.core.model_config.tensors import ModelInput, ModelOutput, ModelTensorReshape
 from tidegate.core.model_config.whole import (
     ModelConfig,
@@ -89,11 +90,12 @@ def build(
     labels: tuple[str, ...] = (),
     metrics: ModelMetrics | None = None,
     written: ModelConfig | None = None,
+    on_gpu: OnGpu | None = None,
 ) -> ModelConfig:
     """The config for a model under a policy, with what was written by hand merged into it.
 
     `parameters` are what the backend must be told of this model; `model_file` is said where it is another
-    than the backend looks for; `labels` name the classes.
+    than the backend looks for; `labels` name the classes; `on_gpu` is said where a GPU serves it.
 
     A graph without a free batch axis is served unbatched. Raises DocumentError for a contradiction.
     """
@@ -112,7 +114,7 @@ def build(
         max_batch_size=size,
         input=declared,
         output=labelled(tuple(model_output(t, batching=size > 0) for t in outputs), labels, wanted),
-        instance_group=groups(wanted),
+        instance_group=on_gpus(groups(wanted), wanted, on_gpu),
         dynamic_batching=batching(wanted) if size else None,
         default_model_filename="" if model_file == DEFAULT_FILES.get(backend) else model_file,
         parameters={key: ModelParameter(string_value=value) for key, value in said.items()},
@@ -120,5 +122,6 @@ def build(
         metric_tags=wanted.metric_tags,
         response_cache=ModelResponseCache(enable=True) if wanted.response_cache else None,
         model_metrics=metrics,
+        optimization=optimization(on_gpu),
     )
     return generated if written is None else merged(generated, written, wanted)

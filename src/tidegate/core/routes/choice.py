@@ -34,17 +34,12 @@ def choose(flavor: str, policy: Policy, *, what: str) -> Route:
     return route
 
 
-def require_reachable(policy: Policy) -> None:
-    """Refuse a target that no flavor reaches, before any registry is asked. Raises DocumentError."""
-    reasons = [r.refused for r in ROUTES if r.target == policy.optimize.target]
-    if "" not in reasons:
-        raise DocumentError(f"policy: optimize.target = {policy.optimize.target!r}: {reasons[0]}")
-
-
 def _require_source_precision(route: Route, policy: Policy, what: str) -> None:
-    if policy.optimize.precision == "int8" and route.target != "onnxruntime":
+    """Precision is written into a graph, for who reads all of ONNX."""
+    wanted = policy.optimize.precision
+    if wanted != "source" and route.target not in {"onnxruntime", "tensorrt"}:
         raise DocumentError(
-            f"{what}: optimize.precision int8 is for target onnxruntime, not {route.target}; "
+            f"{what}: optimize.precision {wanted} is for target onnxruntime or tensorrt, not {route.target}; "
             "write precision: source"
         )
 

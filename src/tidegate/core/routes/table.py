@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 ONNX_ML = "its graph is of ai.onnx.ml operators, which OpenVINO does not have; write onnxruntime"
-TENSORRT = "needs a GPU, and is not built yet; write onnxruntime"
+TREES = "its graph is of ai.onnx.ml operators, which TensorRT does not have; write onnxruntime or native"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -12,7 +12,7 @@ class Route:
 
     `target` is the policy's `optimize.target`. `backend` is Triton's; '' when there is no such way, and
     `refused` says why. `modules` must be importable where the conversion runs: `extra` of tidegate brings
-    them. `code` is a route that serves code which came with the model.
+    them. `code` is a route that serves code which came with the model. `needs` is what no package brings.
     """
 
     flavor: str
@@ -22,13 +22,20 @@ class Route:
     modules: tuple[str, ...] = ()
     extra: str = ""
     code: bool = False
+    needs: str = ""
     refused: str = ""
 
 
 def _onnx_targets(
-    flavor: str, how: str, modules: tuple[str, ...], extra: str, *, openvino: str = ""
+    flavor: str,
+    how: str,
+    modules: tuple[str, ...],
+    extra: str,
+    *,
+    openvino: str = "",
+    tensorrt: str = "",
 ) -> tuple[Route, ...]:
-    """The targets that take an ONNX graph; `openvino` says why that one does not take this graph."""
+    """The targets that take an ONNX graph; `openvino`, `tensorrt`: why that one does not take this graph."""
     return (
         Route(
             flavor=flavor,
@@ -48,7 +55,17 @@ def _onnx_targets(
             modules=(*modules, "openvino"),
             extra=",".join(filter(None, (extra, "openvino"))),
         ),
-        Route(flavor=flavor, target="tensorrt", refused=TENSORRT),
+        Route(flavor=flavor, target="tensorrt", refused=tensorrt)
+        if tensorrt
+        else Route(
+            flavor=flavor,
+            target="tensorrt",
+            how=f"{how}, then a plan",
+            backend="tensorrt",
+            modules=modules,
+            extra=extra,
+            needs="a GPU and TensorRT",
+        ),
     )
 
 
@@ -100,7 +117,12 @@ ROUTES: tuple[Route, ...] = (
         "sklearn,trees",
     ),
     *_onnx_targets(
-        "xgboost", "onnxmltools", ("xgboost", "onnxmltools"), "xgboost", openvino=ONNX_ML
+        "xgboost",
+        "onnxmltools",
+        ("xgboost", "onnxmltools"),
+        "xgboost",
+        openvino=ONNX_ML,
+        tensorrt=TREES,
     ),
     _native("xgboost", "XGBoost's own file", "fil", ("xgboost", "treelite"), "xgboost,trees"),
     *_onnx_targets(
@@ -109,6 +131,7 @@ ROUTES: tuple[Route, ...] = (
         ("lightgbm", "onnxmltools"),
         "lightgbm",
         openvino=ONNX_ML,
+        tensorrt=TREES,
     ),
     _native("lightgbm", "LightGBM's own text", "fil", ("lightgbm", "treelite"), "lightgbm,trees"),
     *_onnx_targets("pytorch", "torch.onnx.export", ("torch", "onnxscript"), "pytorch"),

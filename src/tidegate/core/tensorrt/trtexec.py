@@ -21,7 +21,6 @@ class Files:
 
     onnx: str
     plan: str
-    layers: str
     timing_cache: str = ""
 
 
@@ -32,7 +31,6 @@ def arguments(
     words = [
         f"--onnx={files.onnx}",
         f"--saveEngine={files.plan}",
-        f"--exportLayerInfo={files.layers}",
         "--skipInference",
         "--stronglyTyped",
         "--profilingVerbosity=detailed",

@@ -1,0 +1,84 @@
+"""Plans and timings of earlier builds, in a folder that builds share. A hit is proven, never assumed."""
+
+import json
+import os
+import tempfile
+from pathlib import Path
+
+from tidegate.adapters import trees
+from tidegate.config import settings
+from tidegate.core.tensorrt import plan_version
+from tidegate.documents import Engine
+from tidegate.errors import TidegateError
+
+PLAN, RECORD = "model.plan", "build.json"
+
+
+def folder() -> Path | None:
+    """TIDEGATE_TENSORRT_CACHE; None = nothing is kept."""
+    where = settings().tensorrt_cache
+    return Path(where) if where else None
+
+
+def found(root: Path | None, key: str, target: Path) -> Engine | None:
+    """Put the plan of this key at `target` and say how it was built; None when there is none.
+
+    What is there must say that it is of this key, and be byte for byte what was written: a file that somebody
+    cut short, changed or moved is built again.
+    """
+    if root is None:
+        return None
+    try:
+        record = json.loads((root / "plans" / key / RECORD).read_text(encoding="utf-8"))
+        engine = Engine.model_validate_json(json.dumps(record["engine"]))
+        _copy(root / "plans" / key / PLAN, target)
+        same = engine.key == key and trees.file_digest(target) == record["digest"]
+        if same and plan_version.shown(head(target, what=PLAN)) == engine.tensorrt:
+            return engine
+    except (OSError, ValueError, KeyError, TypeError, TidegateError):
+        pass
+    target.unlink(missing_ok=True)
+    return None
+
+
+def keep(root: Path | None, engine: Engine, plan: Path) -> None:
+    """Keep a plan under its key: a folder that is renamed into place when it is whole."""
+    if root is None or not engine.key:
+        return
+    with trees.building(root / "plans" / engine.key) as target:
+        _copy(plan, target / PLAN)
+        record = {"digest": trees.file_digest(plan), "engine": engine.model_dump(mode="json")}
+        (target / RECORD).write_text(json.dumps(record, indent=1, sort_keys=True), encoding="utf-8")
+
+
+def timings(root: Path | None, name: str) -> bytes:
+    """The timing cache of that name, b'' when there is none."""
+    try:
+        return (root / name).read_bytes() if root else b""
+    except OSError:
+        return b""
+
+
+def keep_timings(root: Path | None, name: str, content: bytes) -> None:
+    """Write it as a whole; of two builds at once the later one's stays, and both were right."""
+    if root is None or not content:
+        return
+    with trees.disk_errors(root / name):
+        root.mkdir(parents=True, exist_ok=True)
+        descriptor, temporary = tempfile.mkstemp(dir=root, prefix=f".{name}.")
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+        Path(temporary).replace(root / name)
+
+
+def head(plan: Path, *, what: str) -> plan_version.Version:
+    """The TensorRT that a plan file is of. Raises RejectedError."""
+    with plan.open("rb") as file:
+        return plan_version.plan_version(file.read(plan_version.LENGTH), what=what)
+
+
+def _copy(source: Path, target: Path) -> None:
+    import shutil
+
+    with trees.disk_errors(target):
+        shutil.copyfile(source, target)
