@@ -1,10 +1,9 @@
-"""Plays one scene on the real bindings of one version, in a process of its own; prints the outcome as JSON.
+"""Plays every scene on the real bindings of one version, in a process of its own; prints JSON.
 
-`python -m tests.adapters.tensorrt.playing <scene>`, with the bindings on PYTHONPATH.
+`python -m tests.adapters.tensorrt.playing`, with the bindings on PYTHONPATH.
 """
 
 import json
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -226,14 +225,19 @@ SCENES: dict[str, Callable[[Any], Any]] = {
 }  # fmt: skip
 
 
-def main(name: str) -> None:
-    """One scene; what it refuses is told as such."""
+def outcome(scene: Callable[[Any], Any], trt: Any) -> dict[str, Any]:
+    """What a scene tells; what it refuses is told as such."""
     try:
-        told = {"told": SCENES[name](library.load())}
+        return {"told": scene(trt)}
     except TidegateError as error:
-        told = {"refused": f"{type(error).__name__}: {error}"}
-    print(json.dumps(told))
+        return {"refused": f"{type(error).__name__}: {error}"}
+
+
+def main() -> None:
+    """Every scene by its name."""
+    trt = library.load()
+    print(json.dumps({name: outcome(scene, trt) for name, scene in SCENES.items()}))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main()

@@ -28,7 +28,7 @@ SOURCES = [
 
 @pytest.fixture(scope="session", params=MAJORS)
 def play(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """A scene on the bindings of one major: what came of it."""
+    """The scenes on the bindings of one major: what came of each."""
     major: int = request.param
     bindings = ROOT / ".tidegate" / "tensorrt" / str(major)
     if not (bindings / "tensorrt_bindings").is_dir():
@@ -37,16 +37,18 @@ def play(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         pytest.skip("needs a C compiler for libraries that make nothing")
     folder = libraries(tmp_path_factory.mktemp(f"libraries{major}"), major)
 
+    environment = os.environ | {
+        "LD_LIBRARY_PATH": str(folder), "PYTHONPATH": f"{bindings}:{ROOT}:{ROOT / 'src'}",
+    }  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.adapters.tensorrt.playing"],
+        env=environment, capture_output=True, text=True, cwd=folder,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    played = json.loads(done.stdout)
+
     def scene(name: str) -> Any:
-        environment = os.environ | {
-            "LD_LIBRARY_PATH": str(folder), "PYTHONPATH": f"{bindings}:{ROOT}:{ROOT / 'src'}",
-        }  # fmt: skip
-        done = subprocess.run(
-            [sys.executable, "-m", "tests.adapters.tensorrt.playing", name],
-            env=environment, capture_output=True, text=True, cwd=folder,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout)
+        return played[name]
 
     scene.major = major  # type: ignore[attr-defined]
     return scene

@@ -15,9 +15,12 @@ from tidegate.errors import RejectedError, UsageError
 OWN = Path(__file__).parents[3] / ".tidegate" / "modelopt" / "bin" / "python"
 INTERPRETER = os.environ.get("TIDEGATE_MODELOPT_PYTHON") or (str(OWN) if OWN.exists() else "")
 LOOSE = {"max_mismatch_ratio": 1.0, "min_cosine": 0.98, "min_top1": 0.8}
-installed = pytest.mark.skipif(
-    not INTERPRETER, reason="ModelOpt is not installed; sh scripts/setup modelopt"
-)
+
+
+def installed(test: Any) -> Any:
+    """For a test that runs ModelOpt: ten seconds, mostly of importing torch."""
+    reason = "ModelOpt is not installed; sh scripts/setup modelopt"
+    return pytest.mark.long(pytest.mark.skipif(not INTERPRETER, reason=reason)(test))
 
 
 def version(release: Any, precision: str, *, calibrated: bool = True, **optimize: Any) -> None:
