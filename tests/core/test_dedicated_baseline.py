@@ -97,6 +97,12 @@ def test_it_is_the_incumbents_template_with_the_candidates_replicas_and_resource
     assert "canaryTrafficPercent" not in predictor
 
 
+def test_it_has_the_candidates_gpu() -> None:
+    wanted = policy(serving={"gpu": {"kind": "mig", "profile": "1g.10gb"}})
+    limits = sized(PREDICTOR, wanted, "Knative")["model"]["resources"]["limits"]
+    assert limits["nvidia.com/mig-1g.10gb"] == "1"
+
+
 def test_in_standard_mode_it_is_one_pod_that_does_not_scale_as_a_canary_at_0_percent_is() -> None:
     manifest = made("Standard").manifest
     predictor = manifest["spec"]["predictor"]

@@ -106,8 +106,8 @@ def sized(predictor: Mapping[str, Any], policy: Policy, mode: str) -> Json:
         kept = {key: value for key, value in kept.items() if key not in SCALING}
         bounds = {"minReplicas": 1, "maxReplicas": 1}
     model = dict(kept.get("model", {}))
-    if serving.resources:
-        model["resources"] = overlaid(model.get("resources") or {}, serving.resources)
+    if serving.sizes:
+        model["resources"] = overlaid(model.get("resources") or {}, serving.sizes)
     return {**kept, **bounds, "model": model}
 
 

@@ -138,14 +138,9 @@ def _model(serving: Serving, storage_uri: str) -> ServedModel:
         args=serving.args or None,
         env=environment(serving.env),
         ports=(H2C,) if is_grpc else None,
-        resources=_resources(serving),
+        resources=serving.sizes or None,
         readiness_probe=None if within else Probe(http_get=ready),
     )
-
-
-def _resources(serving: Serving) -> dict[str, dict[str, str]] | None:
-    limits = serving.limits
-    return {**serving.resources, **({"limits": limits} if limits else {})} or None
 
 
 def placement_of(serving: Serving) -> Placement:

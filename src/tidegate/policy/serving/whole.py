@@ -164,6 +164,11 @@ class Serving(Section):
         return "" if self.format != TRITON and self.runtime == OWN_RUNTIME else self.runtime
 
     @property
+    def sizes(self) -> Resources:
+        """The model container's requests and limits, its GPU among them."""
+        return {**self.resources, **({"limits": self.limits} if self.limits else {})}
+
+    @property
     def limits(self) -> dict[str, str]:
         """The model container's limits, its GPU among them."""
         return {**self.resources.get("limits", {}), **(self.gpu.limits if self.gpu else {})}
