@@ -281,3 +281,29 @@ def doctor(
     else:
         typer.echo("\n".join(lines(checks)))
     raise typer.Exit(exit_code(checks))
+
+
+@operations_app.command(rich_help_panel=PANEL)
+def prune(
+    keep: Annotated[int, typer.Option(help="Newest of each service that stay anyway.")] = 5,
+    min_age_h: Annotated[
+        float, typer.Option(help="Younger ones stay: a release may be about to name them.")
+    ] = 24.0,
+    remove: Annotated[bool, typer.Option("--remove", help="Do it; without, only say.")] = False,
+) -> None:
+    """Remove published repositories that nothing in the cluster names and that are not among the newest.
+
+    Looks at TIDEGATE_STORAGE_URI and at every namespace: services, revisions, Deployments, journals and
+    histories. A storage that several clusters share is not to be pruned from one of them. stdout: one line
+    for each.
+    """
+    from tidegate.adapters.kubernetes import connect
+    from tidegate.config import settings
+    from tidegate.operations.prune import judged, lines, removed
+
+    parent = settings().need("storage_uri")
+    with connect(say=_say) as kube:
+        found = judged(kube, parent, keep=keep, min_age_s=min_age_h * 3600)
+    if remove:
+        removed(parent, found)
+    typer.echo("\n".join(lines(found, done=remove)) or "nothing is published there")

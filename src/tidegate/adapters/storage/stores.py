@@ -25,22 +25,22 @@ def named(uri: str) -> Place:
     return place_of(uri, mounts_of(settings().claim_mounts))
 
 
-def opened(place: Place, *, within_s: float, making: bool = False) -> Store:
+def opened(place: Place, *, within_s: float, making: bool = False, cleaning: bool = False) -> Store:
     """The store whose root is the place; each request is tried again for at most `within_s`.
 
-    Nothing is asked yet. A folder is made if `making`. Raises UsageError for settings that cannot be meant,
-    RejectedError for a folder that is not there.
+    Nothing is asked yet. A folder is made if `making`, and gone with its last file if `cleaning`. Raises
+    UsageError for settings that cannot be meant, RejectedError for a folder that is not there.
     """
     from obstore.store import AzureStore, GCSStore, LocalStore, S3Store
 
     if place.folder and not making and not Path(place.folder).is_dir():
         raise RejectedError(f"{place.uri} is no folder here; mount it, or correct the URI")
     if place.folder:
-        return LocalStore(place.folder, mkdir=making)
+        return LocalStore(place.folder, mkdir=making, automatic_cleanup=cleaning)
     told: dict[str, Any] = {"prefix": place.path or None, "retry_config": _retries(within_s)}
     client: Any = {
         "allow_http": True,
-        "timeout": timedelta(seconds=min(REQUEST_S, within_s)),
+        "timeout": timedelta(seconds=min(REQUEST_S, max(within_s, 5))),
     }
     if place.scheme == "s3":
         config, more = _s3(place.holder, settings())
