@@ -176,7 +176,10 @@ def test_top_1_of_scores_is_judged_when_the_policy_asks() -> None:
     assert alike.word is Word.PASS
     found = compare(other, scores(), max_mismatch_ratio=1.0, min_cosine=-1.0, min_top1=0.995)
     assert (found.word, found.agreement) == (Word.FAIL, pytest.approx(0.98))
-    assert "top-1 0.9800 of rows agree, 0.995 wanted" in found.message
+    assert (
+        "top-1 0.9800 of rows agree, at least 0.9642 by 95 % confidence, 0.995 wanted"
+        in found.message
+    )
     assert found.agreement_lower < 0.98
 
 
@@ -215,3 +218,10 @@ def test_a_nan_has_no_ulp_distance_and_types_are_not_compared() -> None:
     a = np.ones((2, 2), np.float32)
     assert parity.ulp_distance(a * np.nan, a) is None
     assert parity.ulp_distance(a, a.astype(np.float64)) is None
+
+
+def test_top_1_passes_only_once_its_lower_bound_reaches_what_is_wanted() -> None:
+    """All of n equal: the one-sided 95 % bound is 0.05 ** (1 / n), 0.99 from 299 rows on."""
+    few, found = (compare(scores(rows), scores(rows), min_top1=0.99) for rows in (298, 299))
+    assert (few.word, found.word) == (Word.INCONCLUSIVE, Word.PASS)
+    assert "at least 0.9900 by 95 % confidence" in found.message

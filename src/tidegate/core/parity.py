@@ -149,10 +149,14 @@ def _numbers(
 
 
 def _top1_word(top1: Array | None, wanted: float, min_rows: int) -> Word:
-    """Judged as labels are; what has no columns to choose from cannot be asked."""
+    """By its bounds: PASS once the lower one reaches what is wanted. What has no columns cannot be asked."""
     if top1 is None:
         return Word.INVALID
-    return _label_word(int(top1.sum()), top1.size, top1.size, wanted, min_rows)
+    equal, total = int(top1.sum()), int(top1.size)
+    if upper_bound(equal, total) < wanted:
+        return Word.FAIL
+    proven = lower_bound(equal, total) >= wanted and total >= min_rows
+    return Word.PASS if proven else Word.INCONCLUSIVE
 
 
 def top_matches(measured: Array, reference: Array) -> Array | None:
@@ -190,9 +194,14 @@ def _asked(tolerance: Tolerance, ulps: int | None, top1: Array | None) -> str:
     if tolerance.max_ulp is not None:
         said += f"; {'no' if ulps is None else ulps} ULP apart, {tolerance.max_ulp} allowed"
     if tolerance.min_top1 is not None:
-        share = "has no columns to compare" if top1 is None else f"{top1.mean():.4f} of rows agree"
+        share = "has no columns to compare" if top1 is None else _top1_said(top1)
         said += f"; top-1 {share}, {tolerance.min_top1:g} wanted"
     return said
+
+
+def _top1_said(top1: Array) -> str:
+    lower = lower_bound(int(top1.sum()), top1.size)
+    return f"{top1.mean():.4f} of rows agree, at least {lower:.4f} by 95 % confidence"
 
 
 def _relative(distance: Array, scale: Array) -> float:

@@ -82,6 +82,10 @@ class Parity(Strict):
     golden_digest: str
     rows: int = Field(ge=0)
     outputs: tuple[OutputParity, ...]
+    checks: tuple[OutputParity, ...] = Field(
+        default=(), description="beyond golden rows: inputs at the edges, sizes of batches"
+    )
+    first_layer: str = Field(default="", description="of a FAIL: where the two graphs part")
 
 
 class ShapeRange(Strict):

@@ -135,6 +135,10 @@ class Tolerance(Section):
     )
 
 
+EdgeKind = Literal["zeros", "tiny", "extremes", "large", "greatest"]
+EDGES: tuple[EdgeKind, ...] = ("zeros", "tiny", "extremes", "large", "greatest")
+
+
 class Parity(Section):
     """How closely the optimised model must follow its source."""
 
@@ -142,4 +146,20 @@ class Parity(Section):
     outputs: dict[str, Tolerance] = Field(default_factory=dict, description="By output name")
     min_rows: int = Field(
         default=50, ge=1, description="Fewer golden rows than this is INCONCLUSIVE"
+    )
+    signature: Literal["compatible", "break"] = Field(
+        default="compatible",
+        description="compatible: every input and output of the incumbent stays, by name, type and rank",
+    )
+    accuracy_margin: float = Field(
+        default=0.01,
+        ge=0,
+        lt=1,
+        description="With label.<output> in the golden data: share of rows that may be lost to the "
+        "incumbent; of a number, by which its mean error may grow",
+    )
+    edges: tuple[EdgeKind, ...] = Field(
+        default=("zeros", "tiny", "extremes", "large"),
+        strict=False,
+        description="Where a finite answer of the source must stay finite; greatest: the type's own end",
     )

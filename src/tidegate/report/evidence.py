@@ -114,7 +114,7 @@ def _cross_checked(other: CrossCheck) -> str:
 
 def parity_table(parity: Parity) -> Table:
     """One row for each output, the bad ones first."""
-    ordered = sorted(parity.outputs, key=lambda output: output.word == "PASS")
+    ordered = sorted((*parity.outputs, *parity.checks), key=lambda output: output.word == "PASS")
     outputs, more = distilled(ordered, "outputs")
     return Table(
         caption="Parity with the source model",

@@ -99,7 +99,11 @@ def _parity(parity: Parity | None) -> list[str]:
     if parity is None:
         return []
     said = f"Parity: **{parity.word}** against {plain(parity.reference)} on {parity.rows} rows"
-    bad = (plain(short(output.message)) for output in parity.outputs if output.word != "PASS")
+    bad = (
+        plain(short(output.message))
+        for output in (*parity.outputs, *parity.checks)
+        if output.word != "PASS"
+    )
     return [": ".join([said, *("; ".join(found) for found in [list(bad)] if found)])]
 
 

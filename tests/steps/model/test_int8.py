@@ -45,6 +45,7 @@ def test_what_the_policy_does_not_tolerate_is_refused(release: Any) -> None:
     result = release.run("optimize")
     assert result["verdict"] == "FAIL"
     assert "output scores: largest difference" in result["reason"]
+    assert "the first layer that differs is" in result["reason"]
 
 
 def test_golden_rows_among_the_calibration_rows_are_refused(release: Any) -> None:

@@ -1,6 +1,6 @@
 """What a conversion is given and gives, and the way that all graphs end."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -79,6 +79,10 @@ class Converted:
     ir_version: int = 0
     labels: tuple[str, ...] = ()
     parameters: Mapping[str, str] = field(default_factory=dict)  # of the backend
+    # The source's answers to other inputs, under the form's names; None where it cannot be asked again.
+    ask: Callable[[Mapping[str, Array]], Mapping[str, Array]] | None = None
+    source_graph: Path | None = None  # where the source is a graph: its layers can be looked into
+    folder: Path = Path()  # of model_file
 
 
 def opened(given: Given, path: Path) -> tuple[Graph, ServedForm]:
@@ -106,6 +110,7 @@ def as_graph(
     *,
     reference: str,
     labels: tuple[str, ...] = (),
+    ask: Callable[[Mapping[str, Array]], Mapping[str, Array]] | None = None,
 ) -> Converted:
     """Store a converted graph for the target and put the source's answers beside it."""
     path = given.folder / GRAPH
@@ -121,6 +126,7 @@ def as_graph(
         opset=onnx_runtime.opset(proto),
         ir_version=proto.ir_version,
         labels=labels,
+        ask=ask,
     )
 
 

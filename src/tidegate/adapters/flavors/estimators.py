@@ -22,6 +22,7 @@ def convert(given: Given) -> Converted:
         answers,
         reference="the scikit-learn model",
         labels=source.labels,
+        ask=lambda inputs: source.answers(inputs[name or "X"]),
     )
 
 

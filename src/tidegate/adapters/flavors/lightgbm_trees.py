@@ -52,7 +52,13 @@ def convert(given: Given) -> Converted:
     name = name or "X"
     proto = _to_onnx(given, model, name, rows.shape[1])
     return as_graph(
-        given, proto, {name: rows}, source.answers(rows), reference=REFERENCE, labels=source.labels
+        given,
+        proto,
+        {name: rows},
+        source.answers(rows),
+        reference=REFERENCE,
+        labels=source.labels,
+        ask=lambda inputs: source.answers(inputs[name]),
     )
 
 

@@ -42,6 +42,9 @@ def convert(given: Given) -> Converted:
         recorded={},
         opset=onnx_runtime.opset(proto),
         ir_version=proto.ir_version,
+        ask=lambda rows: onnx_runtime.load(source, what=given.what, optimized=False).run(rows),
+        source_graph=source,
+        folder=given.folder,
     )
 
 

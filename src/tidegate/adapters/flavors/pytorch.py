@@ -130,7 +130,13 @@ def _graph(given: Given, source: Source, arrays: list[Array], found: list[Array]
         dict(zip(source.names, arrays, strict=False)),
         dict(zip(names, found, strict=True)),
         reference=REFERENCE,
+        ask=lambda inputs: _asked(given, source, list(inputs.values()), names),
     )
+
+
+def _asked(given: Given, source: Source, arrays: list[Array], names: list[str]) -> dict[str, Array]:
+    found = torchscript.answers(source.module, arrays, source.batch, what=given.what)
+    return dict(zip(names, found, strict=True))
 
 
 def _exported(given: Given, source: Source, arrays: list[Array]) -> Any:

@@ -23,7 +23,15 @@ def convert(given: Given) -> Converted:
     name = name or "X"
     answers = source.answers(rows)
     proto = _to_onnx(given, source, name, rows.shape[1])
-    return as_graph(given, proto, {name: rows}, answers, reference=REFERENCE, labels=source.labels)
+    return as_graph(
+        given,
+        proto,
+        {name: rows},
+        answers,
+        reference=REFERENCE,
+        labels=source.labels,
+        ask=lambda inputs: source.answers(inputs[name]),
+    )
 
 
 def _load(path: Path, what: str) -> Boosted:
