@@ -46,7 +46,10 @@ def test_without_either_there_are_no_rows(tmp_path: Path) -> None:
     [
         ({"X": np.ones((2, 2))}, "name its arrays input.<name>"),
         ({"output__y": np.ones(2)}, "name its arrays input.<name>"),
-        ({"input__X": np.ones((2, 2)), "output__y": np.ones(3)}, r"unequal rows \(X 2, y 3\)"),
+        (
+            {"input__X": np.ones((2, 2)), "output__y": np.ones(3)},
+            r"unequal rows \(input.X 2, output.y 3\)",
+        ),
         ({"input__X": np.float32(1)}, "unequal rows"),
         ({"input__X": np.array([{}, {}], dtype=object)}, "no objects"),
     ],

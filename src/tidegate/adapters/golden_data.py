@@ -3,8 +3,9 @@
 import json
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ class Golden:
     inputs: Mapping[str, Array]
     outputs: Mapping[str, Array]
     source: str
+    labels: Mapping[str, Array] = field(default_factory=dict)  # the truth, by the output it is of
 
     @property
     def rows(self) -> int:
@@ -44,7 +46,7 @@ def load(tree: Path, model: MlModel, path: str) -> Golden:
 
 
 def read(path: Path, *, what: str) -> Golden:
-    """Read an .npz of `input.<name>` and `output.<name>`; object arrays would be pickles."""
+    """Read an .npz of `input.<name>`, `output.<name>` and `label.<name>`; object arrays would be pickles."""
     try:
         with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             arrays = {str(name): np.asarray(file[name]) for name in file.files}
@@ -53,9 +55,9 @@ def read(path: Path, *, what: str) -> Golden:
             f"golden file {what} cannot be read ({error}); write it with numpy.savez and no objects"
         ) from error
     _check_names(arrays, what)
-    inputs, outputs = _part(arrays, "input."), _part(arrays, "output.")
-    _check_rows({**inputs, **outputs}, what)
-    return Golden(inputs=inputs, outputs=outputs, source=what)
+    _check_rows(arrays, what)
+    inputs, outputs, labels = (_part(arrays, part) for part in ("input.", "output.", "label."))
+    return Golden(inputs=inputs, outputs=outputs, labels=labels, source=what)
 
 
 def _part(arrays: Mapping[str, Array], prefix: str) -> dict[str, Array]:
@@ -63,11 +65,11 @@ def _part(arrays: Mapping[str, Array], prefix: str) -> dict[str, Array]:
 
 
 def _check_names(arrays: Mapping[str, Array], what: str) -> None:
-    strange = [n for n in arrays if not n.startswith(("input.", "output."))]
+    strange = [n for n in arrays if not n.startswith(("input.", "output.", "label."))]
     if strange or not any(n.startswith("input.") for n in arrays):
         found = ", ".join(strange or arrays) or "nothing"
         raise DocumentError(
-            f"golden file {what} holds {found}; name its arrays input.<name> and output.<name>"
+            f"golden file {what} holds {found}; name its arrays input.<name>, output.<name> and label.<name>"
         )
 
 
@@ -96,11 +98,15 @@ def _example(path: Path, *, what: str) -> Golden:
     return Golden(inputs=inputs, outputs={}, source=what)
 
 
-def save(path: Path, inputs: Mapping[str, Array], outputs: Mapping[str, Array]) -> None:
+def save(
+    path: Path,
+    inputs: Mapping[str, Array],
+    outputs: Mapping[str, Array],
+    labels: Mapping[str, Array] = MappingProxyType({}),
+) -> None:
     """Write golden.npz; equal arrays give equal bytes."""
-    arrays = {f"input.{n}": a for n, a in inputs.items()} | {
-        f"output.{n}": a for n, a in outputs.items()
-    }
+    parts = (("input.", inputs), ("output.", outputs), ("label.", labels))
+    arrays = {f"{part}{name}": array for part, named in parts for name, array in named.items()}
     with disk_errors(path):
         np.savez(path, **{name: _plain(array) for name, array in arrays.items()})
 

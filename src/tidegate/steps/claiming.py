@@ -19,6 +19,7 @@ from tidegate.steps.ending import give_back
 from tidegate.steps.fitness import dry_run_refusal, mode_for
 from tidegate.steps.incumbent import returnable
 from tidegate.steps.progress import say
+from tidegate.steps.signature_fit import signature_refusal
 from tidegate.steps.traffic_driver import Driver
 
 if TYPE_CHECKING:
@@ -103,7 +104,10 @@ def _start(
     for consequence in start.adopted:
         say("deploy", f"adopting: {consequence}")
     incumbent = returnable(start.incumbent, seen.host, published, policy, stored)
-    return incumbent if isinstance(incumbent, Refuse) else replace(start, incumbent=incumbent)
+    if isinstance(incumbent, Refuse):
+        return incumbent
+    refusal = signature_refusal(incumbent, published, policy, stored)
+    return refusal or replace(start, incumbent=incumbent)
 
 
 def _resumed(

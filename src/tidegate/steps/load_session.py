@@ -22,6 +22,7 @@ from tidegate.documents import (
 )
 from tidegate.errors import DocumentError
 from tidegate.policy import Load, Policy
+from tidegate.steps.load_accuracy import accuracy_findings
 from tidegate.steps.load_beside import fairness_of, production_before
 from tidegate.steps.load_cross_check import cross_checked
 from tidegate.steps.load_guard import ProductionGuard, guarding
@@ -83,6 +84,7 @@ def run(deployed: Deployment, policy: Policy, golden: Path, release_id: str) -> 
         guarding(deployed, policy, sender.stop) as guard,
     ):
         _measure(session, sender, guard)
+        session.findings += accuracy_findings(measured_as, policy, golden)
         report = _report(session, fairness_of(session, sender))
     _say_fitness(report)
     return report

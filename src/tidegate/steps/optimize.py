@@ -95,7 +95,7 @@ def _optimized(
     converted = source_model.convert(given)
     if policy.optimize.precision != "source":
         converted = in_precision(given, converted)
-    golden_data.save(target / GOLDEN, converted.inputs, converted.expected)
+    golden_data.save(target / GOLDEN, converted.inputs, converted.expected, golden.labels)
     trees.carry(tree, target, carried(policy))
     golden_digest = trees.file_digest(target / GOLDEN)
 
