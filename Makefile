@@ -118,6 +118,9 @@ bench-releases: setup ## Release for real, 20 equal versions and 20 slower ones;
 bench-tune: setup ## tune against an exhaustive sweep, on two models; goes on where it ended (FRESH=1 WRITE=1: into docs/tuning.md)
 	@$(BIN)/python -W ignore benchmarks/tune.py $(if $(FRESH),--fresh) $(if $(WRITE),--write)
 
+bench-memory: setup ## Peak memory of each step for 3 GB of ONNX with external data (GIGABYTES= WRITE=1: into docs/memory.md)
+	@$(BIN)/python -W ignore benchmarks/memory.py $(if $(GIGABYTES),--gigabytes $(GIGABYTES)) $(if $(WRITE),--write)
+
 bench-int8: setup ## int8 against fp32 on this CPU: speed, and the same answers
 	@$(BIN)/python -W ignore benchmarks/int8.py
 

@@ -16,7 +16,9 @@ from tidegate.errors import DocumentError, RejectedError
 
 Array = npt.NDArray[Any]
 Shape = tuple[int | str | None, ...]
-INLINE_BELOW = 1_900_000_000  # bytes; a protobuf message ends at 2 GB
+# Bytes of weights. A protobuf message ends at 2 GB, and whoever reads a graph with its weights inside holds
+# them several times; beside it they are mapped.
+INLINE_BELOW = 128_000_000
 _BATCH = 256
 _INTEGERS = [f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)]
 _TYPES: dict[str, tuple[str, npt.DTypeLike]] = {
