@@ -7,7 +7,7 @@ export PYTHONDONTWRITEBYTECODE :=
 export MLFLOW_DISABLE_TELEMETRY := true
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-components test-flows test-long test-page test-routes test-tensorrt test-modelopt bench-precision report-sample chaos faults record-faults record-verbs lint fmt type layers generate check-generated \
+.PHONY: help setup demo test test-components test-flows test-long test-page test-routes test-lint test-tensorrt test-modelopt bench-precision report-sample chaos faults record-faults record-verbs lint fmt type layers generate check-generated \
 	requirements images images-smoke bench bench-load ci clean
 
 help: ## List the targets
@@ -56,6 +56,9 @@ test-modelopt: setup ## Write graphs in fp16, bf16, int8 and fp8 by ModelOpt, in
 bench-precision: setup ## Every precision of a small network on this CPU: size, speed, the same answers
 	@sh scripts/setup modelopt
 	@$(BIN)/python -W ignore benchmarks/precision.py
+
+test-lint: setup ## Ask the real Triton about every rule of the linter, on 200 drawn repositories and more (RECORD=1: into docs/lint.md)
+	@$(if $(RECORD),TIDEGATE_RECORD_LINT=1) $(BIN)/pytest -m "long or not long" tests/sandbox/test_lint_against_triton.py
 
 report-sample: setup ## Write a page for every way in which a release can end, into a new folder
 	@$(BIN)/python -m tests.report.samples

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from tests.sandbox import triton_trials
+from tests.sandbox import lint_page, triton_trials
 from tests.sandbox.lint_page import NOT_TRIED
 from tests.sandbox.triton_trials import Trial
 from tidegate.adapters.model_config_text import from_text, to_text
@@ -26,7 +26,12 @@ from tidegate.sandbox.process import Child, Spawner
 pytestmark = [pytest.mark.real, pytest.mark.long, pytest.mark.timeout(900)]
 SOUND, OF_EACH, TOGETHER = 40, 4, 4
 REFUSED = (Judged.ANSWER, Judged.LOG)
-CRASHES = "warm-up size"  # tried on a server of its own
+CRASHES = "warm-up size"
+OF_THEIR_OWN = {
+    CRASHES: 3,
+    "model file": 3,
+    "metrics config": 3,
+}  # each tried on servers of its own
 
 
 @dataclass(frozen=True)
@@ -36,11 +41,13 @@ class Triton:
     models: Path
     url: str
 
-    def takes(self, trial: Trial, name: str) -> str:
+    def takes(self, trial: Trial, name: str, within_s: float = 110) -> str:
         """'' when the model was loaded, else what the server said."""
         trial.write(self.models, name)
         try:
-            answer = httpx.post(f"{self.url}/v2/repository/models/{name}/load", timeout=110)
+            answer = httpx.post(f"{self.url}/v2/repository/models/{name}/load", timeout=within_s)
+        except httpx.ReadTimeout:
+            return "no answer"
         except httpx.RemoteProtocolError:
             return "the server ended"
         if answer.status_code == httpx.codes.OK:
@@ -58,7 +65,7 @@ def triton(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Triton]:
 
 
 @contextmanager
-def running(root: Path) -> Iterator[Triton]:
+def running(root: Path, *arguments: str) -> Iterator[Triton]:
     """A tritonserver of its own."""
     (root / "models").mkdir()
     port, *others = (ports.free_port() for _ in range(3))
@@ -69,7 +76,7 @@ def running(root: Path) -> Iterator[Triton]:
         backends=triton_command.assemble_backends(root / "backends"),
         ports=(port, others[0], others[1]),
         prefix=triton_command.shared_memory_prefix(marker, "lint"),
-        extra=["--model-control-mode=explicit"],
+        extra=["--model-control-mode=explicit", *arguments],
     )
     environment = triton_command.environment({})
     server = Child(
@@ -152,14 +159,18 @@ def test_lint_and_the_real_server_agree_on_every_repository(triton: Triton) -> N
         if bool(rules & refuses) != bool(answer)
     ]
     refused = sum(bool(answer) for answer in said)
-    print(
-        f"{len(trials)} repositories, {refused} refused by the server, {len(disagreements)} apart"
+    lint_page.keep(
+        {
+            "repositories": len(trials),
+            "refused": refused,
+            "apart": disagreements,
+            "hits": {rule: hits[rule] for rule in sorted(hits)} | OF_THEIR_OWN,
+        }
     )
-    print(dict(sorted(hits.items())))
     assert disagreements == []
     assert len(trials) >= 200
     assert refused >= 0.4 * len(trials)
-    assert {rule.name for rule in RULES} - set(NOT_TRIED) - {CRASHES} <= {
+    assert {rule.name for rule in RULES} - set(NOT_TRIED) - set(OF_THEIR_OWN) <= {
         r for r, n in hits.items() if n >= 3
     }
 
@@ -171,3 +182,28 @@ def test_a_warm_up_above_the_largest_batch_is_never_taken(tmp_path: Path) -> Non
         with running(root) as server:
             assert server.takes(trial, "m")
         assert broken_rules(trial, "m") == {CRASHES}
+
+
+def test_a_python_model_without_its_file_is_never_taken(tmp_path: Path) -> None:
+    """It hangs the load, and the server has to be killed."""
+    for number, trial in enumerate(several(triton_trials.sound().map(Trial), 3)):
+        (root := tmp_path / str(number)).mkdir()
+        lost = replace(trial, files=())
+        with running(root) as server:
+            assert server.takes(lost, "m", within_s=8)
+        assert broken_rules(lost, "m") == {"model file"}
+
+
+@pytest.mark.parametrize(
+    "argument",
+    ["fast=true", "histogram=true", "counter_latencies=false"],
+)
+def test_metrics_that_there_are_not_or_that_stop_are_taken_in_silence(
+    tmp_path: Path, argument: str
+) -> None:
+    (trial,) = several(triton_trials.sound().map(Trial), 1)
+    with running(tmp_path, f"--metrics-config={argument}") as server:
+        assert server.takes(trial, "m") == ""
+    started = replace(triton_trials.SERVER, arguments=(f"--metrics-config={argument}",))
+    checked = replace(trial.repository("m"), server=started)
+    assert [r.name for r in RULES if r.check(checked)] == ["metrics config"]

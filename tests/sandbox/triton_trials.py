@@ -26,7 +26,7 @@ from tidegate.core.model_config import (
     WarmupInput,
 )
 from tidegate.core.model_config.instances import ModelRateLimiter
-from tidegate.core.model_config.whole import ModelResponseCache
+from tidegate.core.model_config.whole import ModelMetrics, ModelResponseCache
 
 SERVER = Server(version=(2, 51), gpus=0, backends=frozenset({"python", "onnxruntime"}))
 INNER = ModelConfig(
@@ -61,6 +61,7 @@ class Trial:
     folder: str = ""  # '' = the config's name
     versions: tuple[int, ...] = (1,)
     extra: str = ""
+    files: tuple[str, ...] = ("model.py",)  # of each version
 
     @property
     def text(self) -> str:
@@ -74,7 +75,9 @@ class Trial:
             folder=name,
             versions=self.versions,
             server=SERVER,
-            files=frozenset(() if ensemble else (f"{v}/model.py" for v in self.versions)),
+            files=frozenset(
+                () if ensemble else (f"{v}/{f}" for v in self.versions for f in self.files)
+            ),
             others={"inner": INNER},
         )
 
@@ -83,8 +86,8 @@ class Trial:
         (root / name).mkdir()
         for version in self.versions:
             (root / name / str(version)).mkdir()
-            if self.config.platform != "ensemble":
-                (root / name / str(version) / "model.py").write_text(MODEL_PY)
+            for file in self.files if self.config.platform != "ensemble" else ():
+                (root / name / str(version) / file).write_text(MODEL_PY)
         text = to_text(replace(self.config, name=self._name(name))) + self.extra
         (root / name / "config.pbtxt").write_text(text)
 
@@ -225,6 +228,13 @@ def warmed_free(draw: st.DrawFn, config: ModelConfig) -> Mapping[str, Any]:
     return warmed(draw, config, inputs=whole)
 
 
+def warmed_from_file(draw: st.DrawFn, config: ModelConfig) -> Mapping[str, Any]:
+    whole = dict(warmed(draw, config)["model_warmup"][0].inputs)
+    name = config.input[0].name
+    whole[name] = replace(whole[name], zero_data=None, input_data_file=draw(st.sampled_from("ab")))
+    return warmed(draw, config, inputs=whole)
+
+
 FAULTS: Mapping[str, Fault] = {
     "name": lambda _, trial: replace(trial, folder="other"),
     "text": lambda _, trial: replace(trial, extra='bogus: "field"\n'),
@@ -258,6 +268,8 @@ FAULTS: Mapping[str, Fault] = {
     "warm-up size": config_fault(lambda d, c: warmed(d, c, batch_size=99)),
     "warm-up inputs": config_fault(warmed_partly),
     "warm-up dims": config_fault(warmed_free),
+    "warm-up file": config_fault(warmed_from_file),
+    "fields": config_fault(lambda _, __: {"model_metrics": ModelMetrics()}),
     "response cache": config_fault(
         lambda _, __: {"response_cache": ModelResponseCache(enable=True)}
     ),
