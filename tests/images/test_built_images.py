@@ -116,18 +116,38 @@ def test_the_bill_of_materials_lists_what_is_installed_and_neither_kfp_nor_hera(
     assert not {one for one in listed if one.startswith(("kfp", "hera"))}
 
 
-def test_a_real_model_is_optimized_in_the_steps_image(image: tuple[str, Running]) -> None:
+def test_a_real_model_is_optimized_configured_and_published_in_the_steps_image(
+    image: tuple[str, Running],
+) -> None:
     name, inside = image
     if name != "steps":
         pytest.skip("the load generator converts nothing")
     a_release(inside.work)
-    ports = ("fetched", "model_tree", "policy_document", "optimized", "optimized_model")
-    options = " ".join(f"--{port.replace('_', '-')} /tmp/work/{port}" for port in ports)
-    done = inside.run(f"tidegate optimize {options}")
-    assert done.returncode == 0, done.stderr[-3000:]
+    ran(
+        inside,
+        "optimize",
+        "fetched",
+        "model_tree",
+        "policy_document",
+        "optimized",
+        "optimized_model",
+    )
     document = json.loads((inside.work / "optimized").read_text())
     assert document["parity"]["word"] == "PASS"
     assert (inside.work / "optimized_model" / "model.onnx").is_file()
+    made = ("repository_document", "repository")
+    ran(inside, "configure", "optimized", "optimized_model", "policy_document", *made)
+    ran(inside, "publish", *made, "policy_document", "published")
+    (model,) = (inside.work / "store").rglob("model.onnx")
+    assert model.read_bytes() == (inside.work / "optimized_model" / "model.onnx").read_bytes()
+
+
+def ran(inside: Running, step: str, *ports: str) -> None:
+    """A step of a release whose files are in the folder that outlives it."""
+    options = " ".join(f"--{port.replace('_', '-')} /tmp/work/{port}" for port in ports)
+    storage = "mkdir -p /tmp/work/store && TIDEGATE_STORAGE_URI=file:///tmp/work/store"
+    done = inside.run(f"{storage} tidegate {step} {options}")
+    assert done.returncode == 0, done.stderr[-3000:]
 
 
 def test_the_load_test_says_what_it_lacks_in_the_loadtest_image(image: tuple[str, Running]) -> None:
