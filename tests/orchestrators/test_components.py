@@ -1,22 +1,25 @@
 """Each component: what it declares is the step's signature, and it runs alone in somebody's pipeline."""
 
 import os
+import re
 import runpy
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import yaml
-from kfp import compiler, components
+from kfp import compiler, components, dsl
 
 from tests.orchestrators.alone import COMPONENTS, ROOT, run_alone
 from tests.steps.traffic.traffic_cluster import policy
 from tidegate.adapters.files import read_any, write
 from tidegate.adapters.trees import digest_of, files_of
 from tidegate.documents import ModelRepository, Published, Subject
-from tidegate.orchestrators.components import component
-from tidegate.steps.registry import Step, steps
+from tidegate.orchestrators.components import ARTIFACTS, component
+from tidegate.orchestrators.surroundings import IN_CONFIG_MAP
+from tidegate.steps.registry import Parameter, Step, steps
 
 every_step = pytest.mark.parametrize("step", steps().values(), ids=lambda step: step.command)
 SUBJECT = Subject(model="digits", version="3", digest="sha256:" + "a" * 64)
@@ -65,6 +68,34 @@ def test_its_page_names_every_port_and_what_it_may_do(step: Step) -> None:
     for rule in rights:
         assert rule["resource"] in page
     assert ("asks nothing of the Kubernetes API" in page) == (not rights)
+
+
+@every_step
+def test_the_example_on_its_page_compiles_in_somebodys_pipeline(
+    step: Step, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = (COMPONENTS / step.command / "README.md").read_text()
+    (example,) = re.findall(r"```python\n(.+?)```", page, re.DOTALL)
+    (tmp_path / "example.py").write_text(example)
+    monkeypatch.chdir(COMPONENTS / step.command)
+
+    def somebodys() -> None:
+        files = {port.name: imported(port).output for port in step.ports("in")}
+        given = {"earlier": SimpleNamespace(outputs=files)}
+        runpy.run_path(str(tmp_path / "example.py"), init_globals=given)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        compiler.Compiler().compile(dsl.pipeline(somebodys), str(tmp_path / "compiled.yaml"))
+    ir, platform = yaml.safe_load_all((tmp_path / "compiled.yaml").read_text())
+    assert step.command in ir["root"]["dag"]["tasks"]
+    (executor,) = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"].values()
+    assert len(executor["configMapAsEnv"][0]["keyToEnv"]) == len(IN_CONFIG_MAP)
+
+
+def imported(port: Parameter) -> dsl.PipelineTask:
+    assert port.port
+    return dsl.importer(f"s3://theirs/{port.name}", ARTIFACTS[port.port.content])
 
 
 def test_two_compilations_are_the_same(tmp_path: Path) -> None:
