@@ -9,6 +9,7 @@ from tidegate.core.routes import FLAVORS, choose
 from tidegate.documents import Candidate, Word
 from tidegate.errors import DocumentError
 from tidegate.policy import Policy
+from tidegate.policy.serving import TRITON
 from tidegate.steps import companions
 from tidegate.steps.heartbeat import beating
 from tidegate.steps.progress import say
@@ -79,12 +80,22 @@ def resolved(reference: str, model_uri: str, namespace: str) -> tuple[Policy, Ca
         reference, model_uri=model_uri, namespace=namespace, artifact=artifact
     )
     companions.require_allowed(policy)
+    _require_triton(policy)
     asking = beating("resolve", f"asking MLflow for {policy.model.uri}")
     with asking, registry(say=partial(say, "resolve")) as models:
         found = models.candidate(policy.model.uri)
         choose(flavor_of(found), policy, what=str(found.subject))
         others = companions.pinned(policy, models)
     return policy, found.model_copy(update={"companions": others})
+
+
+def _require_triton(policy: Policy) -> None:
+    """Another server's folder is not what a release builds. Raises DocumentError."""
+    if policy.serving.format != TRITON:
+        raise DocumentError(
+            f"serving.format = {policy.serving.format!r} is rendered, not released, for a release builds "
+            "Triton's repository; write triton, which serves that flavor by optimize.target (docs/routes.md)"
+        )
 
 
 def flavor_of(found: Candidate) -> str:

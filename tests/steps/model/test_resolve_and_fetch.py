@@ -72,6 +72,13 @@ def test_a_model_that_cannot_be_released_leaves_nothing_written(
     assert not release.path("candidate").exists()
 
 
+def test_a_format_that_is_only_rendered_is_refused_before_anything_is_asked(release: Any) -> None:
+    release.policy["serving"] = {"format": "sklearn"}
+    with pytest.raises(DocumentError, match="'sklearn' is rendered, not released"):
+        release.resolve()
+    assert not release.path("candidate").exists()
+
+
 def test_an_unreachable_mlflow_is_said_with_its_address(
     release: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
