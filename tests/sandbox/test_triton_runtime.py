@@ -131,7 +131,7 @@ def test_an_output_that_the_graph_lacks_fails_the_load(
 @pytest.mark.parametrize(
     ("uri", "words"),
     [
-        ("s3://models/digits/", "publish to a file:// URI"),
+        ("hdfs://models/digits/", "no storage behind this scheme"),
         ("file:///nowhere/at/all/", "No model found"),
         ("pvc://claim/digits", "persistentvolumeclaim 'claim' not found"),
     ],
