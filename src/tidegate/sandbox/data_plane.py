@@ -15,6 +15,7 @@ from tidegate.sandbox.mlflow_server import MlflowServer
 from tidegate.sandbox.process import Child, Spawner
 from tidegate.sandbox.prometheus import Prometheus
 from tidegate.sandbox.queue_proxy import Era, QueueProxyMetrics, RevisionLabels
+from tidegate.sandbox.revision import log_of
 from tidegate.sandbox.state import StateDirectory
 from tidegate.sandbox.triton import TritonRuntime
 
@@ -99,7 +100,10 @@ class DataPlane:
             if found.spec.namespace == namespace and pod.startswith(f"{found.spec.name}-"):
                 if container == STORAGE_INITIALIZER:
                     return found.status.message if found.status.reason == STORAGE_FAILED else ""
-                return found.log.read_text(errors="replace") if found.log.exists() else ""
+                own = found.spec.program
+                is_beside = own is not None and own.container == container
+                log = log_of(found.log, container) if is_beside else found.log
+                return log.read_text(errors="replace") if log.exists() else ""
         return self.jobs.log(namespace, pod, container)
 
     def close(self) -> None:

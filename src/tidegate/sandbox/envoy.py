@@ -16,11 +16,12 @@ import httpx
 
 from tidegate.errors import RejectedError, UnavailableError
 from tidegate.sandbox import binaries, envoy_config
+from tidegate.sandbox.container import answers
 from tidegate.sandbox.envoy_config import Json, Key
 from tidegate.sandbox.interfaces import HostRoute
 from tidegate.sandbox.ports import wanted_or_free
 from tidegate.sandbox.process import Child, Spawner
-from tidegate.sandbox.revision import Endpoint, answers
+from tidegate.sandbox.revision import Endpoint
 
 Lookup = Callable[[str, str], Endpoint | None]
 _POLL_S = 0.01

@@ -52,8 +52,8 @@ def clusters_document(version: int, endpoints: Mapping[Key, Endpoint | None]) ->
     """Two clusters per revision; one without an endpoint stays, empty, and answers 503."""
     resources = []
     for key, endpoint in sorted(endpoints.items()):
-        resources.append(_cluster(key, "http", endpoint.http if endpoint else None))
-        resources.append(_cluster(key, "grpc", endpoint.grpc if endpoint else None))
+        resources.append(_cluster(key, "http", endpoint.entry if endpoint else None))
+        resources.append(_cluster(key, "grpc", endpoint.grpc_entry if endpoint else None))
     return {"version_info": str(version), "resources": resources}
 
 

@@ -12,6 +12,17 @@ Phase = Literal["Pending", "Initializing", "Loading", "Ready", "Failed", "Stoppe
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Program:
+    """A container that is run here as a process of its own: a collocated transformer."""
+
+    container: str  # transformer-container
+    argv: tuple[str, ...]  # with the ports of its pod, which become free ones of this machine
+    port: int
+    env: Mapping[str, str] = field(default_factory=dict)
+    ready_path: str = ""  # answers 200 once it can serve; empty: it takes connections
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RevisionSpec:
     """One template's server: a Knative revision, or a ReplicaSet of a Deployment in Standard mode."""
 
@@ -25,6 +36,7 @@ class RevisionSpec:
     args: tuple[str, ...] = ()  # extra tritonserver arguments
     env: Mapping[str, str] = field(default_factory=dict)
     memory_bytes: int | None = None  # limits.memory; a server above it is killed
+    program: Program | None = None  # takes the requests, before the Triton of its pod
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +50,7 @@ class RevisionStatus:
     message: str = ""  # the last log lines, or what kubelet, scheduler or quota say
     exit_code: int | None = None
     restarts: int = 0
+    container: str = ""  # the one that it is about; empty: the model's
 
 
 class RevisionRuntime(Protocol):

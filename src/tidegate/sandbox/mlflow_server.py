@@ -12,9 +12,9 @@ from pathlib import Path
 
 import httpx
 
+from tidegate.sandbox.container import answers
 from tidegate.sandbox.ports import wanted_or_free
 from tidegate.sandbox.process import Child, Spawner
-from tidegate.sandbox.revision import answers
 
 
 class MlflowServer:

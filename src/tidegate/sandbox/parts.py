@@ -62,7 +62,8 @@ def _revision(pod: Pod) -> Part:
         state=status.phase,
         pid=pod.pid or 0,
         create_time=pod.create_time,
-        ports={"http": ends.http, "grpc": ends.grpc, "metrics": ends.metrics},
+        ports={"http": ends.http, "grpc": ends.grpc, "metrics": ends.metrics}
+        | ({"transformer": ends.program} if ends.program else {}),
         since=pod.since,
         log=str(pod.log),
         detail=f"{status.reason} {status.message}".strip(),

@@ -16,11 +16,11 @@ import httpx
 import yaml
 
 from tidegate.sandbox import binaries
+from tidegate.sandbox.container import answers
 from tidegate.sandbox.interfaces import RevisionSpec
 from tidegate.sandbox.ports import wanted_or_free
 from tidegate.sandbox.process import Child, Spawner
 from tidegate.sandbox.queue_proxy import pod_name
-from tidegate.sandbox.revision import answers
 from tidegate.sandbox.triton import Pod
 
 

@@ -1,10 +1,9 @@
 """The life of one revision: storage initializer, server, readiness, restarts with back-off, drain."""
 
-import re
 import shutil
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,13 +11,13 @@ import httpx
 import psutil
 
 from tidegate.errors import TidegateError
-from tidegate.sandbox import ports, storage, triton_command
+from tidegate.sandbox import ports, program, storage, triton_command
+from tidegate.sandbox.container import Container
 from tidegate.sandbox.interfaces import RevisionSpec, RevisionStatus
 from tidegate.sandbox.process import Child, Spawner, kill_marked
 
 _POLL_S = 0.05
 _MEMORY_POLL_S = 0.25
-_ERROR = re.compile(r"E\d{4} |error: |.*(unrecognized|[Uu]sage:)")
 _LOAD_FAILED = ("failed to load", "failed to poll", "UNAVAILABLE", "error: creating server")
 _PORT_TAKEN = (
     "Socket '127.0.0.1",
@@ -35,6 +34,24 @@ class Endpoint:
     http: int
     grpc: int
     metrics: int
+    program: int | None = None
+
+    @property
+    def entry(self) -> int:
+        """Where requests go: to the transformer, when there is one."""
+        return self.program or self.http
+
+    @property
+    def grpc_entry(self) -> int:
+        """Likewise; a pod has one port, so nothing goes past the transformer."""
+        return self.program or self.grpc
+
+    def of_pod(self, spec: RevisionSpec) -> dict[int, int]:
+        """The ports that the containers know -> the ones here."""
+        found = {8080: self.http, 9000: self.grpc, 8002: self.metrics}
+        if spec.program and self.program:
+            found[spec.program.port] = self.program
+        return found
 
 
 class Revision:
@@ -57,8 +74,7 @@ class Revision:
         self.spec = spec
         self.log = log
         self.since = time.time()
-        self.child: Child | None = None
-        self.endpoint = _new_endpoint()
+        self.endpoint = _new_endpoint(spec)
         self.status = RevisionStatus(phase="Pending")
         self._models = directory / "models"
         self._directory = directory
@@ -72,6 +88,7 @@ class Revision:
         self._stop = threading.Event()
         self._drain_s, self._grace_s = 0.0, 15.0
         self._next_memory_look, self._is_out_of_memory = 0.0, False
+        self._containers = self._of_pod()
         self._thread = threading.Thread(target=self._live, name=f"kubelet-{spec.name}", daemon=True)
         self._thread.start()
 
@@ -88,6 +105,26 @@ class Revision:
     def join(self) -> None:
         """Wait until server and files are gone."""
         self._thread.join(timeout=30)
+
+    @property
+    def child(self) -> Child | None:
+        """The model's server; None before it is started."""
+        return self._containers[0].child
+
+    def _of_pod(self) -> list[Container]:
+        model = Container(
+            name="", spawn=self._spawn, url=lambda: _url(self.endpoint.http, "/v2/health/ready")
+        )
+        wanted = self.spec.program
+        if wanted is None:
+            return [model]
+        beside = Container(
+            name=wanted.container,
+            spawn=self._spawn_program,
+            url=lambda: _url(self.endpoint.entry, wanted.ready_path or "/"),
+            any_answer=not wanted.ready_path,
+        )
+        return [model, beside]
 
     def _live(self) -> None:
         if self._after is not None:  # its own earlier life still has the folder
@@ -114,14 +151,18 @@ class Revision:
     def _run(self) -> None:
         self._set(phase="Loading", reason="", message="", exit_code=None, restarts=0)
         while not self._stop.is_set():
-            child = self.child = self._spawn()
-            was_ready = self._await_ready(child)
-            while not child.wait(_POLL_S) and not self._stop.is_set():
-                self._limit_memory(child)
-            if self._stop.is_set():
+            for one in self._containers:
+                one.ensure()
+            was_ready = self._await_ready()
+            while not (ended := self._ended()) and not self._stop.wait(_POLL_S):
+                self._limit_memory()
+            if ended is None or self._stop.is_set():
                 return
-            self._crashed(child, was_ready=was_ready)
+            self._crashed(ended, was_ready=was_ready)
             self._pause()
+
+    def _ended(self) -> Container | None:
+        return next((one for one in self._containers if not one.is_alive), None)
 
     def _spawn(self) -> Child:
         ends = self.endpoint
@@ -142,49 +183,76 @@ class Revision:
             sandbox_id=self._sandbox_id,
         )
 
-    def _await_ready(self, child: Child) -> bool:
-        url = f"http://127.0.0.1:{self.endpoint.http}/v2/health/ready"
+    def _spawn_program(self) -> Child:
+        wanted, known = self.spec.program, self.endpoint.of_pod(self.spec)
+        assert wanted is not None
+        return Child(
+            f"program/{self.spec.namespace}.{self.spec.name}",
+            program.arguments(wanted, known),
+            env=program.environment(self.spec, wanted, known),
+            log=log_of(self.log, wanted.container),
+            spawner=self._spawner,
+            sandbox_id=self._sandbox_id,
+        )
+
+    def _await_ready(self) -> bool:
         with httpx.Client(timeout=1.0, trust_env=False) as client:
-            while child.is_alive and not self._stop.is_set():
-                if answers(client, url):
-                    self._set(phase="Ready", reason="", message="")
+            while self._ended() is None and not self._stop.is_set():
+                if all(one.look(client) for one in self._containers):
+                    self._set(phase="Ready", reason="", message="", container="")
                     return True
-                child.wait(_POLL_S)
-                self._limit_memory(child)
+                self._stop.wait(_POLL_S)
+                self._limit_memory()
         return False
 
-    def _limit_memory(self, child: Child) -> None:
+    def _limit_memory(self) -> None:
         """What the kernel does at the limit of a cgroup: SIGKILL, and the kubelet says OOMKilled."""
-        if self.spec.memory_bytes is None or time.monotonic() < self._next_memory_look:
+        child = self.child
+        if child is None or self.spec.memory_bytes is None:
+            return
+        if time.monotonic() < self._next_memory_look:
             return
         self._next_memory_look = time.monotonic() + _MEMORY_POLL_S
         if resident_bytes(child.pid) > self.spec.memory_bytes:
             self._is_out_of_memory = True
             kill_marked(child.marker)
 
-    def _crashed(self, child: Child, *, was_ready: bool) -> None:
-        message = "\n".join(telling(child.last_lines(400)))
+    def _crashed(self, ended: Container, *, was_ready: bool) -> None:
+        message = ended.last_words()
         load_failed = not was_ready and any(word in message for word in _LOAD_FAILED)
         if any(word in message for word in _PORT_TAKEN):
-            self.endpoint = _new_endpoint()  # somebody took a port while the server was down
-        reason = "ModelLoadFailed" if load_failed else "CrashLoop"
-        if self._is_out_of_memory:
+            self._move()
+        reason = "ModelLoadFailed" if load_failed and not ended.name else "CrashLoop"
+        if self._is_out_of_memory and not ended.name:
             reason, self._is_out_of_memory = "OutOfMemory", False
-        self._fail(reason, message, exit_code=child.exit_code)
+        exit_code = ended.child.exit_code if ended.child else None
+        self._fail(reason, message, exit_code=exit_code, container=ended.name)
 
-    def _fail(self, reason: str, message: str, *, exit_code: int | None) -> None:
-        restarts = self.status.restarts + 1
+    def _move(self) -> None:
+        """Somebody took a port while a server was down: all of the pod gets others."""
+        self._end_all()
+        self.endpoint = _new_endpoint(self.spec)
+
+    def _end_all(self) -> None:
+        for one in reversed(self._containers):  # who sends requests goes before who answers them
+            if one.child is not None and one.is_alive:
+                one.child.stop(grace_s=self._grace_s)
+
+    def _fail(
+        self, reason: str, message: str, *, exit_code: int | None, container: str = ""
+    ) -> None:
         self._set(
-            phase="Failed", reason=reason, message=message, exit_code=exit_code, restarts=restarts
-        )
+            phase="Failed", reason=reason, message=message, exit_code=exit_code,
+            restarts=self.status.restarts + 1, container=container,
+        )  # fmt: skip
 
     def _pause(self) -> None:
         self._stop.wait(self._back_off_s[min(self.status.restarts, len(self._back_off_s)) - 1])
 
     def _end(self) -> None:
-        if self.child is not None and self.child.is_alive:
+        if any(one.is_alive for one in self._containers):
             time.sleep(self._drain_s)  # requests sent before it left the routes
-            self.child.stop(grace_s=self._grace_s)
+            self._end_all()
         shutil.rmtree(self._directory, ignore_errors=True)
         self._set(phase="Stopped", reason="", message="")
 
@@ -196,12 +264,9 @@ class Revision:
             self._on_change()
 
 
-def answers(client: httpx.Client, url: str) -> bool:
-    """Whether the URL answers 200 now."""
-    try:
-        return client.get(url).status_code == 200
-    except httpx.HTTPError:
-        return False
+def log_of(log: Path, container: str) -> Path:
+    """Where a container beside the model's writes."""
+    return log.with_name(f"{log.stem}.{container}.log")
 
 
 def resident_bytes(pid: int) -> int:
@@ -213,11 +278,12 @@ def resident_bytes(pid: int) -> int:
         return 0
 
 
-def telling(lines: Sequence[str], count: int = 12) -> list[str]:
-    """The lines that say why Triton ended: its errors, or the last ones without the tables."""
-    errors = [line for line in lines if _ERROR.match(line) and "CudaDriverHelper" not in line]
-    return (errors or [line for line in lines if not line.startswith(("|", "+"))])[-count:]
+def _url(port: int, path: str) -> str:
+    return f"http://127.0.0.1:{port}{path}"
 
 
-def _new_endpoint() -> Endpoint:
-    return Endpoint(http=ports.free_port(), grpc=ports.free_port(), metrics=ports.free_port())
+def _new_endpoint(spec: RevisionSpec) -> Endpoint:
+    return Endpoint(
+        http=ports.free_port(), grpc=ports.free_port(), metrics=ports.free_port(),
+        program=ports.free_port() if spec.program else None,
+    )  # fmt: skip

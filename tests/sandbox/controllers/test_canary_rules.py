@@ -354,3 +354,42 @@ def within(seconds: float, holds: Callable[[], bool]) -> bool:
 def messages(cluster: Cluster) -> str:
     found = client.CoreV1Api(cluster.client).list_namespaced_event("default")
     return " ".join(event.message for event in found.items if event.type == "Warning")
+
+
+BESIDE = {
+    "name": "transformer-container", "image": "t:1", "command": ["python3", "transformer.py"],
+    "args": ["--http_port=8081"], "ports": [{"containerPort": 8081}],
+}  # fmt: skip
+
+
+def test_a_transformer_beside_the_model_becomes_a_program_of_the_revision(cluster: Cluster) -> None:
+    cluster.create(containers=[BESIDE])
+    asked = cluster.runtime.specs[revision(1)].program
+    assert asked is not None
+    assert asked.argv == ("python3", "transformer.py", "--http_port=8081")
+    assert asked.port == 8081
+
+
+def test_a_crashed_transformer_is_the_container_that_the_pod_and_kserve_name(
+    cluster: Cluster,
+) -> None:
+    cluster.create(containers=[BESIDE])
+    cluster.runtime.seen[revision(1)] = RevisionStatus(
+        phase="Failed", reason="CrashLoop", message="no feature store", exit_code=1, restarts=1,
+        container="transformer-container",
+    )  # fmt: skip
+    cluster.loop.settle()
+    pod = client.CoreV1Api(cluster.client).list_namespaced_pod("default").items[0]
+    ready = {one.name: one.ready for one in pod.status.container_statuses}
+    assert ready == {"kserve-container": True, "transformer-container": False}
+    told = cluster.isvc()["status"]["modelStatus"]
+    assert told["lastFailureInfo"]["message"] == "no feature store"
+    assert cluster.condition("PredictorReady")["status"] == "False"
+
+
+def test_a_transformer_without_a_program_of_this_machine_is_refused_and_says_so(
+    cluster: Cluster,
+) -> None:
+    cluster.create(containers=[BESIDE | {"command": ["/nowhere/serve"]}])
+    assert cluster.condition("PredictorReady")["reason"] == "NotEmulated"
+    assert "names no program of this machine" in messages(cluster)

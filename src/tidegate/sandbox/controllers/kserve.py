@@ -5,6 +5,7 @@ In Standard mode it becomes Deployments instead; which of the two it is, is deci
 
 from collections.abc import Callable
 
+from tidegate.sandbox import program
 from tidegate.sandbox.api import settings
 from tidegate.sandbox.api.kinds import (
     CLUSTERSERVINGRUNTIMES,
@@ -158,6 +159,18 @@ def _not_emulated(isvc: Json, mode: str) -> str:
             return f"spec.{component} is not emulated yet; remove it or use a real cluster"
     if not template.model(isvc):
         return "a predictor without `model` is not emulated; use predictor.model"
-    if spec["predictor"].get("containers"):
-        return "a container beside the model is not emulated yet; use a real cluster"
+    return _not_run(spec["predictor"].get("containers") or [])
+
+
+def _not_run(containers: list[Json]) -> str:
+    """No image is run here, and of the containers beside a model only a transformer."""
+    for one in containers:
+        name, command = one.get("name", ""), one.get("command") or []
+        if name != pods.TRANSFORMER:
+            return f"container {name} beside the model is not emulated; use a real cluster"
+        if not program.exists(command):
+            return (
+                f"container {name}: no image is run here, and its command {command} names no program of this "
+                "machine; name one in `command`"
+            )
     return ""

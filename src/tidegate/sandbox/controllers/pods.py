@@ -13,13 +13,15 @@ from tidegate.sandbox.controllers.troubles import (
     STORAGE_FAILED,
     STORAGE_INITIALIZER,
 )
-from tidegate.sandbox.interfaces import RevisionSpec, RevisionStatus
+from tidegate.sandbox.interfaces import Program, RevisionSpec, RevisionStatus
 
+UNSTARTED = (IMAGE_PULL, CONFIG_ERROR)
 REVISION = "serving.knative.dev/revision"
 _QUANTITY = re.compile(r"(\d+(?:\.\d+)?)(|k|M|G|T|Ki|Mi|Gi|Ti)")
 _UNITS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12} | {
     f"{unit}i": 1024**power for power, unit in enumerate("KMGT", start=1)
 }
+TRANSFORMER = "transformer-container"
 _INIT, _MAIN = STORAGE_INITIALIZER, "kserve-container"
 
 
@@ -65,8 +67,24 @@ def spec(revision: Json) -> RevisionSpec:
         storage_uri=meta.get("annotations", {}).get(SOURCE, ""), labels=found,
         args=own_args(container),
         env={e["name"]: str(e.get("value", "")) for e in container.get("env", [])},
-        memory_bytes=memory_limit(container),
+        memory_bytes=memory_limit(container), program=program(revision["spec"]["containers"]),
     )  # fmt: skip
+
+
+def program(containers: list[Json]) -> Program | None:
+    """The transformer beside the model: the container with the pod's port (CONST:499-500)."""
+    found = next((c for c in containers if c.get("name") == TRANSFORMER), None)
+    if found is None:
+        return None
+    probe = (found.get("readinessProbe") or {}).get("httpGet") or {}
+    ports = found.get("ports") or [{"containerPort": 8080}]
+    return Program(
+        container=TRANSFORMER,
+        argv=(*(found.get("command") or ()), *(found.get("args") or ())),
+        port=int(ports[0]["containerPort"]),
+        env={e["name"]: str(e.get("value", "")) for e in found.get("env") or []},
+        ready_path=str(probe.get("path", "")),
+    )
 
 
 def memory_limit(container: Json) -> int | None:
@@ -91,7 +109,9 @@ def status(seen: RevisionStatus, spec: Json) -> Json:
     if seen.reason in NO_NODE:
         return {"phase": "Pending", "conditions": [_unscheduled(seen)]}
     init = _container(_INIT, _init_state(seen), seen, is_ready=seen.phase in {"Loading", "Ready"})
-    main = _container(_MAIN, _main_state(seen), seen, is_ready=seen.phase == "Ready")
+    names = [_MAIN, *(c["name"] for c in spec["containers"][1:])]
+    images = [{"image": c.get("image", ""), "imageID": ""} for c in spec["containers"]]
+    every = [image | _main(name, seen) for name, image in zip(names, images, strict=True)]
     ready = "True" if seen.phase == "Ready" else "False"
     return {
         "phase": "Running" if seen.phase in {"Loading", "Ready"} else "Pending",
@@ -101,7 +121,7 @@ def status(seen: RevisionStatus, spec: Json) -> Json:
             {"type": "Ready", "status": ready},
         ],
         "initContainerStatuses": [_image(spec, "initContainers") | init],
-        "containerStatuses": [_image(spec, "containers") | main],
+        "containerStatuses": every,
     }
 
 
@@ -119,10 +139,19 @@ def _image(spec: Json, field: str) -> Json:
 
 def _container(name: str, state: Json, seen: RevisionStatus, *, is_ready: bool) -> Json:
     found: Json = {"name": name, "ready": is_ready, "restartCount": 0, "state": state}
-    is_culprit = (name == _INIT) == (seen.reason == STORAGE_FAILED)
+    is_culprit = name == (_INIT if seen.reason == STORAGE_FAILED else seen.container or _MAIN)
     if is_culprit and seen.restarts:
         found |= {"restartCount": seen.restarts, "lastState": {"terminated": _ended(seen)}}
     return found
+
+
+def _main(name: str, seen: RevisionStatus) -> Json:
+    """One of the pod's own containers; the others run while one has crashed."""
+    is_culprit = name == (seen.container or _MAIN)
+    has_crashed = seen.phase == "Failed" and seen.reason not in {STORAGE_FAILED, *UNSTARTED}
+    state = {"running": {}} if has_crashed and not is_culprit else _main_state(seen)
+    is_ready = seen.phase == "Ready" or (has_crashed and not is_culprit)
+    return _container(name, state, seen, is_ready=is_ready)
 
 
 def _init_state(seen: RevisionStatus) -> Json:

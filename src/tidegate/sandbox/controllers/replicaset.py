@@ -5,7 +5,7 @@ import json
 
 from tidegate.sandbox.api.kinds import REPLICASETS, Json
 from tidegate.sandbox.controllers.objects import Wanted, reference
-from tidegate.sandbox.controllers.pods import containers_for, memory_limit, own_args
+from tidegate.sandbox.controllers.pods import containers_for, memory_limit, own_args, program
 from tidegate.sandbox.controllers.template import ISVC_LABEL, SOURCE
 from tidegate.sandbox.interfaces import RevisionSpec
 
@@ -67,7 +67,7 @@ def server(replicaset: Json, service: str) -> RevisionSpec:
         labels=meta["labels"], args=own_args(container),
         memory_bytes=memory_limit(container),
         env={e["name"]: str(e.get("value", "")) for e in container.get("env", [])},
-        workload="Deployment",
+        workload="Deployment", program=program(template["spec"]["containers"]),
     )  # fmt: skip
 
 

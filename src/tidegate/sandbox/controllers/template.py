@@ -107,9 +107,10 @@ def _scaling(predictor: Json) -> dict[str, str]:
 
 
 def containers(predictor: Json, runtime: Json) -> list[Json]:
-    """The predictor's own containers, or the runtime's with the model's fields on top."""
+    """The predictor's own containers, or the runtime's with the model's fields on top and what is beside."""
     own: list[Json] = predictor.get("containers") or []
-    return own or [_container(predictor.get("model") or {}, runtime)]
+    model = predictor.get("model")
+    return [_container(model or {}, runtime), *own] if model or not own else own
 
 
 def _knative_only(predictor: Json) -> Json:
