@@ -1,14 +1,13 @@
 """The manifest as KServe's own models read it, and the merge-patches to the letter."""
 
 import json
-import subprocess
-import sys
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.kserve_judge import read_by_kserve
 from tidegate.core.manifest import (
     difference,
     inference_service,
@@ -40,39 +39,11 @@ FULL = Policy.model_validate(
 )
 PLAIN = Policy.model_validate({"name": "fraud", "model": {"uri": "models:/fraud/8"}})
 
-# KServe's SDK and tritonclient need different protobuf versions in one process, so it runs in its own.
-JUDGE = """
-import json, sys
-import kserve
-from kubernetes.client import ApiClient
-
-def read(given, model):
-    names = {json_name: name for name, json_name in model.attribute_map.items()}
-    unknown = set(given) - set(names)
-    assert not unknown, f"{model.__name__} does not know {sorted(unknown)}"
-    values = {names[key]: inner(value, model.openapi_types[names[key]]) for key, value in given.items()}
-    return model(**values)
-
-def inner(value, kind):
-    model = getattr(kserve, kind, None)
-    return read(value, model) if model and isinstance(value, dict) else value
-
-service = read(json.load(sys.stdin), kserve.V1beta1InferenceService)
-print(json.dumps(ApiClient().sanitize_for_serialization(service)))
-"""
-
 
 @pytest.mark.parametrize("policy", [PLAIN, FULL], ids=["the defaults", "everything said"])
 def test_kserves_own_models_accept_the_manifest_and_give_it_back(policy: Policy) -> None:
-    manifest = inference_service(policy, NEW, "8").as_dict()
-    ran = subprocess.run(
-        [sys.executable, "-c", JUDGE], input=json.dumps(manifest), capture_output=True, text=True,
-        check=False, timeout=100,
-    )  # fmt: skip
-    assert ran.returncode == 0, ran.stderr
-    given_back = json.loads(ran.stdout.splitlines()[-1])
-    assert given_back["spec"]["predictor"]["model"].pop("name") == ""  # their constructor's default
-    assert given_back == json.loads(json.dumps(manifest))
+    manifest = json.loads(json.dumps(inference_service(policy, NEW, "8").as_dict()))
+    assert read_by_kserve([manifest]) == [manifest]
 
 
 def test_the_manifest_says_mode_and_tag_routing_and_no_percent() -> None:

@@ -10,9 +10,10 @@ import pytest
 import yaml
 
 from scripts import examples
+from tests import crd
 from tests.deploy.crd import complaints
+from tests.kserve_judge import read_by_kserve
 from tests.sandbox.controllers.test_kubectl import KUBECTL, OLDEST, minor_version
-from tests.serving.kserve_judge import SHARED, complaints_of_the_crd, read_by_kserve
 from tidegate.adapters.files import read_policy
 from tidegate.sandbox.api.server import ApiServer
 
@@ -47,12 +48,12 @@ def test_kserves_own_models_know_every_field_of_every_example() -> None:
     assert [one["kind"] for one in read_by_kserve(made)] == [one["kind"] for one in made]
 
 
-@pytest.mark.skipif(not SHARED, reason="TIDEGATE_SHARED names no folder with the CRDs")
+@pytest.mark.skipif(not crd.SHARED, reason="TIDEGATE_SHARED names no folder with the CRDs")
 @pytest.mark.parametrize("name", examples.names())
 def test_an_example_is_valid_by_the_crds_of_kserve(name: str) -> None:
     for one in objects(name):
         if one["kind"] in CRDS:
-            assert complaints_of_the_crd(one, CRDS[one["kind"]]) == []
+            assert crd.complaints(one, crd.KSERVE / CRDS[one["kind"]]) == []
 
 
 def test_monitors_are_valid_by_the_crds_of_prometheus_operator() -> None:
@@ -66,7 +67,7 @@ def test_monitors_are_valid_by_the_crds_of_prometheus_operator() -> None:
 @pytest.fixture(scope="module")
 def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("api")
-    crds = Path(SHARED) / "data/crds" if SHARED else None
+    crds = crd.KSERVE if crd.SHARED else None
     server = ApiServer(state_dir=folder, crd_dir=crds)
     server.start()
     try:

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from tests.serving.kserve_judge import SHARED, complaints_of_the_crd, read_by_kserve
+from tests.crd import KSERVE, SHARED, complaints
+from tests.kserve_judge import read_by_kserve
 from tidegate.core import knative, standard
 from tidegate.core.isvc.components import changed, companions
 from tidegate.core.isvc.scaling import class_trouble
@@ -14,7 +15,7 @@ from tidegate.core.standard_manifest import entry, promoted
 from tidegate.policy import Policy
 
 NEW = "s3://models/fraud/8/"
-CRD = "serving.kserve.io_inferenceservices.yaml"
+CRD = KSERVE / "serving.kserve.io_inferenceservices.yaml"
 TRANSFORMER = {"image": "features:1", "args": ["--feast=http://feast:6566"], "env": {"A": "b"}}
 BOTH: dict[str, Any] = {
     "storage_key": "minio",
@@ -89,7 +90,7 @@ def test_kserves_own_models_know_every_field_and_give_it_back() -> None:
 @pytest.mark.skipif(not SHARED, reason="TIDEGATE_SHARED names no folder with the CRDs")
 @pytest.mark.parametrize("manifest", MANIFESTS)
 def test_the_crds_schema_takes_it(manifest: dict[str, Any]) -> None:
-    assert complaints_of_the_crd(manifest, CRD) == []
+    assert complaints(manifest, CRD) == []
 
 
 def of(serving: dict[str, Any], **parts: Any) -> dict[str, Any]:

@@ -1,20 +1,12 @@
-"""What judges a manifest: KServe's own Python models, and the CRDs' schemas, unknown fields refused."""
+"""What judges a manifest: KServe's own Python models, unknown fields refused."""
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Sequence
-from functools import cache
-from pathlib import Path
 from typing import Any
 
-import yaml
-from jsonschema import Draft202012Validator
-
 Json = dict[str, Any]
-SHARED = os.environ.get("TIDEGATE_SHARED", "")
-CRDS = Path(SHARED) / "data/crds"
 
 # KServe's SDK and tritonclient need different protobuf versions in one process, so it runs in its own.
 _READ = """
@@ -61,30 +53,3 @@ def read_by_kserve(manifests: Sequence[Json]) -> list[Json]:
 def _unnamed(spec: Json) -> list[Json]:
     """The containers of ours that KServe names itself."""
     return [spec.get("predictor", {}).get("model", {}), spec.get("explainer", {}).get("art", {})]
-
-
-def complaints_of_the_crd(manifest: Json, file: str) -> list[str]:
-    """What the CRD's schema says against it; a field that it does not name counts."""
-    checked = _validator(file).iter_errors(manifest)
-    return [f"{error.json_path}: {error.message}" for error in checked]
-
-
-@cache
-def _validator(file: str) -> Draft202012Validator:
-    held = yaml.safe_load((CRDS / file).read_text())["spec"]["versions"]
-    schema = next(one for one in held if one["served"])["schema"]["openAPIV3Schema"]
-    return Draft202012Validator(_strict(schema))
-
-
-def _strict(held: Any) -> Any:
-    """The API drops a field that the schema does not name; here it is an error."""
-    if isinstance(held, list):
-        return [_strict(one) for one in held]
-    if not isinstance(held, dict):
-        return held
-    strict = {key: _strict(value) for key, value in held.items()}
-    if "properties" in held and not held.get("x-kubernetes-preserve-unknown-fields"):
-        strict.setdefault("additionalProperties", False)
-    if held.get("x-kubernetes-int-or-string"):
-        strict.pop("type", None)
-    return strict
