@@ -1,1 +1,1 @@
-"""A package, so that its conftest and helpers have names of their own."""
+"""A package, so that its conftest and modules have names of their own."""

@@ -1,4 +1,7 @@
-"""doctor: whether a release would find what it relies on, before one is tried. Reads, and leaves nothing."""
+"""doctor: whether a release would find what it relies on, before one is tried.
+
+Reads, and leaves nothing: the file that it writes to a bucket it takes away again.
+"""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace

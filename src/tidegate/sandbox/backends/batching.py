@@ -5,13 +5,14 @@ stub: nothing of tidegate is imported.
 """
 
 import json
+from abc import ABC, abstractmethod
 from pathlib import Path
 
 import numpy as np
 import triton_python_backend_utils as pb_utils
 
 
-class BatchedModel:
+class BatchedModel(ABC):
     """One instance. A backend says its `name`, and implements `open` and `run`."""
 
     name = ""
@@ -30,13 +31,13 @@ class BatchedModel:
         self.served_shapes = dict.fromkeys(self.outputs)  # None: as the model gives it
         self.open(directory, config)
 
+    @abstractmethod
     def open(self, directory, config):
         """Load the model of a version. Raises TritonModelException for what the config gets wrong."""
-        raise NotImplementedError
 
+    @abstractmethod
     def run(self, names, feeds):
         """The arrays of the named outputs for these inputs."""
-        raise NotImplementedError
 
     def execute(self, requests):
         """Answer each request; those of one call run as one batch when the model batches."""
