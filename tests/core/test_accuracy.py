@@ -84,3 +84,40 @@ def test_a_float_truth_means_near_or_far() -> None:
     )
     assert found.word is Word.FAIL
     assert "mean error 0.2, the incumbent's 0.1" in found.message
+
+
+def test_a_truth_of_one_axis_is_that_of_answers_in_one_column() -> None:
+    truth = np.linspace(0, 1, 200)
+    column = truth.reshape(-1, 1)
+    found = judge("y", column + 0.2, column + 0.1, truth, 0.1)
+    assert found.word is Word.FAIL
+    assert "mean error 0.2, the incumbent's 0.1" in found.message
+    with pytest.raises(ValueError, match="400 values were answered, the truth has 200"):
+        judge("y", np.hstack([column, column]), column, truth, 0.1)
+
+
+@pytest.mark.parametrize("broken", [np.nan, np.inf])
+def test_a_number_that_is_none_is_never_judged(broken: float) -> None:
+    truth = np.linspace(0, 1, 200)
+    other = np.where(truth > 0.99, broken, truth)
+    for candidate, incumbent, label in (
+        (other, truth, truth), (truth, other, truth), (truth, truth, other),
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match="are NaN or infinite"):
+            judge("y", candidate, incumbent, label, 0.1)
+
+
+def test_scores_that_are_nan_are_right_in_no_row() -> None:
+    truth, right = np.zeros(1000, np.int64), np.eye(2)[np.zeros(1000, np.int64)]
+    found = judge("scores", np.full((1000, 2), np.nan), right, truth, 0.01)
+    assert (found.word, found.observed) == (Word.FAIL, -1.0)
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [np.full((1000, 1), 0.7), np.array([f"digit {n}" for n in TRUTH]), TRUTH.astype(np.float32)],
+    ids=["a probability", "other words", "a float"],
+)
+def test_two_that_are_never_right_prove_that_the_labels_are_of_something_else(answers: Any) -> None:
+    with pytest.raises(ValueError, match=r"neither version has one row right; write label\.y as"):
+        judge("y", answers, answers, TRUTH, 0.01)

@@ -24,22 +24,39 @@ RESAMPLES = 4000
 def judge(name: str, candidate: Array, incumbent: Array, truth: Array, margin: float) -> Finding:
     """By what the truth is: names of things are right or wrong, floats are near or far.
 
-    Answers: one row each, flattened; several values beside one true class are scores, the largest wins.
+    Answers: one row each, flattened; several values beside one true class are scores, the largest wins, and
+    a row with a NaN among them is wrong.
     PASS: surely no worse than by `margin`; FAIL: surely worse than by it; INCONCLUSIVE: too few rows to tell.
+    Raises ValueError where answers and truth cannot be compared.
     """
     if truth.dtype.kind == "f":
-        far = [
-            np.abs(answers - truth).reshape(len(truth), -1).mean(axis=1)
-            for answers in (candidate, incumbent)
-        ]
-        return judge_errors(name, far[0], far[1], margin)
-    return judge_right(name, _is_right(candidate, truth), _is_right(incumbent, truth), margin)
+        return judge_errors(name, _far(candidate, truth), _far(incumbent, truth), margin)
+    right = [_is_right(answers, truth) for answers in (candidate, incumbent)]
+    if not any(one.any() for one in right):
+        raise ValueError(
+            f"neither version has one row right; write label.{name} as the output says its classes, "
+            "or by column where it gives scores"
+        )
+    return judge_right(name, right[0], right[1], margin)
+
+
+def _far(answers: Array, truth: Array) -> Array:
+    """Mean absolute error of each row, in the truth's own shape: (n, 1) beside (n,) would be n x n errors."""
+    if answers.size != truth.size:
+        raise ValueError(f"{answers.size} values were answered, the truth has {truth.size}")
+    far = np.abs(answers.reshape(truth.shape).astype(np.float64) - truth)
+    broken = int((~np.isfinite(far)).sum())
+    if broken:
+        raise ValueError(f"{broken} answers or labels are NaN or infinite")
+    return np.asarray(far.reshape(len(truth), -1).mean(axis=1))
 
 
 def _is_right(answers: Array, truth: Array) -> Array:
+    known = np.ones(len(answers), bool)
     if answers.ndim > 1 and answers.shape[1] > 1:
+        known = ~(answers != answers).any(axis=1)  # a NaN has a column too, and argmax takes it
         answers = answers.argmax(axis=1)
-    return np.asarray(answers.reshape(-1).astype(str) == truth.reshape(-1).astype(str))
+    return np.asarray(known & (answers.reshape(-1).astype(str) == truth.reshape(-1).astype(str)))
 
 
 def judge_right(name: str, candidate: Array, incumbent: Array, margin: float) -> Finding:
