@@ -35,6 +35,14 @@ def test_floats_are_at_the_edge_with_both_signs_and_integers_stay_golden(
     assert made["id"].ravel().tolist() == [3, 4, 5, 3]
 
 
+@pytest.mark.parametrize(
+    ("rows", "signs"), [(1, [1]), (2, [1, -1]), (3, [1, 1, -1]), (4, [1, 1, -1, -1])]
+)
+def test_the_second_half_of_the_rows_has_the_other_sign(rows: int, signs: list[int]) -> None:
+    """A graph that takes two rows at once and no other number is asked with both signs too."""
+    assert np.sign(edge("large", GOLDEN, rows)["X"][:, 0]).tolist() == signs
+
+
 def test_a_large_input_ends_where_its_type_ends() -> None:
     made = edge("large", {"X": np.full((2, 1), 60000, np.float16)}, 2)
     assert np.isfinite(made["X"]).all()

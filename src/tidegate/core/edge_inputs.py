@@ -50,7 +50,7 @@ def _at(kind: str, some: Array, golden: Array) -> Array:
         "greatest": float(limits.max),
     }[kind]
     made = np.full(some.shape, size, some.dtype)
-    made[len(made) // 2 + 1 :] *= -1  # of one row none is turned
+    made[(len(made) + 1) // 2 :] *= -1  # of one row none is turned
     return made
 
 
