@@ -19,7 +19,7 @@ Shape = tuple[int | str | None, ...]
 # Bytes of weights. A protobuf message ends at 2 GB, and whoever reads a graph with its weights inside holds
 # them several times; beside it they are mapped.
 INLINE_BELOW = 128_000_000
-_BATCH = 256
+BATCH = 256
 _INTEGERS = [f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)]
 _TYPES: dict[str, tuple[str, npt.DTypeLike]] = {
     "bool": ("BOOL", np.bool_),
@@ -33,10 +33,11 @@ _TYPES: dict[str, tuple[str, npt.DTypeLike]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Graph:
-    """A graph that ONNX Runtime has loaded."""
+    """A graph that ONNX Runtime has loaded; without a fixed batch it is asked `largest` rows at most."""
 
     session: Any
     what: str
+    largest: int = BATCH
 
     @property
     def inputs(self) -> tuple[Tensor, ...]:
@@ -86,11 +87,11 @@ class Graph:
             ) from error
 
     def _batch(self, rows: int) -> int:
-        """As many rows as a graph with a fixed batch takes, else a few hundred."""
+        """As many rows as a graph with a fixed batch takes, else the largest."""
         fixed = {t.shape[0] for t in self.session.get_inputs() if t.shape}
         sizes = {size for size in fixed if isinstance(size, int) and size > 0}
         if not sizes:
-            return _BATCH
+            return self.largest
         size = sizes.pop()
         if sizes or rows % size:
             raise DocumentError(

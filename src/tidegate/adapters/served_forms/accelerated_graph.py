@@ -1,49 +1,29 @@
 """An ONNX graph in ONNX Runtime on this GPU, by its TensorRT or its CUDA provider."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
 import onnxruntime
 
 from tidegate.adapters import onnx_runtime
-from tidegate.adapters.onnx_runtime import Array, Graph, Providers
+from tidegate.adapters.onnx_runtime import Array, Providers
+from tidegate.adapters.served_forms.of_graph import OfGraph
 from tidegate.core.tensorrt.provider import profile_shapes
-from tidegate.documents import ShapeRange, Tensor
+from tidegate.documents import ShapeRange
 from tidegate.errors import RejectedError, UsageError
 
 NAMES = {"tensorrt": "TensorrtExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AcceleratedGraph:
-    """A graph that is asked at most `largest` rows at once: a provider that has profiles refuses more."""
-
-    graph: Graph
-    largest: int | None
-
-    @property
-    def inputs(self) -> tuple[Tensor, ...]:
-        """As the graph declares them."""
-        return self.graph.inputs
-
-    @property
-    def outputs(self) -> tuple[Tensor, ...]:
-        """As the graph declares them."""
-        return self.graph.outputs
+class AcceleratedGraph(OfGraph):
+    """Answers as the GPU does; a class of its own, since what lies between its nodes is not the CPU's."""
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        """The answers to all rows. Raises RejectedError."""
-        rows = len(next(iter(inputs.values())))
-        if self.largest is None or rows <= self.largest:
-            return self.graph.run(inputs)
-        parts = [
-            self.graph.run({n: a[at : at + self.largest] for n, a in inputs.items()})
-            for at in range(0, rows, self.largest)
-        ]
-        return {t.name: np.concatenate([part[t.name] for part in parts]) for t in self.outputs}
+        """The answers to all rows, in batches that the graph takes. Raises RejectedError."""
+        return self.graph.run(inputs)
 
 
 def load(
@@ -73,7 +53,7 @@ def load(
         )
     spans = [span.max[0] for profile in profiles[:1] for span in profile.values() if span.max]
     told = accelerator == "tensorrt" and spans
-    return AcceleratedGraph(graph=graph, largest=min(spans) if told else None)
+    return AcceleratedGraph(graph=replace(graph, largest=min(spans)) if told else graph)
 
 
 def _providers(accelerator: str, profiles: Sequence[Mapping[str, ShapeRange]]) -> Providers:

@@ -12,28 +12,17 @@ from typing import Any
 import numpy.typing as npt
 
 from tidegate.adapters.onnx_runtime import Graph
-from tidegate.documents import Tensor
+from tidegate.adapters.served_forms.of_graph import OfGraph
 from tidegate.errors import RejectedError
 
 Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OpenVinoGraph:
+class OpenVinoGraph(OfGraph):
     """The graph's tensors are ONNX Runtime's word, its answers OpenVINO's."""
 
-    graph: Graph
     compiled: Any
-
-    @property
-    def inputs(self) -> tuple[Tensor, ...]:
-        """As the graph declares them."""
-        return self.graph.inputs
-
-    @property
-    def outputs(self) -> tuple[Tensor, ...]:
-        """As the graph declares them."""
-        return self.graph.outputs
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """All rows at once. Raises RejectedError."""
