@@ -105,7 +105,14 @@ Providers = tuple[tuple[str, Mapping[str, str]], ...]
 CPU: Providers = (("CPUExecutionProvider", {}),)
 
 
-def load(path: Path, *, what: str, optimized: bool = True, providers: Providers = CPU) -> Graph:
+def load(
+    path: Path,
+    *,
+    what: str,
+    optimized: bool = True,
+    providers: Providers = CPU,
+    largest: int = BATCH,
+) -> Graph:
     """Open a graph on the CPU; `optimized=False` runs it as written. Raises RejectedError."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
@@ -120,7 +127,7 @@ def load(path: Path, *, what: str, optimized: bool = True, providers: Providers 
         raise RejectedError(
             f"{what} does not load in ONNX Runtime: {error}; correct the graph"
         ) from error
-    return Graph(session=session, what=what)
+    return Graph(session=session, what=what, largest=largest)
 
 
 def read_model(path: Path, *, what: str) -> Any:

@@ -109,7 +109,9 @@ def _opened(given: "Given", converted: "Converted", rung: Rung) -> Opened:
         from tidegate.adapters.served_forms import accelerated_graph
 
         path = given.folder / converted.model_file
-        form = accelerated_graph.load(path, rung.accelerator, profiles, what=given.what)
+        form = accelerated_graph.load(
+            path, rung.accelerator, profiles, what=given.what, largest=given.largest
+        )
         return Opened(converted=replace(converted, form=form), profiles=profiles)
     return Opened(converted=reopened(given, converted))
 

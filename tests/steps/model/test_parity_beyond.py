@@ -137,6 +137,16 @@ def test_without_batching_no_size_is_asked(tmp_path: Path) -> None:
     assert not [name for name in findings if name.startswith("batches")]
 
 
+def test_the_largest_batch_is_asked_whole_however_large_it_is(release: Any) -> None:
+    tree = release.onnx_tree(up_to(300))
+    release.golden(tree, {"X": ROWS})
+    release.policy["triton"] = {"max_batch_size": 400}
+    release.fetched("onnx")
+    result = release.run("optimize")
+    assert result["verdict"] == "FAIL"
+    assert "batches of 400: refused" in result["reason"]
+
+
 def test_the_step_refuses_such_a_graph_and_names_the_size(release: Any) -> None:
     tree = release.onnx_tree(centred())
     release.golden(tree, {"X": ROWS})

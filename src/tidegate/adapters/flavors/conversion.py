@@ -54,6 +54,11 @@ class Given:
         """The newest IR that a graph is written in."""
         return pinned(self.policy.optimize, self.triton)[1]
 
+    @property
+    def largest(self) -> int:
+        """As many rows as are asked at once: the server's largest batch and one more are asked whole."""
+        return max(onnx_runtime.BATCH, self.policy.triton.max_batch_size + 1)
+
     def only_input(self) -> tuple[str, Array]:
         """The golden data's one input: its name, '' when it has none, and its rows. Raises DocumentError."""
         if len(self.golden.inputs) != 1:
@@ -87,7 +92,7 @@ class Converted:
 
 def opened(given: Given, path: Path) -> tuple[Graph, ServedForm]:
     """The graph at `path`, and as its backend opens it. Raises RejectedError."""
-    graph = onnx_runtime.load(path, what=given.what)
+    graph = onnx_runtime.load(path, what=given.what, largest=given.largest)
     if given.route.backend != "openvino":
         return graph, graph
     from tidegate.adapters.served_forms import openvino_graph

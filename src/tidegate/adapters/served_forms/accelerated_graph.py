@@ -32,8 +32,9 @@ def load(
     profiles: Sequence[Mapping[str, ShapeRange]],
     *,
     what: str,
+    largest: int = onnx_runtime.BATCH,
 ) -> AcceleratedGraph:
-    """Open it with the provider and no silent way out of it.
+    """Open it with the provider and no silent way out of it. A profile's rows go before `largest`.
 
     Raises UsageError where this ONNX Runtime has no such provider, RejectedError where it does not start:
     ONNX Runtime itself would go on without it.
@@ -44,7 +45,9 @@ def load(
             f"this ONNX Runtime has no {wanted}, only {', '.join(known)}; "
             "run optimize where onnxruntime-gpu and a GPU are"
         )
-    graph = onnx_runtime.load(path, what=what, providers=_providers(accelerator, profiles))
+    graph = onnx_runtime.load(
+        path, what=what, providers=_providers(accelerator, profiles), largest=largest
+    )
     graph.session.disable_fallback()
     if wanted not in graph.session.get_providers():
         raise RejectedError(

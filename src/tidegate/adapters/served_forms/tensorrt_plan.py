@@ -115,7 +115,7 @@ class TensorRtPlan:
                 )
             return size
         spans = [span.max[0] for profile in self.profiles[:1] for span in profile.values()]
-        return min([_BATCH, *spans])
+        return min(spans, default=_BATCH)
 
     def _profile(self, at: int) -> dict[str, ShapeRange]:
         spans = {t.name: self.engine.get_tensor_profile_shape(t.name, at) for t in self._free}
