@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -40,6 +41,20 @@ local.init(runner=local.SubprocessRunner(use_venv=False), pipeline_root=sys.argv
 done = pipeline.train(model="from-kfp", rows=200)
 with open(sys.argv[2], "w") as file:
     file.write(done.outputs["model_uri"])
+"""
+
+BRANCH = """
+import sys, pipeline
+from kfp import local
+local.init(
+    runner=local.SubprocessRunner(use_venv=False), pipeline_root=sys.argv[1]
+)
+try:
+    pipeline.release_if_new(policy="base64:bm9uZQ==", model_uri=sys.argv[2])
+except RuntimeError as error:
+    print("resolve was run and refused" if "resolve" in str(error) else error)
+else:
+    print("nothing was run")
 """
 
 
@@ -121,7 +136,16 @@ def test_the_pipeline_trains_first_and_releases_only_what_is_new(tmp_path: Path)
     code += "compiler.Compiler().compile(pipeline.train_and_release, sys.argv[1])"
     python("http://127.0.0.1:1", code, str(tmp_path / "compiled.yaml"))
     document = next(yaml.safe_load_all((tmp_path / "compiled.yaml").read_text()))
-    assert set(document["root"]["dag"]["tasks"]) == {"train", "condition-1"}
-    branch = document["root"]["dag"]["tasks"]["condition-1"]
-    assert branch["dependentTasks"] == ["train"]
+    after = document["root"]["dag"]["tasks"]["release-if-new"]
+    assert set(document["root"]["dag"]["tasks"]) == {"train", "release-if-new"}
+    assert after["dependentTasks"] == ["train"]
+    (branch,) = document["components"]["comp-release-if-new"]["dag"]["tasks"].values()
     assert branch["triggerPolicy"]["condition"].endswith("model_uri'] != ''")
+    (compared,) = re.findall(r"\['(\S+)'\]", branch["triggerPolicy"]["condition"])
+    assert "componentInputParameter" in branch["inputs"]["parameters"][compared]
+
+
+def test_kfps_local_runner_goes_on_to_the_release_or_has_nothing_to_do(tmp_path: Path) -> None:
+    """A policy that is none ends the release: without the branch nobody would have read it."""
+    for uri, ends in (("", "nothing was run"), ("models:/digits/1", "resolve was run and refused")):
+        assert python("http://127.0.0.1:1", BRANCH, str(tmp_path), uri).splitlines()[-1] == ends
