@@ -33,6 +33,11 @@ def test_what_anything_names_stays_with_or_without_its_slash() -> None:
     assert gone(found, named) == ["a/3"]
 
 
+def test_what_is_named_by_another_uri_of_the_same_storage_stays() -> None:
+    found = [one("a", n, age_d=100 - n) for n in range(1, 5)]
+    assert gone(found, f"pvc://models/{found[0].path}/") == ["a/2"]
+
+
 def test_the_rest_of_an_upload_goes_when_it_is_old_and_takes_nobodys_place() -> None:
     found = [
         one("a", 1, age_d=30), one("a", 2, age_d=20), one("a", 3, age_d=10, whole=False),

@@ -12,6 +12,7 @@ from tests.steps.traffic.traffic_cluster import Cluster, clustered
 from tidegate.adapters import trees
 from tidegate.adapters.storage.publishing import publish
 from tidegate.cli import app
+from tidegate.errors import UsageError
 from tidegate.sandbox.api.kubeconfig import write_kubeconfig
 from tidegate.sandbox.api.rbac import Rule
 
@@ -102,9 +103,12 @@ def test_what_a_service_a_revision_or_a_journal_names_stays_in_whatever_namespac
     assert pruned("--remove").stdout.count("removed") == 0
 
 
-def test_a_way_back_must_stay(cluster: Cluster, store: Store) -> None:
-    done = CliRunner().invoke(app, ["prune", "--keep", "1", "--remove"])
-    assert done.exit_code != 0
+@pytest.mark.parametrize("given", [("--keep", "1"), ("--min-age-h", "nan"), ("--min-age-h", "-1")])
+def test_a_way_back_must_stay_and_an_age_must_be_one(
+    cluster: Cluster, store: Store, given: tuple[str, str]
+) -> None:
+    done = pruned("--remove", *given)
+    assert isinstance(done.exception, UsageError), done.output
     assert store.left() == [1, 2, 3, 4, 5, 6]
 
 

@@ -2,7 +2,8 @@
 
 What anybody in the cluster names stays, whoever that is: a service's spec, a revision or a Deployment that
 a roll-back would go to, a journal, the history of releases. Names are looked for as text, so that a field
-that nobody thought of counts, too.
+that nobody thought of counts, too; and by what follows the parent, since one storage has several URIs (as a
+claim, and as the folder where that is mounted).
 """
 
 import re
@@ -52,7 +53,7 @@ def fates(
 
 
 def _kept(one: Publication, mentioned: str, newest: int, keep: int, is_young: bool) -> str:
-    if one.uri.rstrip("/") in mentioned:  # `.../1-abc` is in `.../1-abcd` too, and stays for it
+    if one.path in mentioned:
         return "named in the cluster"
     if is_young:
         return "too young: a release may be about to name it"

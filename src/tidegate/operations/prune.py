@@ -16,13 +16,15 @@ def judged(
 ) -> list[Fate]:
     """What becomes of each. The storage is listed before the cluster: what is published later is not seen.
 
-    Raises UsageError for a `keep` below 2: the incumbent and what was before it.
+    Raises UsageError for a `keep` below 2 (the incumbent and what was before it) and an age that is none.
     """
     from tidegate.adapters.mentions import mentioned
     from tidegate.adapters.storage.retention import published
 
     if keep < 2:
         raise UsageError(f"--keep {keep} keeps no way back; keep 2 or more of each service")
+    if not min_age_s >= 0:  # NaN neither
+        raise UsageError(f"--min-age-h {min_age_s / 3600:g} is no age; give 0 or more")
     found = published(parent)
     now = time.time() if now_s is None else now_s
     return fates(found, mentioned(kube), keep=keep, min_age_s=min_age_s, now_s=now)
