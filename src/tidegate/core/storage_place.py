@@ -68,7 +68,12 @@ def place_of(uri: str, mounts: Mapping[str, str] | None = None) -> Place:
 
     Raises UsageError for what KServe could not read, and for a claim that is not mounted here.
     """
-    parts = urlsplit(uri)
+    try:
+        parts = urlsplit(uri)
+    except ValueError as error:  # of a bracket that is no IPv6 address
+        raise UsageError(
+            f"the storage URI cannot be read ({error}); write {_example('')}"
+        ) from error
     shown = f"{parts.scheme}://{parts.hostname or ''}{parts.path}"  # without a password or a token
     known = parts.scheme in ("s3", "gs", "pvc") or (
         parts.scheme == "https" and parts.netloc.endswith(AZURE_HOST)

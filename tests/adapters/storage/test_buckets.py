@@ -13,7 +13,13 @@ from tidegate.adapters import trees
 from tidegate.adapters.storage import objects
 from tidegate.adapters.storage.publishing import publish as upload
 from tidegate.adapters.storage.reading import config_texts
-from tidegate.errors import ConflictError, RejectedError, TidegateError, UnavailableError
+from tidegate.errors import (
+    ConflictError,
+    RejectedError,
+    TidegateError,
+    UnavailableError,
+    UsageError,
+)
 
 PARENT = f"s3://{BUCKET}/tidegate"
 PREFIX, MARK = "tidegate/digits/3-abc/", "tidegate/digits/3-abc.published.json"
@@ -198,6 +204,47 @@ def test_a_server_that_is_not_there_is_said(
         UnavailableError, match=r"does not answer .connection refused.; run it again"
     ):
         publish(tree, within_s=0.5)
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "authorities", "said"),
+    [
+        ("http://127.0.0.1:99999", "", "AWS_ENDPOINT_URL or S3_ENDPOINT is no endpoint"),
+        ("http://[::1", "", "AWS_ENDPOINT_URL or S3_ENDPOINT is no endpoint"),
+        ("http://127.0.0.1:1", "no certificate", "holds no certificate; name a PEM file"),
+    ],
+)
+def test_settings_that_cannot_be_meant_are_refused(
+    tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, endpoint: str, authorities: str,
+    said: str,
+) -> None:  # fmt: skip
+    monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+    if authorities:
+        (tmp_path / "ca.pem").write_text(authorities)
+        monkeypatch.setenv("AWS_CA_BUNDLE", str(tmp_path / "ca.pem"))
+    with pytest.raises(UsageError, match=said):
+        publish(tree, within_s=0.5)
+
+
+@pytest.mark.parametrize(
+    ("parent", "name", "key"),
+    [
+        ("gs://models/x", "GOOGLE_SERVICE_ACCOUNT_KEY", f"{{{SECRET}"),
+        (
+            "gs://models/x",
+            "GOOGLE_SERVICE_ACCOUNT_KEY",
+            json.dumps({"private_key": SECRET, "client_email": "a", "private_key_id": "b"}),
+        ),
+        ("https://acc.blob.core.windows.net/c", "AZURE_STORAGE_ACCESS_KEY", f"{SECRET}!"),
+    ],
+)
+def test_a_key_that_is_none_is_refused_and_not_tried_again(
+    tree: Path, monkeypatch: pytest.MonkeyPatch, parent: str, name: str, key: str
+) -> None:
+    monkeypatch.setenv(name, key)
+    with pytest.raises(RejectedError, match=f"its key is no key; correct .*{name}") as told:
+        publish(tree, parent=parent, within_s=0.5)
+    assert SECRET not in f"{told.value!r} {told.value.__cause__!r}"
 
 
 def test_credentials_are_the_environments_and_kserves_names_for_the_endpoint_are_known(

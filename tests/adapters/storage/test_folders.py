@@ -66,6 +66,7 @@ def test_a_published_folder_that_was_changed_is_a_conflict(tree: Path, tmp_path:
         ("s3://models/a b", "no path that KServe reads as it is written"),
         ("s3://models/a/../b", "no path that KServe reads"),
         ("s3:///x", "no name of a bucket"),
+        ("s3://[models/x", r"cannot be read .Invalid IPv6 URL.; write s3://BUCKET/PATH"),
         ("https://account.blob.core.windows.net/", "names no container"),
         ("pvc://models/x", "set TIDEGATE_CLAIM_MOUNTS to models=/FOLDER"),
     ],

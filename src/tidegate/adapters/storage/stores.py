@@ -83,23 +83,36 @@ def _endpoint(bucket: str, given: Settings) -> str:
     url = given.aws_endpoint_url
     if not url and given.s3_endpoint:
         url = f"{'http' if given.s3_use_https.lower() in _NO else 'https'}://{given.s3_endpoint}"
-    parts = urlsplit(url)
-    if url and (
-        parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/")
-    ):
+    if not url:
+        return ""
+    if not _is_endpoint(url):
         raise UsageError(
             "AWS_ENDPOINT_URL or S3_ENDPOINT is no endpoint; write http(s)://HOST:PORT, "
             "or for S3_ENDPOINT HOST:PORT"
         )
-    if url and given.s3_virtual_bucket.lower() in _YES:
+    parts = urlsplit(url)
+    if given.s3_virtual_bucket.lower() in _YES:
         return f"{parts.scheme}://{bucket}.{parts.netloc}"
     return url.rstrip("/")
 
 
+def _is_endpoint(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # obstore panics at one beyond 65535
+    except ValueError:
+        return False
+    known = parts.scheme in ("http", "https") and bool(parts.hostname)
+    return known and not parts.path.strip("/")
+
+
 def _certificates(path: str) -> bytes:
     try:
-        return Path(path).read_bytes()
+        text = Path(path).read_bytes()
     except OSError as error:
         raise UsageError(
             f"AWS_CA_BUNDLE {path} cannot be read ({error.strerror}); name a PEM file"
         ) from error
+    if b"-----BEGIN CERTIFICATE-----" not in text:
+        raise UsageError(f"AWS_CA_BUNDLE {path} holds no certificate; name a PEM file")
+    return text

@@ -14,9 +14,14 @@ _OS_ERROR = re.compile(r"os error (\d+)")
 _IDENTITY = re.compile(
     r"169\.254\.|metadata\.google|/computeMetadata/|/metadata/identity|token request"
 )
+_UNREADABLE = re.compile(r"credential error: Unable to|Error reading pem|Invalid Access Key")
 _TRANSIENT = frozenset({408, 409, 425, 429})
+_KEY = (
+    "its key is no key; correct GOOGLE_SERVICE_ACCOUNT_KEY, GOOGLE_APPLICATION_CREDENTIALS or "
+    "AZURE_STORAGE_ACCESS_KEY"
+)
 _CREDENTIALS = (
-    "no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, GOOGLE_APPLICATION_CREDENTIALS or "
+    "no credentials; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, GOOGLE_APPLICATION_CREDENTIALS or "
     "AZURE_..., or give the pod's ServiceAccount an identity of the cloud"
 )
 
@@ -40,8 +45,9 @@ def _judged(uri: str, error: Exception) -> TidegateError:
         return _disk(uri, int(found[1]))
     if isinstance(error, OSError) and error.errno:
         return _disk(uri, error.errno)
-    if _IDENTITY.search(text):
-        return RejectedError(f"{uri} cannot be asked; {_CREDENTIALS}")
+    known = ((_UNREADABLE, _KEY), (_IDENTITY, _CREDENTIALS))
+    if said := next((words for pattern, words in known if pattern.search(text)), ""):
+        return RejectedError(f"{uri} cannot be asked: {said}")
     if isinstance(error, PermissionDeniedError | UnauthenticatedError):
         return _answered(uri, 403, _code(text))
     if isinstance(error, FileNotFoundError):

@@ -2,8 +2,6 @@
 
 from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
-from urllib.parse import urlsplit
 
 from tidegate.adapters import checkup as reading
 from tidegate.adapters.storage import probing, stores
@@ -19,10 +17,9 @@ from tidegate.operations.doctor.wanted import Wanted
 def storage(cluster: reading.Cluster, wanted: Wanted) -> Iterator[Check]:
     """The storage of published models, and the claims that are named."""
     uri = settings().storage_uri
-    parts = urlsplit(uri)
     yield from made("storage", partial(_published, uri))
-    if parts.scheme == "pvc":
-        yield from _claim(cluster, parts.netloc, wanted.namespace)
+    if uri.startswith("pvc://"):
+        yield from _claim(cluster, uri.split("/")[2], wanted.namespace)
     if wanted.claim:
         yield from _claim(cluster, wanted.claim, wanted.runs_in or wanted.namespace)
 
@@ -35,13 +32,8 @@ def _published(uri: str) -> Check:
     """By writing an object there, reading it back and removing it."""
     if not uri:
         return unset("storage", "storage_uri")
-    place = stores.named(uri)
-    if place.folder and not Path(place.folder).is_dir():
-        return judged.fail(
-            "storage", f"{uri} is no folder here", "mount it, or correct TIDEGATE_STORAGE_URI"
-        )
     try:
-        probing.tried(place)
+        probing.tried(stores.named(uri))
     except RejectedError as error:  # what publish would meet, too
         said, _, remedy = str(error).partition("; ")
         return judged.fail("storage", said, remedy)
