@@ -304,6 +304,8 @@ def prune(
     parent = settings().need("storage_uri")
     with connect(say=_say) as kube:
         found = judged(kube, parent, keep=keep, min_age_s=min_age_h * 3600)
-    if remove:
-        removed(parent, found)
-    typer.echo("\n".join(lines(found, done=remove)) or "nothing is published there")
+        ended = removed(kube, parent, found) if remove else found
+        for line in lines(ended, done=remove):
+            typer.echo(line)
+    if not found:
+        typer.echo("nothing is published there")

@@ -13,6 +13,7 @@ from tidegate.adapters import trees
 from tidegate.adapters.storage.publishing import publish
 from tidegate.cli import app
 from tidegate.errors import UsageError
+from tidegate.operations import prune
 from tidegate.sandbox.api.kubeconfig import write_kubeconfig
 from tidegate.sandbox.api.rbac import Rule
 
@@ -101,6 +102,25 @@ def test_what_a_service_a_revision_or_a_journal_names_stays_in_whatever_namespac
          for end in ("", ".published.json")]
     )  # fmt: skip
     assert pruned("--remove").stdout.count("removed") == 0
+
+
+def test_what_is_named_after_it_was_judged_stays(cluster: Cluster, store: Store) -> None:
+    parent = store.folder.as_uri()
+    found = prune.judged(cluster.kube, parent, keep=2, min_age_s=86400)
+    service(cluster, store.uris[1])
+    ended = {one.publication.uri: one for one in prune.removed(cluster.kube, parent, found)}
+    assert store.left() == [1, 5, 6]
+    assert (ended[store.uris[1]].goes, ended[store.uris[1]].why) == (False, "named in the cluster")
+
+
+def test_what_another_prune_has_removed_is_gone_all_the_same(
+    cluster: Cluster, store: Store
+) -> None:
+    parent = store.folder.as_uri()
+    found = prune.judged(cluster.kube, parent, keep=2, min_age_s=86400)
+    for _ in range(2):
+        assert len([*prune.removed(cluster.kube, parent, found)]) == 6
+    assert store.left() == [5, 6]
 
 
 @pytest.mark.parametrize("given", [("--keep", "1"), ("--min-age-h", "nan"), ("--min-age-h", "-1")])

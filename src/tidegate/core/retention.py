@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 RELEASE = re.compile(r"[a-z0-9][\w.-]*/[\w.-]+-[0-9a-f]{12}", re.ASCII)  # as publish names them
+NAMED = "named in the cluster"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +55,7 @@ def fates(
 
 def _kept(one: Publication, mentioned: str, newest: int, keep: int, is_young: bool) -> str:
     if one.path in mentioned:
-        return "named in the cluster"
+        return NAMED
     if is_young:
         return "too young: a release may be about to name it"
     if one.is_whole and newest <= keep:

@@ -1,10 +1,11 @@
 """prune: removes published repositories that nobody can go back to, or only says which."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from tidegate.core.retention import Fate, fates
+from tidegate.core.retention import NAMED, Fate, fates
 from tidegate.errors import UsageError
 
 if TYPE_CHECKING:
@@ -30,17 +31,24 @@ def judged(
     return fates(found, mentioned(kube), keep=keep, min_age_s=min_age_s, now_s=now)
 
 
-def removed(parent: str, judged_so: list[Fate]) -> int:
-    """Remove what goes; how many. Raises at the first that cannot be."""
+def removed(kube: "Kubernetes", parent: str, judged_so: Iterable[Fate]) -> Iterator[Fate]:
+    """Remove what goes, unless the cluster names it by now; what became of each. Raises at the first failure.
+
+    A release that publishes anew what lies there finds it, and names it a moment later.
+    """
+    from tidegate.adapters.mentions import mentioned
     from tidegate.adapters.storage.retention import remove
 
-    going = [one.publication for one in judged_so if one.goes]
-    for publication in going:
-        remove(parent, publication)
-    return len(going)
+    for one in judged_so:
+        if one.goes and one.publication.path in mentioned(kube):
+            yield replace(one, goes=False, why=NAMED)
+            continue
+        if one.goes:
+            remove(parent, one.publication)
+        yield one
 
 
-def lines(judged_so: list[Fate], *, done: bool, now_s: float | None = None) -> Iterator[str]:
+def lines(judged_so: Iterable[Fate], *, done: bool, now_s: float | None = None) -> Iterator[str]:
     """For people: each with its size, its age and why."""
     now = time.time() if now_s is None else now_s
     for one in judged_so:

@@ -1,5 +1,6 @@
 """Published repositories as they lie in the storage, and the removal of one."""
 
+import contextlib
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -56,7 +57,6 @@ def remove(parent: str, publication: Publication, *, within_s: float = WITHIN_S)
         inside = [
             one["path"] for page in obstore.list(store, prefix=publication.path) for one in page
         ]
-        if publication.is_whole:
-            obstore.delete(store, marks.key(publication.path))
-        for key in inside:
-            obstore.delete(store, key)
+        for key in (marks.key(publication.path), *inside):
+            with contextlib.suppress(FileNotFoundError):  # somebody else removes it, too
+                obstore.delete(store, key)
