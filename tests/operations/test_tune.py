@@ -74,7 +74,7 @@ def test_where_no_setting_keeps_the_limit_it_exits_7_and_says_how_far_off_it_is(
     done = tune(model, *SMALL, "--p99-ms", "0.001", "--out", str(tmp_path))
     assert (done.returncode, done.stdout) == (7, "")
     last = done.stderr.splitlines()[-1]
-    assert last.startswith("tidegate: no setting kept p99 within 0.001 ms: the best was ")
+    assert last.startswith("tidegate: no setting kept p99 within 0.001 ms: the best p99 was ")
     assert " x the limit, with batch " in last
     found = json.loads((tmp_path / "tuning.json").read_text())
     assert found["winner"] is None

@@ -1,7 +1,12 @@
 """How much load a setting is given, and where a search begins."""
 
+from dataclasses import replace
+
 from tests.core.tuning.surface import SPACE, Surface
+from tidegate.core.curve import Limit
+from tidegate.core.measured import Measured, Sent
 from tidegate.core.tuning import levels
+from tidegate.core.tuning.objective import Objective
 from tidegate.core.tuning.space import usual
 from tidegate.core.tuning.start import first_setting
 from tidegate.documents import CurvePoint, Setting
@@ -55,13 +60,21 @@ def test_one_request_that_breaks_the_limit_ends_a_setting() -> None:
     assert following(level(1, 25, keeps=False)) is None
 
 
-def test_a_level_keeps_the_limit_by_its_p99_and_its_errors() -> None:
-    good = level(1, 19, keeps=True)
-    failing = good.model_copy(update={"errors": 6})
-    assert levels.keeps(good, limit_ms=20, max_errors=0.01)
-    assert not levels.keeps(good, limit_ms=18, max_errors=0.01)
-    assert not levels.keeps(failing, limit_ms=20, max_errors=0.01)
-    assert not levels.keeps(good.model_copy(update={"requests": 0}), limit_ms=20, max_errors=0.01)
+def objective(quantile: float, limit_ms: float) -> Objective:
+    limit = Limit(quantile=quantile, limit_ms=limit_ms, alpha_pass=0.05, alpha_fail=0.01)
+    return Objective(limit=limit, max_errors=0.01)
+
+
+def test_a_level_keeps_the_limit_by_the_objectives_own_quantile_and_by_its_errors() -> None:
+    sent = [Sent(due_s=0, latency_s=n / 1000) for n in range(1, 101)]  # 1, 2 ... 100 ms
+    found = Measured(offered=100, started_s=0, sent=sent)
+    for quantile in (0.5, 0.9, 0.99):
+        assert levels.keeps(found, objective(quantile, 100 * quantile + 1))
+        assert not levels.keeps(found, objective(quantile, 100 * quantile - 1))
+    sent[0].wrong = "another label"
+    assert levels.keeps(found, objective(0.5, 60))
+    assert not levels.keeps(replace(found, offered=101), objective(0.5, 60))
+    assert not levels.keeps(Measured(offered=0, started_s=0), objective(0.5, 60))
 
 
 def test_on_fresh_data_the_load_falls_until_the_limit_surely_holds() -> None:

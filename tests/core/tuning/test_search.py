@@ -68,6 +68,20 @@ def test_what_is_pruned_is_never_better_than_what_was_measured(surface: Surface)
             assert surface.trial(one).rps <= max(found, 1e-9) * 1.001
 
 
+def test_a_level_that_kept_the_limit_by_its_median_rules_nothing_out_by_its_tail() -> None:
+    small, larger = (
+        Setting(max_batch_size=n, instances=1, threads=1, queue_delay_us=0) for n in (4, 8)
+    )
+    level = Surface(fixed_ms=1, row_ms=1, cores=2, saved=0, limit_ms=100).level(small, 4)
+    slow = level.model_copy(update={"p50_ms": 5.0, "p95_ms": 15.0, "keeps_limit": True})
+    kept = Trial(setting=small, origin="start", levels=(slow,))
+    broken = Trial(
+        setting=small, origin="start", levels=(slow.model_copy(update={"keeps_limit": False}),)
+    )
+    assert why_not(larger, [kept], limit_ms=10) == ""
+    assert why_not(larger, [broken], limit_ms=10)
+
+
 def test_where_one_request_alone_breaks_the_limit_nothing_else_of_those_threads_is_measured() -> (
     None
 ):
@@ -82,7 +96,7 @@ def test_an_infeasible_search_says_how_far_off_it_is_and_where() -> None:
     surface = Surface(fixed_ms=30, row_ms=1, cores=2, saved=0.1, limit_ms=10)
     said = outcome.how_far_off(searched(surface), objective_of(Slo(), p99_ms=10))
     assert said.startswith(
-        "no setting kept p99 within 10 ms: the best was 41.85 ms, 4.19 x the limit, with batch 1 x 1 "
+        "no setting kept p99 within 10 ms: the best p99 was 41.85 ms, 4.19 x the limit, with batch 1 x 1 "
         "instance(s) x 2 thread(s) and 1 in flight; "
     )
 

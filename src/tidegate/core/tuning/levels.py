@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from tidegate.core.measured import Measured, quantile
+from tidegate.core.tuning.objective import Objective
 from tidegate.documents import CurvePoint, Setting
 
 AT_ONCE = 2  # times batch x instances: one batch runs while the next one gathers
@@ -65,12 +67,12 @@ def _power(value: float) -> int:
     return 1 << max(0, int(value).bit_length() - 1)
 
 
-def keeps(point: CurvePoint, *, limit_ms: float, max_errors: float) -> bool:
+def keeps(found: Measured, objective: Objective) -> bool:
     """By what was seen, not by a test: a search compares, and its winner is tested on fresh data."""
-    failed = point.errors + point.wrong
-    if not point.requests or failed > max_errors * point.requests or point.p99_ms is None:
+    seen = quantile(found.latencies_ms, objective.limit.quantile)
+    if seen is None or found.unanswered + found.wrong > objective.max_errors * found.offered:
         return False
-    return point.p99_ms <= limit_ms
+    return seen <= objective.limit_ms
 
 
 def next_fresh_level(levels: Sequence[CurvePoint], first: int) -> int | None:

@@ -31,7 +31,7 @@ def reason(
     if confirmed.best is None:
         return _unsure(confirmed, objective)
     best = confirmed.best
-    within = f"{objective.name} {best.p99_ms:.1f} ms (limit {objective.limit_ms:g} ms)"
+    within = f"p99 {best.p99_ms:.1f} ms (limit: {objective.name} {objective.limit_ms:g} ms)"
     told = f"{confirmed.setting}: {best.throughput_rps:.0f} rps at {within} on rows of its own"
     if is_broken(loops):
         last = loops[-1]
@@ -88,9 +88,9 @@ def how_far_off(trials: Sequence[Trial], objective: Objective) -> str:
             f"{level.requests} requests failed or were wrong with {trial.setting}; correct the model first"
         )
     return (
-        f"no setting kept {name} within {limit_ms:g} ms: the best was {best:.2f} ms, {best / limit_ms:.2f} x "
-        f"the limit, with {trial.setting} and {level.concurrency} in flight; raise the limit or make the "
-        "model faster (optimize.precision, optimize.target)"
+        f"no setting kept {name} within {limit_ms:g} ms: the best p99 was {best:.2f} ms, "
+        f"{best / limit_ms:.2f} x the limit, with {trial.setting} and {level.concurrency} in flight; "
+        "raise the limit or make the model faster (optimize.precision, optimize.target)"
     )
 
 

@@ -29,9 +29,10 @@ def _by(one: Setting, trial: Trial, limit_ms: float) -> str:
         return REFUSED if more and one.threads == told.threads else ""
     if one.threads != told.threads:
         return ""
-    if any(level.concurrency == 1 and _above(level.p50_ms, limit_ms) for level in trial.levels):
+    broken = [level for level in trial.levels if not level.keeps_limit]
+    if any(level.concurrency == 1 and _above(level.p50_ms, limit_ms) for level in broken):
         return _alone(one, told)
-    by_far = [level.concurrency for level in trial.levels if _above(level.p95_ms, limit_ms)]
+    by_far = [level.concurrency for level in broken if _above(level.p95_ms, limit_ms)]
     same = (one.instances, one.queue_delay_us) == (told.instances, told.queue_delay_us)
     if same and by_far and min(by_far) <= told.max_batch_size < one.max_batch_size:
         return NEVER_FULL

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from tidegate.adapters.fleet import Fleet
 from tidegate.adapters.load import Schedule, arrivals
 from tidegate.core import measured
-from tidegate.core.tuning import search
+from tidegate.core.tuning import levels, search
 from tidegate.documents import OpenLoop, Trial
 from tidegate.operations.tuning.measuring import Measuring
 from tidegate.steps.progress import say
@@ -62,21 +62,18 @@ def open_loops(
 def _open_loop(
     measuring: Measuring, unseen: Fleet, rps: float, share: float, seed: int
 ) -> OpenLoop:
-    rate, objective = share * rps, measuring.objective
+    rate = share * rps
     requests = max(measuring.pace.requests, round(OPEN_LOOP * measuring.pace.step_s * rate))
     starts = arrivals("poisson", requests=requests, duration_s=requests / rate, seed=seed)
     block = unseen.send(Schedule(starts=starts), lambda _: None, watch_every_s=60)
     latencies = block.latencies_ms
-    seen = measured.quantile(latencies, objective.limit.quantile)
-    failed = block.unanswered + block.wrong
-    fine = seen is not None and seen <= objective.limit_ms
     return OpenLoop(
         rate_rps=rate,
         share=share,
         requests=block.offered,
-        errors=failed,
+        errors=block.unanswered + block.wrong,
         p50_ms=measured.quantile(latencies, 0.5),
         p99_ms=measured.quantile(latencies, 0.99),
-        keeps_limit=fine and failed <= objective.max_errors * block.offered,
+        keeps_limit=levels.keeps(block, measuring.objective),
         client_bound=measured.generator([block], measuring.load).message,
     )

@@ -22,6 +22,7 @@ PATIENCE = 3.0  # times the length of a level, for slow models to answer often e
 FRESH_PATIENCE = 15.0  # where a test must be sure, and not only a comparison fair
 
 Next = Callable[[Sequence[CurvePoint]], int | None]
+Judge = Callable[[CurvePoint, Measured], bool | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,11 +69,10 @@ class Measuring:
         pace = replace(self.pace.times(factor), patience=FRESH_PATIENCE)
         return self._measured(fleet, trial.setting, "fresh data", following, self._tested, pace)
 
-    def _kept(self, point: CurvePoint) -> bool | None:
-        objective = self.objective
-        return levels.keeps(point, limit_ms=objective.limit_ms, max_errors=objective.max_errors)
+    def _kept(self, _: CurvePoint, found: Measured) -> bool | None:
+        return levels.keeps(found, self.objective)
 
-    def _tested(self, point: CurvePoint) -> bool | None:
+    def _tested(self, point: CurvePoint, _: Measured) -> bool | None:
         failed = point.errors + point.wrong > self.objective.max_errors * point.requests
         return False if failed else point.keeps_limit
 
@@ -82,7 +82,7 @@ class Measuring:
         setting: Setting,
         origin: Origin,
         following: Next,
-        judged: Callable[[CurvePoint], bool | None],
+        judged: Judge,
         pace: Pace,
     ) -> Trial:
         refused = self.server.load(resized(self.config, setting))
@@ -94,7 +94,7 @@ class Measuring:
             found = sent(fleet, concurrency, pace)
             bound = bound or bool(measured.busy(found))
             point = curve.point(concurrency, found, self.objective.limit)
-            seen.append(point.model_copy(update={"keeps_limit": judged(point)}))
+            seen.append(point.model_copy(update={"keeps_limit": judged(point, found)}))
         return Trial(setting=setting, origin=origin, levels=tuple(seen), client_bound=bound)
 
 
