@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 tune_app = typer.Typer(rich_markup_mode=None)
 PANEL = "Before a release"
+HOUR_MS = 3.6e6
 LEAST_REQUESTS = 200  # of a level: two of them may be slower than its p99
 List = Annotated[str, typer.Option(help="Comma-separated; '' = the usual ones.")]
 
@@ -47,7 +48,8 @@ def tune(
         Path | None, typer.Option(help="With --repository: golden.npz with the rows to send.")
     ] = None,
     p99_ms: Annotated[
-        float, typer.Option(min=0, help="The latency limit; 0 = the policy's tightest.")
+        float,
+        typer.Option(min=0, max=HOUR_MS, help="The latency limit; 0 = the policy's tightest."),
     ] = 0.0,
     max_errors: Annotated[
         float,
@@ -57,7 +59,9 @@ def tune(
     ] = 0.0,
     rate_rps: Annotated[
         float,
-        typer.Option(min=0, help="Expected load; only where the search starts depends on it."),
+        typer.Option(
+            min=0, max=1e6, help="Expected load; only where the search starts depends on it."
+        ),
     ] = 0.0,
     batches: List = "",
     instances: List = "",
@@ -66,7 +70,9 @@ def tune(
     budget: Annotated[
         int, typer.Option(min=0, help="Settings that may be measured; 0 = a fifth of the space.")
     ] = 0,
-    step_s: Annotated[float, typer.Option(min=0.05, help="Length of one level of load.")] = 1.0,
+    step_s: Annotated[
+        float, typer.Option(min=0.05, max=60, help="Length of one level of load.")
+    ] = 1.0,
     max_in_flight: Annotated[int, typer.Option(min=1, help="Most requests at a time.")] = 64,
     processes: Annotated[int, typer.Option(min=1, help="Of the generator.")] = 1,
     seed: Annotated[int, typer.Option(min=0, help="Of the winner's Poisson arrivals.")] = 1,
@@ -94,6 +100,8 @@ def tune(
         "max_batch_size": ("--batches", batches), "instances": ("--instances", instances),
         "threads": ("--threads", threads), "queue_delay_us": ("--delays-us", delays_us),
     }  # fmt: skip
+    if budget == 1:
+        raise UsageError("--budget 1 is spent on the probe; give 2 or more, or 0")
     given = {
         axis: _numbers(*one, least=0 if axis == "queue_delay_us" else 1)
         for axis, one in lists.items()

@@ -12,10 +12,12 @@ import numpy as np
 import psutil
 import pytest
 import yaml
+from typer.testing import CliRunner
 
 from tests.operations.served import SERVER, repository
 from tidegate.adapters import model_config_text
 from tidegate.adapters.reloading import reloading
+from tidegate.cli import app
 from tidegate.core.model_config.resizing import resized, setting_of
 from tidegate.documents import Setting, Tuning
 
@@ -134,6 +136,7 @@ BAD = {
         "--batches '1,two': write whole numbers of at least 1, as in 1,2,4",
     ),
     "a batch of nothing": (("--batches", "0,1"), 2, "--batches '0,1': write whole numbers of at"),
+    "nothing but a probe": (("--budget", "1"), 2, "--budget 1 is spent on the probe; give 2 or"),
     "rows of a model version": (
         ("policy.yaml", "--golden", "golden.npz"),
         2,
@@ -153,6 +156,14 @@ def test_bad_input_is_one_line(given: str, tmp_path: Path) -> None:
     assert done.returncode == code, done.stderr
     assert sum(line.startswith("tidegate: ") for line in done.stderr.splitlines()) == 1
     assert message in done.stderr
+
+
+@pytest.mark.parametrize("flag", ["--p99-ms", "--step-s", "--rate-rps", "--max-errors"])
+@pytest.mark.parametrize("value", ["inf", "nan"])
+def test_no_number_is_without_an_end(flag: str, value: str) -> None:
+    done = CliRunner().invoke(app, ["tune", "policy.yaml", flag, value])
+    assert done.exit_code == 2
+    assert f"Invalid value for '{flag}'" in done.output
 
 
 def test_a_repository_without_a_limit_or_with_foreign_rows_is_one_line(
