@@ -119,6 +119,12 @@ def carry(proto: Any, weights: Path, path: Path, *, max_ir_version: int) -> None
         path.write_bytes(proto.SerializeToString())
 
 
+def drop(path: Path) -> None:
+    """Delete a graph and the weights beside it, before another takes its name."""
+    for part in path.parent.glob(f"{path.name}*"):
+        part.unlink()
+
+
 def _place(tensor: Any) -> str:
     return next((str(e.value) for e in tensor.external_data if e.key == "location"), "")
 

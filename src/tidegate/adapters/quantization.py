@@ -14,6 +14,7 @@ import onnx
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
+from tidegate.adapters import onnx_files, onnx_runtime
 from tidegate.adapters.trees import disk_errors
 from tidegate.errors import RejectedError
 
@@ -47,7 +48,8 @@ def quantize(path: Path, calibration: Mapping[str, Array], *, what: str) -> None
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         prepared, quantized = Path(folder) / "prepared.onnx", Path(folder) / "quantized.onnx"
         try:
-            quant_pre_process(str(path), str(prepared), skip_symbolic_shape=True)
+            # Not by path: of a graph with weights beside it the tool loses sight of them.
+            quant_pre_process(onnx.load(str(path)), str(prepared), skip_symbolic_shape=True)
             quantize_static(
                 str(prepared), str(quantized), Rows(calibration),
                 quant_format=QuantFormat.QDQ, per_channel=True,
@@ -65,8 +67,8 @@ def quantize(path: Path, calibration: Mapping[str, Array], *, what: str) -> None
             )
         _drop_unused_opsets(model)
         with disk_errors(path):
-            onnx.save(model, str(quantized))
-            quantized.replace(path)
+            onnx_files.drop(path)
+            onnx_runtime.store(model, path, max_ir_version=model.ir_version)
 
 
 def _drop_unused_opsets(model: Any) -> None:

@@ -135,8 +135,9 @@ def _profiles(given: "Given", converted: "Converted") -> tuple[dict[str, ShapeRa
 
 def drop_what_is_not_served(folder: Path, served: Served, model_file: str) -> None:
     """A plan is served without the graph that it was built of."""
+    from tidegate.adapters import onnx_files
+
     if served.rung.backend != "tensorrt":
         (folder / PLAN).unlink(missing_ok=True)
         return
-    for path in folder.glob(f"{model_file}*"):
-        path.unlink()
+    onnx_files.drop(folder / model_file)

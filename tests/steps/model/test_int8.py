@@ -8,6 +8,7 @@ import onnx
 import pytest
 
 from tests.steps.model.networks import convolutions, images
+from tidegate.adapters import onnx_runtime, quantization
 from tidegate.errors import DocumentError, RejectedError
 
 LOOSE = {"max_mismatch_ratio": 1.0, "min_cosine": 0.99, "min_top1": 0.8}
@@ -84,3 +85,16 @@ def test_a_graph_with_nothing_to_quantize_is_refused(release: Any, tmp_path: Pat
     release.fetched("onnx")
     with pytest.raises(RejectedError, match="no operator that int8 makes faster; set optimize"):
         release.run("optimize")
+
+
+def test_the_source_graphs_weights_beside_it_do_not_stay_with_the_int8_graph(
+    tmp_path: Path,
+) -> None:
+    path, rows = tmp_path / "model.onnx", {"X": images(16, seed=2)}
+    onnx.save(
+        convolutions(), str(path), save_as_external_data=True, location="model.onnx.data",
+        size_threshold=0,
+    )  # fmt: skip
+    quantization.quantize(path, rows, what="m")
+    assert [p.name for p in tmp_path.iterdir()] == ["model.onnx"]
+    assert onnx_runtime.load(path, what="m").run(rows)["scores"].shape == (16, 10)

@@ -10,6 +10,7 @@ import onnx
 import pytest
 
 from tests.steps.model.networks import convolutions, images
+from tidegate.adapters import modelopt, onnx_runtime
 from tidegate.errors import RejectedError, UsageError
 
 OWN = Path(__file__).parents[3] / ".tidegate" / "modelopt" / "bin" / "python"
@@ -77,6 +78,18 @@ def test_autocast_writes_what_is_safe_in_half_and_keeps_inputs_and_outputs(
     (scores,) = release.document("optimized")["parity"]["outputs"]
     assert 0 < scores["max_abs_error"] < 0.05
     print(f"fp16: largest difference {scores['max_abs_error']}, top-1 {scores['agreement']}")
+
+
+@installed
+def test_the_source_graphs_weights_beside_it_do_not_stay(tmp_path: Path) -> None:
+    path, rows = tmp_path / "model.onnx", {"X": images(16, seed=2)}
+    onnx.save(
+        convolutions(), str(path), save_as_external_data=True, location="model.onnx.data",
+        size_threshold=0,
+    )  # fmt: skip
+    modelopt.convert(path, "fp16", rows, opset=18, what="m")
+    assert [p.name for p in tmp_path.iterdir()] == ["model.onnx"]
+    assert onnx_runtime.load(path, what="m").run(rows)["scores"].shape == (16, 10)
 
 
 @installed

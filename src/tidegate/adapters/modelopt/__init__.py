@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tidegate.adapters import onnx_files
 from tidegate.adapters.trees import disk_errors
 from tidegate.config import settings
 from tidegate.errors import RejectedError, UsageError
@@ -37,14 +38,16 @@ def convert(
         np.savez(inside / "rows.npz", **rows)
         asked = {
             "source": str(path),
-            "target": str(inside / "converted.onnx"),
+            # Under its own name: a graph names the file of its weights, which may not be renamed.
+            "target": str(inside / path.name),
             "precision": precision,
             "rows": str(inside / "rows.npz") if rows else "",
             "opset": opset,
         }
         _run(asked, inside, precision, what)
-        for made in inside.glob("converted.onnx*"):
-            made.replace(path.with_name(made.name.replace("converted.onnx", path.name)))
+        onnx_files.drop(path)
+        for made in inside.glob(f"{path.name}*"):
+            made.replace(path.with_name(made.name))
 
 
 def _run(asked: Mapping[str, Any], folder: Path, precision: str, what: str) -> None:
