@@ -1,12 +1,16 @@
 """A repository in the real Triton before it is published: it loads, answers, and is served as written."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tidegate.core.model_config import ModelConfig
 from tidegate.documents import Finding, OptimizedModel, Word, worst
 from tidegate.errors import RejectedError, UsageError
 from tidegate.policy import Policy
 from tidegate.steps.placing import Placed, asked
+
+if TYPE_CHECKING:
+    from tidegate.adapters.golden_data import Array
 
 NAME = "load and query"
 
@@ -64,13 +68,18 @@ def _asked(
         if drift:
             return Word.FAIL, f"Triton {version} changes the config: {'; '.join(drift)}"
         found = loaded.answers(rows.inputs, config.max_batch_size or _fixed_batch(config))
-    shaped = {n: a.reshape(rows.outputs[n].shape) for n, a in found.items() if n in rows.outputs}
+    shaped = {n: _shaped(a, rows.outputs[n]) for n, a in found.items() if n in rows.outputs}
     outputs = parity.judge(shaped, rows.outputs, policy.parity)
     bad = [output.message for output in outputs if output.word is not Word.PASS]
     told = f"Triton {version}, wanted for {policy.triton.version}: {rows.rows} golden rows"
     if bad:
         return worst(*(o.word for o in outputs)), f"{told}, answered otherwise: {'; '.join(bad)}"
     return Word.PASS, f"{told} answered as by {_reference(models, model)}, config served as written"
+
+
+def _shaped(found: "Array", golden: "Array") -> "Array":
+    """Triton gives a scalar per row an axis of its own; of another size it is another answer."""
+    return found.reshape(golden.shape) if found.size == golden.size else found
 
 
 def _reference(models: tuple[Placed, ...], model: OptimizedModel) -> str:
