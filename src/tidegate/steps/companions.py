@@ -148,4 +148,4 @@ def _golden_of_the_whole(tree: Path, policy: Policy, target: Path) -> None:
         )
     with disk_errors(target):
         (target / "golden.npz").replace(target / MAIN_GOLDEN)
-    golden_data.save(target / "golden.npz", whole.inputs, whole.outputs)
+    golden_data.save(target / "golden.npz", whole.inputs, whole.outputs, whole.labels)

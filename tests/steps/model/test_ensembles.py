@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from tests.steps.model.conftest import Digits, Registry, Release
-from tidegate.adapters import trees
+from tidegate.adapters import golden_data, trees
 from tidegate.errors import DocumentError
 
 SERVER = shlex.join([sys.executable, "-m", "tidegate.sandbox.tritonserver"])
@@ -61,7 +61,13 @@ def registered(mlflow_server: Registry, digits: Digits, tmp_path_factory: Any) -
         warnings.simplefilter("ignore")
         _log(mlflow, folder / "scaler", scaler, "scaler", {"golden": {"input.X": digits.rows}})
         sure = model.predict_proba(scaled).max(axis=1, keepdims=True) > 0.9
-        whole = {"input.X": digits.rows, "output.label": model.predict(scaled), "output.sure": sure}
+        label = model.predict(scaled)
+        whole = {
+            "input.X": digits.rows,
+            "output.label": label,
+            "output.sure": sure,
+            "label.label": label,
+        }
         golden = {"golden": {"input.X": scaled}, "golden-ensemble": whole}
         _log(mlflow, folder / "steps", model, "steps", golden)
     mlflow.MlflowClient().set_registered_model_alias("scaler", "newest", "1")
@@ -119,6 +125,8 @@ def test_three_steps_answer_as_one_and_another_model_stands_beside_them(ensemble
     (found,) = (f for f in document["findings"] if f["name"] == "load and query")
     assert found["word"] == "PASS"
     assert "500 golden rows answered as by the golden data of the ensemble" in found["message"]
+    golden = golden_data.read(ensemble.path("optimized_model") / "golden.npz", what="golden.npz")
+    assert list(golden.labels) == ["label"], "the load test judges accuracy by them"
     candidate = ensemble.document("candidate")["companions"]
     assert {n: c["uri"] for n, c in candidate.items()} == {
         "scaler": "models:/scaler/1", "other": "models:/digits/1",
