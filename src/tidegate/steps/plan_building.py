@@ -173,15 +173,13 @@ def _by_trtexec(given: "Given", converted: "Converted", profiles: Profiles, timi
     from tidegate.adapters.tensorrt import trtexec as command
     from tidegate.core.tensorrt import trtexec
 
-    wanted, root, plan = given.policy.optimize.tensorrt, plan_cache.folder(), given.folder / PLAN
-    keeps = root is not None and wanted.timing_cache
+    wanted, plan = given.policy.optimize.tensorrt, given.folder / PLAN
+    root = plan_cache.folder() if wanted.timing_cache else None
     files = trtexec.Files(
         onnx=str(given.folder / converted.model_file),
         plan=str(plan),
-        timing_cache=str(root / timings) if root and keeps else "",
+        timing_cache=str(plan_cache.timing_file(root, timings) or ""),
     )
-    if root and keeps:
-        root.mkdir(parents=True, exist_ok=True)
     told = command.build(trtexec.arguments(files, wanted, profiles), wanted, plan, what=given.what)
     return told.seconds or 0.0
 

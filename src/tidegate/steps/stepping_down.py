@@ -8,14 +8,13 @@ from tidegate.core.ladder import Rung
 from tidegate.documents import Engine, Parity, ShapeRange, StepDown, Word
 from tidegate.errors import RejectedError, UsageError
 from tidegate.steps.parity_judging import complaint
+from tidegate.steps.plan_building import PLAN, planned
 from tidegate.steps.progress import say
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tidegate.adapters.flavors.conversion import Converted, Given
-
-PLAN = "model.plan"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,8 +99,6 @@ def _opened(given: "Given", converted: "Converted", rung: Rung) -> Opened:
 
     profiles = _profiles(given, converted) if rung.on_gpu else ()
     if rung.backend == "tensorrt":
-        from tidegate.steps.plan_building import planned
-
         plan = planned(given, converted, profiles)
         found = replace(converted, form=plan.form, model_file=PLAN, opset=0, ir_version=0)
         return Opened(converted=found, profiles=plan.engine.profiles, engine=plan.engine)

@@ -11,7 +11,7 @@ import pytest
 from tidegate.adapters.tensorrt import device, plan_cache, trtexec
 from tidegate.core.tensorrt.trtexec import Files, arguments
 from tidegate.documents import Engine
-from tidegate.errors import RejectedError, UsageError
+from tidegate.errors import RejectedError, UnavailableError, UsageError
 from tidegate.policy import TensorRt
 
 KEY = "a" * 64
@@ -136,6 +136,16 @@ def test_timings_come_back_as_they_were_and_none_are_empty(tmp_path: Path) -> No
     plan_cache.keep_timings(root, "t.cache", b"")
     assert plan_cache.timings(root, "t.cache") == b"timings"
     assert [p.name for p in root.iterdir()] == ["t.cache"]
+
+
+def test_trtexec_gets_a_file_in_a_folder_that_is_there(tmp_path: Path) -> None:
+    assert plan_cache.timing_file(None, "t.cache") is None
+    found = plan_cache.timing_file(tmp_path / "new" / "cache", "t.cache")
+    assert found == tmp_path / "new" / "cache" / "t.cache"
+    assert found.parent.is_dir()
+    (tmp_path / "file").touch()
+    with pytest.raises(UnavailableError, match=r"cannot write .*; make it a writable folder"):
+        plan_cache.timing_file(tmp_path / "file", "t.cache")
 
 
 # -- trtexec as a command

@@ -59,6 +59,15 @@ def timings(root: Path | None, name: str) -> bytes:
         return b""
 
 
+def timing_file(root: Path | None, name: str) -> Path | None:
+    """Where trtexec reads and writes the timing cache of that name by itself."""
+    if root is None:
+        return None
+    with trees.disk_errors(root / name):
+        root.mkdir(parents=True, exist_ok=True)
+    return root / name
+
+
 def keep_timings(root: Path | None, name: str, content: bytes) -> None:
     """Write it as a whole; of two builds at once the later one's stays, and both were right."""
     if root is None or not content:
