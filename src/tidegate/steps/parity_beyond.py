@@ -1,18 +1,14 @@
 """What the parity gate asks beyond golden rows: inputs at the edges, and batches of each size."""
 
-import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from tidegate.documents import OutputParity, Word
-from tidegate.errors import DocumentError, RejectedError
+from tidegate.errors import RejectedError
 from tidegate.policy import Policy
-from tidegate.policy.model import EDGES
 
 if TYPE_CHECKING:
     from tidegate.adapters.flavors.conversion import Converted
-
-EDGE_ROWS = 4
 
 
 def checks(converted: "Converted", policy: Policy) -> tuple[OutputParity, ...]:
@@ -20,40 +16,27 @@ def checks(converted: "Converted", policy: Policy) -> tuple[OutputParity, ...]:
     return (*_edges(converted, policy), *_batches(converted, policy))
 
 
-def _fixed(converted: "Converted") -> int:
-    """The only number of rows that the form takes at once; 0 = any."""
-    first = [tensor.shape[0] for tensor in converted.form.inputs if tensor.shape]
-    return max((size for size in first if size > 0), default=0)
-
-
 def _edges(converted: "Converted", policy: Policy) -> Iterator[OutputParity]:
-    from tidegate.core.edge_inputs import edge, judge_edge
+    from tidegate.core.edge_inputs import judge_edge
 
-    if converted.ask is None:
-        return
-    for kind in EDGES:
-        rows = edge(kind, converted.inputs, _fixed(converted) or EDGE_ROWS)
+    for at in converted.edges:
+        counts = at.kind in policy.parity.edges
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # of overflow, which is what is looked for
-                expected = converted.ask(rows)
-        except (RejectedError, DocumentError, ValueError):
-            continue  # the source itself refuses such numbers
-        counts = kind in policy.parity.edges
-        try:
-            yield judge_edge(kind, converted.form.run(rows), expected, counts=counts)
+            yield judge_edge(at.kind, converted.form.run(at.inputs), at.expected, counts=counts)
         except RejectedError as error:
             word = Word.FAIL if counts else Word.PASS
-            message = f"on {kind} inputs it fails and the source does not: {error}"
+            message = f"on {at.kind} inputs it fails and the source does not: {error}"
             yield OutputParity(
-                output=f"edge inputs: {kind}", word=word, compared=0, message=message
+                output=f"edge inputs: {at.kind}", word=word, compared=0, message=message
             )
 
 
 def _batches(converted: "Converted", policy: Policy) -> Iterator[OutputParity]:
     """One row, half of the most, the most, and one more: that one refused or right, never wrong."""
+    from tidegate.adapters.flavors.edges import fixed_rows
+
     most = policy.triton.max_batch_size
-    if _fixed(converted) or most == 0:
+    if fixed_rows(converted.form.inputs) or most == 0:
         return
     for size in sorted({1, max(1, most // 2), most, most + 1}):
         yield _batch(converted, policy, size, is_beyond=size > most)

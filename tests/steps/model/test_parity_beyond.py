@@ -9,6 +9,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from tidegate.adapters import onnx_runtime
+from tidegate.adapters.flavors import edges
 from tidegate.adapters.flavors.conversion import Converted
 from tidegate.documents import Word
 from tidegate.policy import Parity, Policy
@@ -77,7 +78,7 @@ def converted(candidate: Any, source: Any, folder: Path) -> Converted:
     return Converted(
         form=form, model_file="candidate.onnx", inputs={"X": ROWS},
         expected={"Y": asked.run({"X": ROWS})["Y"]}, reference="the source", recorded={},
-        ask=asked.run,
+        edges=tuple(edges.asked(asked.run, {"X": ROWS}, form.inputs)),
     )  # fmt: skip
 
 

@@ -1,6 +1,6 @@
 """What a conversion is given and gives, and the way that all graphs end."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -8,6 +8,8 @@ from typing import Any
 import numpy.typing as npt
 
 from tidegate.adapters import onnx_runtime
+from tidegate.adapters.flavors import edges
+from tidegate.adapters.flavors.edges import Ask, Edge
 from tidegate.adapters.golden_data import Golden
 from tidegate.adapters.mlflow_model import MlModel
 from tidegate.adapters.onnx_runtime import Graph
@@ -84,8 +86,7 @@ class Converted:
     ir_version: int = 0
     labels: tuple[str, ...] = ()
     parameters: Mapping[str, str] = field(default_factory=dict)  # of the backend
-    # The source's answers to other inputs, under the form's names; None where it cannot be asked again.
-    ask: Callable[[Mapping[str, Array]], Mapping[str, Array]] | None = None
+    edges: tuple[Edge, ...] = ()  # none where the source cannot be asked other inputs
     source_graph: Path | None = None  # where the source is a graph: its layers can be looked into
     folder: Path = Path()  # of model_file
 
@@ -115,23 +116,24 @@ def as_graph(
     *,
     reference: str,
     labels: tuple[str, ...] = (),
-    ask: Callable[[Mapping[str, Array]], Mapping[str, Array]] | None = None,
+    ask: Ask | None = None,
 ) -> Converted:
     """Store a converted graph for the target and put the source's answers beside it."""
     path = given.folder / GRAPH
     onnx_runtime.store(proto, path, max_ir_version=given.ir_version)
     graph, form = opened(given, path)
+    golden = graph.cast(inputs, what=given.golden.source)
     return Converted(
         form=form,
         model_file=GRAPH,
-        inputs=graph.cast(inputs, what=given.golden.source),
+        inputs=golden,
         expected=named_as(form, answers, given.what),
         reference=reference,
         recorded=recorded(form, given.golden),
         opset=onnx_runtime.opset(proto),
         ir_version=proto.ir_version,
         labels=labels,
-        ask=ask,
+        edges=tuple(edges.asked(ask, golden, form.inputs)) if ask else (),
     )
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from tidegate.adapters import mlflow_model, onnx_files, onnx_runtime
+from tidegate.adapters.flavors import edges
 from tidegate.adapters.flavors.conversion import (
     GRAPH,
     Array,
@@ -29,6 +30,7 @@ def convert(given: Given) -> Converted:
     known = recorded(plain, given.golden)
     missing = tuple(t.name for t in plain.outputs if t.name not in known)
     answers = plain.run(inputs) if missing else {}
+    at_edges = tuple(edges.asked(plain.run, inputs, plain.inputs))
     del plain
     expected = {**answers, **known}
     wrong = _of_one_row(proto, expected, given.golden.rows)
@@ -42,7 +44,7 @@ def convert(given: Given) -> Converted:
         recorded={},
         opset=onnx_runtime.opset(proto),
         ir_version=proto.ir_version,
-        ask=lambda rows: onnx_runtime.load(source, what=given.what, optimized=False).run(rows),
+        edges=at_edges,
         source_graph=source,
         folder=given.folder,
     )
