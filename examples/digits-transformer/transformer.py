@@ -2,7 +2,7 @@
 
 It listens where KServe says, asks the model in its own pod, and hands its answer on with `model_version` as
 it is, by which a release tells two versions apart. Everything else (readiness, metadata) it passes through:
-it is ready when the model is. It reads JSON and binary tensors, which the load test sends.
+it is ready when the model is. It reads JSON, as captured requests come, and binary tensors.
 """
 
 import argparse

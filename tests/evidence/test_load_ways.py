@@ -164,9 +164,25 @@ def test_captured_requests_are_events_of_kserve_s_logger_or_plain_ones(tmp_path:
     encoded = base64.b64encode(json.dumps(REQUEST).encode()).decode()
     wrapped = event(None, data_base64=encoded)
     del wrapped["data"]
-    rows = read(tmp_path, REQUEST, event(REQUEST), event({"outputs": []}, "response"), wrapped, "")
-    assert len(rows) == 3
-    assert all(np.array_equal(row["x"], np.array([[3.0, -1.0]], np.float32)) for row in rows)
+    found = read(tmp_path, REQUEST, event(REQUEST), event({"outputs": []}, "response"), wrapped, "")
+    assert len(found) == 3
+    assert all(np.array_equal(one.row["x"], np.array([[3.0, -1.0]], np.float32)) for one in found)
+
+
+def test_a_captured_request_is_kept_whole(tmp_path: Path) -> None:
+    of_a_sequence = REQUEST | {"parameters": {"sequence_id": 7, "sequence_start": True}}
+    (found,) = read(tmp_path, of_a_sequence)
+    assert json.loads(found.body) == of_a_sequence
+
+
+def test_a_server_that_reads_json_alone_is_asked_in_the_json_that_clients_sent(
+    serve: Serve, golden_tree: Path
+) -> None:
+    serve(candidate={"json_only": True})
+    (golden_tree / "captured.jsonl").write_text(json.dumps(REQUEST))
+    report = measure(golden_tree, capture="captured.jsonl")
+    assert (report.candidate.errors, report.candidate.wrong) == (0, 0)
+    assert measure(golden_tree, block_requests=4).candidate.errors == 4
 
 
 @pytest.mark.parametrize(

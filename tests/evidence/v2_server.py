@@ -3,7 +3,8 @@
 Run as a process: `python v2_server.py '<JSON>'`; prints its ports. Each host behaves as the JSON says:
 delay_ms, stall (second since the first request, length), error_every, wrong_every, nan_every, revision,
 version, cold (ms more at first, requests until that has worn off), drift (ms more with each request), cached
-(the response cache answers all), token (401 without it). `tls` names files: cert, key, and client_ca.
+(the response cache answers all), token (401 without it), json_only (binary tensors are refused). `tls` names
+files: cert, key, and client_ca.
 """
 
 import asyncio
@@ -34,6 +35,7 @@ class Host:
         self.drift_s = wanted.get("drift", 0) / 1000
         self.cached = wanted.get("cached", False)
         self.token = wanted.get("token", "")
+        self.json_only = wanted.get("json_only", False)
         self.asked = 0
         self.body = wanted.get("body")
         self.named = wanted.get("named", True)
@@ -78,34 +80,37 @@ def scores(x: tuple[float, ...]) -> tuple[int, tuple[float, ...]]:
     return int(sum(x) > 0), tuple(2 * value for value in x)
 
 
-def answer(host: Host, data: bytes, number: int) -> tuple[bytes, int]:
-    """A v2 answer with binary tensors."""
-    label, score = scores(struct.unpack("<2f", data))
+def answer(
+    host: Host, x: tuple[float, ...], number: int, *, binary: bool
+) -> tuple[bytes, int | None]:
+    """A v2 answer, in the form of the request: binary tensors, or JSON alone."""
+    label, score = scores(x)
     if host.wrong_every and number % host.wrong_every == 0:
         label = 1 - label
     if host.nan_every and number % host.nan_every == 0:
         score = (float("nan"), score[1])
-    header = json.dumps(
-        {
-            "model_name": "m",
-            "model_version": host.version,
-            "outputs": [
-                {
-                    "name": "label",
-                    "datatype": "INT64",
-                    "shape": [1],
-                    "parameters": {"binary_data_size": 8},
-                },
-                {
-                    "name": "score",
-                    "datatype": "FP32",
-                    "shape": [1, 2],
-                    "parameters": {"binary_data_size": 8},
-                },
-            ],
-        }
-    ).encode()
+    outputs: list[dict[str, Any]] = [
+        {"name": "label", "datatype": "INT64", "shape": [1], "data": [label]},
+        {"name": "score", "datatype": "FP32", "shape": [1, 2], "data": score},
+    ]
+    said = {"model_name": "m", "model_version": host.version, "outputs": outputs}
+    if not binary:
+        return json.dumps(said).encode(), None
+    for one in outputs:
+        del one["data"]
+        one["parameters"] = {"binary_data_size": 8}
+    header = json.dumps(said).encode()
     return header + struct.pack("<q", label) + struct.pack("<2f", *score), len(header)
+
+
+def sent(headers: dict[str, str], body: bytes) -> tuple[tuple[float, ...], bool]:
+    """The tensor of a request, and whether it came in binary."""
+    length = int(headers.get("inference-header-content-length", len(body)))
+    (tensor,) = json.loads(body[:length])["inputs"]
+    assert tensor["name"] == "x"
+    if "data" in tensor:
+        return tuple(tensor["data"]), False
+    return struct.unpack("<2f", body[length:]), True
 
 
 class Server:
@@ -149,17 +154,16 @@ class Server:
             return self.statistics(host)
         number = next(host.numbers)
         await host.wait()
-        fails = host.error_every and number % host.error_every == 0
+        x, binary = sent(headers, body)
+        fails = (host.error_every and number % host.error_every == 0) or (host.json_only and binary)
         host.observe("503" if fails else "200", time.monotonic() - begun)
         extra = f"x-tidegate-revision: {host.revision}\r\n" if host.revision and host.named else ""
         if fails:
             return f"HTTP/1.1 503 No\r\n{extra}Content-Length: 4\r\n\r\nbusy".encode()
-        length = int(headers["inference-header-content-length"])
-        assert json.loads(body[:length])["inputs"][0]["name"] == "x"
-        content, at = answer(host, body[length:], number)
+        content, at = answer(host, x, number, binary=binary)
         if host.body is not None:
             content, at = host.body.encode(), len(host.body)
-        extra += f"Inference-Header-Content-Length: {at}\r\n"
+        extra += f"Inference-Header-Content-Length: {at}\r\n" * (at is not None)
         return (
             f"HTTP/1.1 200 OK\r\n{extra}Content-Length: {len(content)}\r\n\r\n".encode() + content
         )

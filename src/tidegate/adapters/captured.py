@@ -3,11 +3,13 @@
 KServe's logger sends CloudEvents (type `org.kubeflow.serving.inference.request`, and `.response`, which is
 passed over) whose `data` is the request's body (kserve pkg/logger/worker.go). Written one a line as
 structured CloudEvents they are such a file. https://github.com/cloudevents/spec (JSON format 1.0)
+What the client sent is kept whole: a server that reads JSON alone, such as a transformer, is asked in JSON.
 """
 
 import base64
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,21 +23,29 @@ MOST = 10_000  # requests kept; the load goes through them in turn
 REQUEST, RESPONSE = "inference.request", "inference.response"
 
 
-def read(path: Path, *, what: str, inputs: Sequence[Tensor]) -> tuple[Row, ...]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Captured:
+    """One request: the tensors that the model takes, and the JSON that the client sent, all of it."""
+
+    row: Row
+    body: bytes
+
+
+def read(path: Path, *, what: str, inputs: Sequence[Tensor]) -> tuple[Captured, ...]:
     """The first requests of a file. Raises DocumentError that names the line."""
     try:
         with path.open(encoding="utf-8") as lines:
-            rows = tuple(_rows(lines, what, inputs))
+            requests = tuple(_requests(lines, what, inputs))
     except (OSError, UnicodeDecodeError) as error:
         raise DocumentError(
             f"{what} cannot be read ({error}); put a file of JSON lines into the model version"
         ) from error
-    if not rows:
+    if not requests:
         raise DocumentError(f"{what} holds no request; capture some, or remove load.capture")
-    return rows
+    return requests
 
 
-def _rows(lines: Any, what: str, inputs: Sequence[Tensor]) -> Iterator[Row]:
+def _requests(lines: Any, what: str, inputs: Sequence[Tensor]) -> Iterator[Captured]:
     taken = 0
     for number, line in enumerate(lines, 1):
         if not line.strip():
@@ -44,7 +54,8 @@ def _rows(lines: Any, what: str, inputs: Sequence[Tensor]) -> Iterator[Row]:
             request = _request(line)
             if request is None:
                 continue
-            yield _row(request, inputs)
+            body = json.dumps(request, separators=(",", ":")).encode()
+            yield Captured(row=_row(request, inputs), body=body)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             why = f"{error} is missing" if isinstance(error, KeyError) else str(error)
             raise DocumentError(

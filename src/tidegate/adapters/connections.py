@@ -60,13 +60,12 @@ class RestConnection:
     def __post_init__(self) -> None:
         lines = [f"POST {self.path} HTTP/1.1", f"Host: {self.to.host}"]
         lines += [f"{name}: {value}" for name, value in self.to.headers.items()]
-        self._head = "\r\n".join([*lines, "Content-Type: application/octet-stream", ""]).encode()
+        self._head = "\r\n".join([*lines, ""]).encode()
 
     def send(self, request: Request) -> Reply:
         """Send one request; an error of any kind is words in the reply."""
-        head = b"%bContent-Length: %d\r\n%b: %d\r\n\r\n" % (
-            self._head, len(request.body), HEADER_LENGTH.encode(), request.header_length,
-        )  # fmt: skip
+        size = len(request.body)
+        head = b"%b%bContent-Length: %d\r\n\r\n" % (self._head, _form(request), size)
         try:
             opened = self._open()
             opened.sendall(head + request.body)
@@ -103,6 +102,14 @@ class RestConnection:
         if self._socket is not None:
             self._socket.close()
             self._socket = None
+
+
+def _form(request: Request) -> bytes:
+    """Headers of JSON alone, or of JSON with binary tensors behind it."""
+    if not request.header_length:
+        return b"Content-Type: application/json\r\n"
+    length = (HEADER_LENGTH.encode(), request.header_length)
+    return b"Content-Type: application/octet-stream\r\n%b: %d\r\n" % length
 
 
 def connected(to: Target, tls: ssl.SSLContext | None, timeout_s: float) -> socket.socket:

@@ -84,12 +84,12 @@ def _way(
     compared: bool,
 ) -> Way:
     load, golden = policy.load, serving.read_golden(golden_path)
-    rows = _rows(deployment, policy, golden_path.parent, golden)
+    rows, requests = _asked(deployment, policy, golden_path.parent, golden)
     return Way(
         to=target(settings(), host, load.headers),
         protocol=load.protocol,
         model=deployment.repository.triton_model,
-        requests=_requests(deployment, policy, rows, golden),
+        requests=requests,
         rows=rows,
         check=Check(golden=golden, policy=policy, version=version, compared=compared),
         connections=load.max_connections,
@@ -97,16 +97,22 @@ def _way(
     )
 
 
-def _rows(
+def _asked(
     deployment: Deployment, policy: Policy, tree: Path, golden: serving.Golden
-) -> tuple[serving.Row, ...]:
+) -> tuple[tuple[serving.Row, ...], tuple[Request, ...]]:
+    """What is sent, as tensors and encoded: over REST a captured request is the JSON that it came as."""
     path, inputs = policy.load.capture, inputs_of(deployment.repository, policy)
-    if path:
-        return captured.read(tree / path, what=f"load.capture {path}", inputs=inputs)
-    return serving.golden_rows(golden, inputs)
+    if not path:
+        rows = serving.golden_rows(golden, inputs)
+        return rows, _encoded(deployment, policy, rows, golden)
+    found = captured.read(tree / path, what=f"load.capture {path}", inputs=inputs)
+    rows = tuple(one.row for one in found)
+    if policy.load.protocol == "grpc":
+        return rows, _encoded(deployment, policy, rows, golden)
+    return rows, tuple(Request(row=n, body=one.body) for n, one in enumerate(found))
 
 
-def _requests(
+def _encoded(
     deployment: Deployment, policy: Policy, rows: Sequence[serving.Row], golden: serving.Golden
 ) -> tuple[Request, ...]:
     inputs = inputs_of(deployment.repository, policy)

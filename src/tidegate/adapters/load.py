@@ -38,7 +38,7 @@ class Request:
 
     row: int
     body: bytes
-    header_length: int = 0  # REST only
+    header_length: int = 0  # of REST's binary tensors; 0: all of it is JSON
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
