@@ -114,7 +114,8 @@ def test_answers_of_another_revision_make_the_evidence_invalid(
 
 
 @pytest.mark.parametrize(
-    "body", ['{"error":"busy"}', "", '{"outputs":[{"name":"label"}]}', "[]", "x"]
+    "body",
+    ['{"error":"busy"}', "", '{"outputs":[{"name":"label"}]}', '{"outputs":["label"]}', "[]", "x"],
 )
 def test_an_answer_200_that_is_no_answer_is_wrong(
     serve: Serve, golden_tree: Path, body: str

@@ -18,6 +18,7 @@ from tests.evidence.conftest import CANDIDATE, Serve, deployment, policy
 from tidegate.adapters import captured, lanes, recorded_arrivals
 from tidegate.adapters.fleet import Fleet
 from tidegate.adapters.load import Schedule
+from tidegate.adapters.serving import unraw
 from tidegate.documents import LoadReport, Tensor, Word
 from tidegate.errors import DocumentError, UsageError
 from tidegate.policy import Recording
@@ -229,6 +230,22 @@ def test_nan_in_an_answer_is_wrong_whether_it_is_compared_or_not(
     serve(candidate={"nan_every": 4})
     (golden_tree / "captured.jsonl").write_text(json.dumps(REQUEST))
     assert measure(golden_tree, capture=capture).candidate.wrong == 10
+
+
+@pytest.mark.parametrize("datatype", ["FP32", "INT64", "BYTES"])
+def test_null_in_an_answer_of_json_is_wrong_where_nothing_is_compared(
+    serve: Serve, golden_tree: Path, datatype: str
+) -> None:
+    output = {"name": "other", "datatype": datatype, "shape": [1], "data": [None]}
+    serve(candidate={"body": json.dumps({"model_version": "2", "outputs": [output]})})
+    (golden_tree / "captured.jsonl").write_text(json.dumps(REQUEST))
+    assert measure(golden_tree, capture="captured.jsonl").candidate.wrong == 40
+
+
+@pytest.mark.parametrize("data", [b"\x03\0\0\0ab", b"\0\0\0\0\x01\0"])
+def test_a_string_that_is_cut_short_is_no_answer(data: bytes) -> None:
+    with pytest.raises(ValueError, match="is cut short"):
+        unraw(data, "BYTES")
 
 
 def test_nan_of_the_incumbent_is_no_yardstick(serve: Serve, golden_tree: Path) -> None:

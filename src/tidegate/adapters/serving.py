@@ -86,10 +86,14 @@ def unraw(data: bytes, dtype: str) -> Array:
     """The flat tensor of raw bytes."""
     if dtype != "BYTES":
         return np.frombuffer(data, dtype=NUMPY[dtype])
-    values, at = [], 0
+    values: list[str] = []
+    at = 0
     while at < len(data):
-        (size,) = struct.unpack_from("<I", data, at)
-        values.append(data[at + 4 : at + 4 + size].decode())
+        size = int.from_bytes(data[at : at + 4], "little")
+        value = data[at + 4 : at + 4 + size]
+        if at + 4 > len(data) or len(value) < size:
+            raise ValueError(f"the last of {len(values) + 1} strings is cut short")
+        values.append(value.decode())
         at += 4 + size
     return np.asarray(values, dtype=object)
 
@@ -150,17 +154,36 @@ def _rest_request(
 
 def read_rest(body: bytes, header_length: int | None) -> Answer:
     """Decode a REST answer. Raises ValueError or KeyError when it is no v2 answer."""
+    try:
+        return _rest_answer(body, header_length)
+    except (TypeError, AttributeError) as error:  # JSON of another form
+        raise ValueError(f"{type(error).__name__}: {error}") from error
+
+
+def _rest_answer(body: bytes, header_length: int | None) -> Answer:
     size = len(body) if header_length is None else header_length
     header, at = json.loads(body[:size]), size
     outputs: dict[str, Array] = {}
     for output in header["outputs"]:
         length = output.get("parameters", {}).get("binary_data_size")
         if length is None:
-            outputs[output["name"]] = np.asarray(output["data"]).reshape(-1)
+            outputs[output["name"]] = _from_json(output["data"], output["datatype"])
             continue
         outputs[output["name"]] = unraw(body[at : at + length], output["datatype"])
         at += length
     return Answer(version=str(header.get("model_version", "")), outputs=outputs)
+
+
+def _from_json(data: Any, datatype: str) -> Array:
+    """The flat tensor. A null is no value: NaN among floats, and elsewhere no answer."""
+    values = np.asarray(data).reshape(-1)
+    if values.dtype != object:
+        return values
+    if datatype.startswith("FP"):
+        return values.astype(np.float64)
+    if None in values.tolist():
+        raise ValueError(f"null in a tensor of {datatype}")
+    return values
 
 
 def grpc_requests(
