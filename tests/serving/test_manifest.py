@@ -9,10 +9,12 @@ from tests.crd import KSERVE, SHARED, complaints
 from tests.kserve_judge import read_by_kserve
 from tidegate.core import knative, standard
 from tidegate.core.isvc.components import changed, companions
-from tidegate.core.isvc.scaling import class_trouble
+from tidegate.core.isvc.extras import scaled_object
+from tidegate.core.isvc.scaling import class_trouble, manifest_fields
 from tidegate.core.manifest import released_template
 from tidegate.core.standard_manifest import entry, promoted
 from tidegate.policy import Policy
+from tidegate.policy.serving import Keda
 
 NEW = "s3://models/fraud/8/"
 CRD = KSERVE / "serving.kserve.io_inferenceservices.yaml"
@@ -150,6 +152,21 @@ def test_the_class_stands_on_the_service_where_kserves_webhook_looks(
     assert made["metadata"]["annotations"][key] == value
     wanted = policy({"scaling": scaling}).serving.scaling
     assert class_trouble(made["metadata"]["annotations"], wanted, mode) == ""
+
+
+@pytest.mark.parametrize(
+    ("threshold", "written"), [(20, "20"), (0.5, "0.5"), (1_234_567, "1234567")]
+)
+def test_keda_gets_every_digit_of_a_threshold(threshold: float, written: str) -> None:
+    trigger = {"kind": "prometheus", "query": "sum(up)", "threshold": threshold}
+    asked = policy({"mode": "Standard", "scaling": KEDA | {"triggers": [trigger]}})
+    assert isinstance(asked.serving.scaling, Keda)
+    (made,) = scaled_object(asked, asked.serving.scaling, "d")["spec"]["triggers"]
+    assert made["metadata"]["threshold"] == written
+    (metric,) = manifest_fields(
+        asked.serving.scaling.model_copy(update={"via": "auto_scaling"}), "fraud", "prod"
+    )["autoScaling"]["metrics"]
+    assert metric["external"]["target"]["value"] == written
 
 
 def test_another_class_than_the_served_one_is_no_release() -> None:

@@ -1,6 +1,6 @@
 """What stands beside an InferenceService: ScaledObjects, a monitor, a graph. Pure."""
 
-from tidegate.core.isvc.queries import query_of
+from tidegate.core.isvc.queries import query_of, threshold_of
 from tidegate.core.isvc.scraping import (
     OF_KNATIVE,
     OF_KSERVE,
@@ -53,7 +53,7 @@ def _trigger(trigger: Trigger, scaling: Keda, namespace: str, pods: str) -> Json
         "metadata": {
             "serverAddress": scaling.server,
             "query": query_of(trigger, namespace=namespace, pods=pods),
-            "threshold": f"{trigger.threshold:g}",
+            "threshold": threshold_of(trigger),
         },
         **(access if scaling.authentication else {}),
     }

@@ -9,6 +9,11 @@ from tidegate.policy.serving import Trigger
 WINDOW = "1m"
 
 
+def threshold_of(trigger: Trigger) -> str:
+    """The value in all its digits; six would be another threshold from a million on."""
+    return f"{trigger.threshold:.15g}"
+
+
 def query_of(trigger: Trigger, *, namespace: str, pods: str) -> str:
     """The query of one trigger over the pods whose names match `pods` (RE2, anchored by PromQL).
 

@@ -8,7 +8,7 @@ class stands on the InferenceService itself, where KServe's webhook looks for it
 from collections.abc import Mapping
 from typing import Any
 
-from tidegate.core.isvc.queries import query_of
+from tidegate.core.isvc.queries import query_of, threshold_of
 from tidegate.core.isvc.typed import Json, Typed
 from tidegate.policy.serving import Hpa, Keda, Kpa, Scaling
 
@@ -90,7 +90,7 @@ def _metrics(scaling: Keda, name: str, namespace: str) -> list[MetricSpec]:
                     server_address=scaling.server,
                     query=query_of(trigger, namespace=namespace, pods=pods),
                 ),
-                target=Target(value=f"{trigger.threshold:g}"),
+                target=Target(value=threshold_of(trigger)),
                 authentication_ref=access,
             )
         )
