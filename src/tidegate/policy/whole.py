@@ -148,6 +148,11 @@ class Policy(Section):
                 "serving.port is grpc, but load.protocol is http; write load.protocol: grpc"
             )
         within = serving.transformer and serving.transformer.collocated
+        if within and self.load.protocol == "grpc":
+            raise ValueError(
+                "load.protocol is grpc, but serving.transformer has the pod's one port, by http; write "
+                "load.protocol: http"
+            )
         if within and not self.load.capture:
             raise ValueError(
                 "serving.transformer takes what clients send, and golden data are what the model takes; set "

@@ -9,6 +9,7 @@ from tidegate.policy.serving.resources import Resources, checked
 
 RESERVED_ENV = ("PORT", "K_SERVICE", "K_CONFIGURATION", "K_REVISION")  # VAL:302-354
 STORAGE_ENV = "STORAGE_URI"
+SERVERS_PORTS = (8080, 9000, 8002)  # of Triton in the same pod: HTTP, gRPC, metrics (deploy/base)
 
 
 def plain_env(env: dict[str, str]) -> dict[str, str]:
@@ -84,10 +85,10 @@ class Transformer(Container, Replicated):
             raise ValueError(
                 "a collocated transformer has the predictor's replicas; remove min_replicas and max_replicas"
             )
-        if self.collocated and self.port == 8080:
+        if self.collocated and self.port in SERVERS_PORTS:
             raise ValueError(
-                "port 8080 is the model server's in the same pod; let the transformer listen on another, "
-                "such as 8081"
+                f"port {self.port} is the model server's in the same pod; let the transformer listen on "
+                "another, such as 8081"
             )
         if STORAGE_ENV in self.env and self.collocated:
             raise ValueError(
