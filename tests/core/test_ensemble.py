@@ -109,6 +109,8 @@ def test_a_tensor_that_nothing_makes_is_named_with_those_that_there_are(
         ({"models": [{"name": "m", "uri": "models:/a/1"}]}, "'m' is the released model's name"),
         ({"outputs": {"y": "m.y"}}, "inputs and outputs are an ensemble's"),
         ({"models": [{"name": "a", "code": "../x"}]}, "without .."),
+        ({"models": [{"name": "a", "uri": "models:/a/1", "golden": "../x"}]}, "without .."),
+        ({"models": [{"name": "a", "uri": "a@champion"}]}, "write models:/name@alias"),
     ],
 )
 def test_a_repository_that_contradicts_itself_is_refused_with_the_policy(

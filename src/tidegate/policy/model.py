@@ -5,8 +5,18 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from tidegate.policy.load import inside
 from tidegate.policy.section import Section
 from tidegate.policy.tensorrt import TensorRt
+
+URI = re.compile(r"models:/[^/@]+(@[^/@]+|/\d+)|runs:/[^/]+/.+")
+
+
+def version_uri(uri: str) -> str:
+    """The same. Raises ValueError where it names no model version."""
+    if not URI.fullmatch(uri):
+        raise ValueError("write models:/name@alias, models:/name/version or runs:/run_id/path")
+    return uri
 
 
 class Model(Section):
@@ -38,12 +48,8 @@ class Model(Section):
         description="Registry alias moved to the version once promoted; '' = none",
     )
 
-    @field_validator("uri")
-    @classmethod
-    def _known_scheme(cls, uri: str) -> str:
-        if not re.match(r"^(models:/[^/@]+(@[^/@]+|/\d+)|runs:/[^/]+/.+)$", uri):
-            raise ValueError("write models:/name@alias, models:/name/version or runs:/run_id/path")
-        return uri
+    _uri = field_validator("uri")(version_uri)
+    _inside = field_validator("golden", "calibration")(inside)
 
 
 Rung = Literal["onnxruntime-tensorrt", "onnxruntime-cuda", "onnxruntime"]

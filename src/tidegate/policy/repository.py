@@ -5,6 +5,7 @@ from typing import Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from tidegate.policy.load import inside
+from tidegate.policy.model import version_uri
 from tidegate.policy.section import Section
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]*$"
@@ -38,12 +39,14 @@ class Companion(Section):
     )
     config: str = Field(default="", description="As triton.config, for this model")
 
-    _inside = field_validator("code")(inside)
+    _inside = field_validator("code", "golden")(inside)
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
         if bool(self.uri) == bool(self.code):
             raise ValueError(f"{self.name}: set either uri or code")
+        if self.uri:
+            version_uri(self.uri)
         if self.role == "beside" and self.inputs:
             raise ValueError(f"{self.name}: inputs are wired for pre and post alone; drop them")
         return self
