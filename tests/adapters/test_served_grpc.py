@@ -5,10 +5,12 @@ from concurrent import futures
 from typing import Any
 
 import grpc
+import numpy as np
 import pytest
 from tritonclient.grpc import service_pb2
 
 from tidegate.adapters.served_model import answers_as
+from tidegate.adapters.serving import raw, unraw
 from tidegate.documents import Probe, Tensor
 from tidegate.errors import ConflictError, RejectedError, UnavailableError
 
@@ -59,6 +61,13 @@ def test_the_version_that_answers_every_request_of_a_sample_is_believed(model: M
         ("words", [1]),
     ]
     assert first.raw_input_contents[0] == bytes(16)
+    assert unraw(first.raw_input_contents[1], "BYTES").tolist() == [""]
+
+
+@pytest.mark.parametrize("dtype", ["S", "U", "O"])
+def test_strings_are_sent_as_they_are_however_numpy_holds_them(dtype: str) -> None:
+    words = np.array([b"a" if dtype == "S" else "a", b"bc" if dtype == "S" else "bc"], dtype)
+    assert unraw(raw(words, "STRING"), "BYTES").tolist() == ["a", "bc"]
 
 
 def test_another_version_is_a_conflict(model: Model) -> None:

@@ -66,7 +66,5 @@ def _version(body: bytes, host: str) -> str:
 def _zeros(tensor: Tensor) -> serving.Array:
     shape = [max(axis, 1) for axis in tensor.shape]
     if tensor.dtype == "STRING":
-        return np.full(shape, b"", dtype=np.object_)
-    kinds = {"BOOL": "bool", "BF16": "float32"}
-    name = tensor.dtype.lower().replace("fp", "float")
-    return np.zeros(shape, dtype=kinds.get(tensor.dtype, name))
+        return np.full(shape, "", dtype=np.object_)
+    return np.zeros(shape, dtype=serving.NUMPY.get(tensor.dtype))

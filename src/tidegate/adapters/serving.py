@@ -73,7 +73,8 @@ class Answer:
 def raw(array: Array, dtype: str) -> bytes:
     """A tensor's bytes: little-endian values; strings each behind their length."""
     if dtype in ("STRING", "BYTES"):
-        encoded = (str(value).encode() for value in array.reshape(-1))
+        values = array.reshape(-1)
+        encoded = (v if isinstance(v, bytes) else str(v).encode() for v in values)
         return b"".join(struct.pack("<I", len(value)) + value for value in encoded)
     if dtype not in NUMPY:
         raise DocumentError(
