@@ -90,6 +90,8 @@ def test_an_input_that_no_step_makes_is_asked_of_the_client() -> None:
             "net takes X from 'scaler.no', which no step before it makes; they make scaler.variable",
         ),
         ((SCALER, NET), {"y": "net.no"}, "'net.no' is made by no step"),
+        ((SCALER, NET), {"raw": "net.scores"}, "'raw' is an input of the ensemble, too"),
+        ((SCALER, NET), {"y": "net.scores", "z": "net.scores"}, "'net.scores' has two names"),
         ((model("a", {"X": 4}, {"X": 4}), model("b", {"X": 4}, {"X": 4})), {}, "'X' would be two"),
     ],
 )

@@ -101,11 +101,7 @@ def _source(wiring: _Wiring, member: Member, name: str) -> str:
 def _outputs(wiring: _Wiring, said: Mapping[str, str]) -> dict[str, str]:
     """Name in the whole -> `<model>.<output>`."""
     if said:
-        lost = next((source for source in said.values() if source not in wiring.made), "")
-        if lost:
-            raise DocumentError(
-                f"repository.outputs: {lost!r} is made by no step; they make {', '.join(wiring.made)}"
-            )
+        _check_outputs(wiring, said)
         return dict(said)
     named: dict[str, str] = {}
     for key, tensor in wiring.made.items():
@@ -118,6 +114,22 @@ def _outputs(wiring: _Wiring, said: Mapping[str, str]) -> dict[str, str]:
             )
         named[tensor.name] = key
     return named
+
+
+def _check_outputs(wiring: _Wiring, said: Mapping[str, str]) -> None:
+    """A tensor is of one step and has one name, so an output is no input and no other output."""
+    sources = list(said.values())
+    for name, source in said.items():
+        if source not in wiring.made:
+            raise DocumentError(
+                f"repository.outputs: {source!r} is made by no step; they make {', '.join(wiring.made)}"
+            )
+        if name in wiring.raw:
+            raise DocumentError(
+                f"repository.outputs: {name!r} is an input of the ensemble, too; use another name"
+            )
+        if sources.count(source) > 1:
+            raise DocumentError(f"repository.outputs: {source!r} has two names; keep one")
 
 
 def _steps(
