@@ -98,6 +98,22 @@ def test_a_transformer_that_crashes_keeps_its_revision_from_ready_with_its_own_l
     runtime.stop(NAMESPACE, name)
 
 
+@pytest.mark.real
+def test_a_transformer_that_cannot_be_started_says_why(
+    runtime: TritonRuntime, digits: Digits, tmp_path: Path
+) -> None:
+    program = tmp_path / "transformer"
+    program.write_text("#!/no/such/interpreter\n")
+    program.chmod(0o755)
+    name = "digits-predictor-00009"
+    runtime.start(revision(name, digits.repository, program=transformer(str(program))))
+    status = settled(runtime, name)
+    assert (status.phase, status.reason, status.exit_code) == ("Failed", "CrashLoop", 128)
+    assert status.container == TRANSFORMER
+    assert f"No such file or directory: '{program}'" in status.message
+    runtime.stop(NAMESPACE, name)
+
+
 def test_what_a_container_says_of_its_own_pod_is_rewritten_to_the_ports_of_this_machine() -> None:
     asked = Program(
         container=TRANSFORMER,

@@ -21,6 +21,7 @@ class Container:
     url: Callable[[], str]  # answers when it can serve
     any_answer: bool = False  # whatever it answers will do: it takes connections
     child: Child | None = None
+    refused: str = ""  # why the kernel did not start it
     answered: bool = False
 
     @property
@@ -30,8 +31,20 @@ class Container:
 
     def ensure(self) -> None:
         """Start it unless it runs."""
-        if not self.is_alive:
-            self.child, self.answered = self.spawn(), False
+        if self.is_alive:
+            return
+        self.child, self.refused, self.answered = None, "", False
+        try:
+            self.child = self.spawn()
+        except OSError as error:
+            self.refused = str(error)
+
+    @property
+    def exit_code(self) -> int | None:
+        """Its own, or 128, as a container runtime says of one that cannot be started."""
+        if self.refused:
+            return 128
+        return self.child.exit_code if self.child else None
 
     def look(self, client: httpx.Client) -> bool:
         """Whether it has answered since it was started."""
@@ -40,6 +53,8 @@ class Container:
 
     def last_words(self) -> str:
         """Why it ended: Triton's errors, or the last lines of another program."""
+        if self.refused:
+            return self.refused
         lines = self.child.last_lines(400) if self.child else []
         return "\n".join(lines[-_LINES:] if self.name else telling(lines))
 

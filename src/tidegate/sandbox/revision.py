@@ -225,8 +225,7 @@ class Revision:
         reason = "ModelLoadFailed" if load_failed and not ended.name else "CrashLoop"
         if self._is_out_of_memory and not ended.name:
             reason, self._is_out_of_memory = "OutOfMemory", False
-        exit_code = ended.child.exit_code if ended.child else None
-        self._fail(reason, message, exit_code=exit_code, container=ended.name)
+        self._fail(reason, message, exit_code=ended.exit_code, container=ended.name)
 
     def _move(self) -> None:
         """Somebody took a port while a server was down: all of the pod gets others."""
