@@ -19,6 +19,7 @@ from tidegate.cli_operations import operations_app
 from tidegate.cli_replay import replayable
 from tidegate.cli_schedule import schedule_app, submit_app
 from tidegate.cli_tune import tune_app
+from tidegate.cli_upkeep import upkeep_app
 from tidegate.errors import TidegateError, UsageError
 from tidegate.sandbox.commands import DEFAULT_STATE, sandbox_app
 from tidegate.steps.execution import execute, write_results
@@ -35,6 +36,7 @@ app = typer.Typer(
 )
 app.add_typer(sandbox_app, name="sandbox")
 app.add_typer(operations_app)
+app.add_typer(upkeep_app)
 app.add_typer(calibrate_app)
 app.add_typer(tune_app)
 app.add_typer(submit_app)
