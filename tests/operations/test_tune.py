@@ -20,6 +20,7 @@ from tidegate.adapters.reloading import reloading
 from tidegate.cli import app
 from tidegate.core.model_config.resizing import resized, setting_of
 from tidegate.documents import Setting, Tuning
+from tidegate.errors import UnavailableError
 
 SMALL = (
     *("--batches", "1,4", "--instances", "1,2", "--threads", "1", "--delays-us", "0"),
@@ -115,10 +116,16 @@ def test_a_config_that_does_not_load_is_told_and_the_one_before_goes_on_serving(
     )
     wanted = Setting(max_batch_size=2, instances=2, queue_delay_us=700, threads=1)
     with reloading(model[0], "digits") as server:
+        plain = replace(config, instance_group=())
+        assert server.load(resized(plain, wanted)) == ""
         assert server.load(resized(config, wanted)) == ""
         assert "optimization.graph.level 7" in server.load(broken)
         served = server.model.config()
         assert setting_of(served) == wanted
+        for axis in Setting.model_fields:  # each of them is looked at
+            other = wanted.model_copy(update={axis: getattr(wanted, axis) + 1})
+            with pytest.raises(UnavailableError, match="after it said that it loaded that"):
+                server.require_served(resized(config, other))
         rows = np.zeros((2, 1, 16, 16), np.float32)
         assert server.model.answers({"X": rows}, 2)["scores"].shape == (2, 10)
 
@@ -190,6 +197,7 @@ def test_a_resized_config_keeps_what_was_written_besides(model: tuple[Path, Path
         wanted = Setting(max_batch_size=batch, instances=3, queue_delay_us=250, threads=2)
         made = resized(config, wanted)
         assert setting_of(made) == wanted
+        assert setting_of(resized(replace(config, instance_group=()), wanted)) == wanted
         assert [one.batch_size for one in made.model_warmup] == warm
         assert replace(made, model_warmup=config.model_warmup) == replace(
             config,

@@ -15,6 +15,7 @@ import httpx
 from tidegate.adapters.model_config_text import to_message
 from tidegate.adapters.tritonserver import READY_S, Loaded, serving
 from tidegate.core.model_config import ModelConfig
+from tidegate.core.model_config.resizing import setting_of
 from tidegate.errors import UnavailableError
 
 
@@ -42,25 +43,17 @@ class Reloading:
             ) from error
         if not answer.is_success:
             return _reason(answer)
-        self._require_served(config)
+        self.require_served(config)
         return ""
 
-    def _require_served(self, config: ModelConfig) -> None:
-        """What is measured must be what was asked for."""
-        served = self.model.config()
-        if (served.max_batch_size, _instances(served)) != (
-            config.max_batch_size,
-            _instances(config),
-        ):
+    def require_served(self, config: ModelConfig) -> None:
+        """What is measured must be what was asked for. Raises UnavailableError."""
+        served, asked = setting_of(self.model.config()), setting_of(config)
+        if served != asked:
             raise UnavailableError(
-                f"Triton serves {config.name} with batch {served.max_batch_size} and {_instances(served)} "
-                f"instances, not {config.max_batch_size} and {_instances(config)}, after it said that it "
-                "loaded them; try again"
+                f"Triton serves {config.name} with {served}, not {asked}, after it said that it loaded that; "
+                "try again"
             )
-
-
-def _instances(config: ModelConfig) -> tuple[int, ...]:
-    return tuple(group.count for group in config.instance_group)
 
 
 def _reason(answer: httpx.Response) -> str:

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from tidegate.core.model_config.backends import THREADS
+from tidegate.core.model_config.instances import ModelInstanceGroup
 from tidegate.core.model_config.scheduling import ModelDynamicBatching
 from tidegate.core.model_config.whole import ModelConfig, ModelParameter, ModelWarmup
 from tidegate.documents import Setting
@@ -14,10 +15,11 @@ def resized(config: ModelConfig, setting: Setting) -> ModelConfig:
     No response cache: its answers are no evidence of the model's speed. Warm-ups and preferred sizes of
     more rows than a batch may have would be refused.
     """
+    groups = config.instance_group or (ModelInstanceGroup(),)  # none written: Triton makes one, too
     return replace(
         config,
         max_batch_size=setting.max_batch_size,
-        instance_group=tuple(replace(g, count=setting.instances) for g in config.instance_group),
+        instance_group=tuple(replace(group, count=setting.instances) for group in groups),
         dynamic_batching=_batching(config, setting),
         parameters=_parameters(config, setting),
         model_warmup=_warmup(config, setting),
