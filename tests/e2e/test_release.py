@@ -4,6 +4,7 @@ The tests are one story and run in the order of the file.
 """
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -104,9 +105,10 @@ def journal(home: Home, name: str = "tiny") -> dict[str, Any]:
 def test_a_first_release_that_fails_its_gate_was_never_live(
     home: Home, variant: Callable[..., Path]
 ) -> None:
-    impossible = [{"kind": "latency", "quantile": 0.5, "limit_ms": 0.05, "min_samples": 100}]
-    done = home.release("models:/tiny/1", variant(slo={"objectives": impossible}))
+    tail = [{"kind": "latency", "quantile": 0.99, "limit_ms": 0.05, "min_samples": 100}]
+    done = home.release("models:/tiny/1", variant(slo={"objectives": tail}))
     assert (done.returncode, done.stdout.strip()) == (7, "ROLLED_BACK"), done.stderr
+    assert re.search(r"p99 .* 0\.05 ms", done.stderr), done.stderr
     assert [act["kind"] for act in journal(home)["acts"]] == ["PREVIEW", "DISCARD"]
     assert services(home) == []
 
