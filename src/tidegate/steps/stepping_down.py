@@ -103,11 +103,18 @@ def _opened(given: "Given", converted: "Converted", rung: Rung) -> Opened:
         found = replace(converted, form=plan.form, model_file=PLAN, opset=0, ir_version=0)
         return Opened(converted=found, profiles=plan.engine.profiles, engine=plan.engine)
     if rung.accelerator:
+        from tidegate.adapters import serving_image
         from tidegate.adapters.served_forms import accelerated_graph
 
         path = given.folder / converted.model_file
         form = accelerated_graph.load(
-            path, rung.accelerator, profiles, what=given.what, largest=given.largest
+            path,
+            rung.accelerator,
+            profiles,
+            what=given.what,
+            precision=given.policy.optimize.precision,
+            serving=serving_image.tensorrt(given.policy),
+            largest=given.largest,
         )
         return Opened(converted=replace(converted, form=form), profiles=profiles)
     return Opened(converted=reopened(given, converted))

@@ -260,3 +260,17 @@ def test_the_accelerator_is_told_shapes_and_caches_and_a_mode_only_where_there_i
     assert "precision_mode" not in told(precision="source")
     assert not any("cache" in name for name in told(engine_cache=""))
     assert "max_workspace_size_bytes" not in told(workspace_mib=None)
+
+
+@pytest.mark.parametrize(
+    ("precision", "flag"),
+    [("fp16", "fp16"), ("bf16", "bf16"), ("int8", "int8"), ("fp8", "fp16"), ("source", "")],
+)
+def test_parity_asks_the_provider_in_the_mode_in_which_triton_will(
+    precision: str, flag: str
+) -> None:
+    """Keys as Triton's backend makes them of precision_mode: onnxruntime_backend, src/onnxruntime.cc."""
+    shapes = provider.profile_shapes([{"X": SPAN}])
+    flags = {f"trt_{flag}_enable": "True"} if flag else {}
+    assert provider.options([{"X": SPAN}], precision=precision, serving="10.7.0") == shapes | flags
+    assert provider.options([{"X": SPAN}], precision=precision, serving="11.1.0") == shapes

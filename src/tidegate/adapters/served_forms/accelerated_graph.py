@@ -10,7 +10,7 @@ import onnxruntime
 from tidegate.adapters import onnx_runtime
 from tidegate.adapters.onnx_runtime import Array, Providers
 from tidegate.adapters.served_forms.of_graph import OfGraph
-from tidegate.core.tensorrt.provider import profile_shapes
+from tidegate.core.tensorrt.provider import options
 from tidegate.documents import ShapeRange
 from tidegate.errors import RejectedError, UsageError
 
@@ -32,10 +32,13 @@ def load(
     profiles: Sequence[Mapping[str, ShapeRange]],
     *,
     what: str,
+    precision: str = "source",
+    serving: str = "",
     largest: int = onnx_runtime.BATCH,
 ) -> AcceleratedGraph:
     """Open it with the provider and no silent way out of it. A profile's rows go before `largest`.
 
+    `precision` is the graph's, `serving` the server's TensorRT: what that one is told, this one is too.
     Raises UsageError where this ONNX Runtime has no such provider, RejectedError where it does not start:
     ONNX Runtime itself would go on without it.
     """
@@ -45,8 +48,9 @@ def load(
             f"this ONNX Runtime has no {wanted}, only {', '.join(known)}; "
             "run optimize where onnxruntime-gpu and a GPU are"
         )
+    told = options(profiles, precision=precision, serving=serving)
     graph = onnx_runtime.load(
-        path, what=what, providers=_providers(accelerator, profiles), largest=largest
+        path, what=what, providers=_providers(accelerator, told), largest=largest
     )
     graph.session.disable_fallback()
     if wanted not in graph.session.get_providers():
@@ -55,15 +59,12 @@ def load(
             "check the GPU and its libraries"
         )
     spans = [span.max[0] for profile in profiles[:1] for span in profile.values() if span.max]
-    told = accelerator == "tensorrt" and spans
-    return AcceleratedGraph(graph=replace(graph, largest=min(spans)) if told else graph)
+    if accelerator == "tensorrt" and spans:
+        graph = replace(graph, largest=min(spans))
+    return AcceleratedGraph(graph=graph)
 
 
-def _providers(accelerator: str, profiles: Sequence[Mapping[str, ShapeRange]]) -> Providers:
+def _providers(accelerator: str, told: Mapping[str, str]) -> Providers:
     """The wanted one first; CUDA and the CPU take the nodes that it leaves."""
     cuda: Providers = ((NAMES["cuda"], {}), ("CPUExecutionProvider", {}))
-    return (
-        ((NAMES["tensorrt"], profile_shapes(profiles)), *cuda)
-        if accelerator == "tensorrt"
-        else cuda
-    )
+    return ((NAMES["tensorrt"], told), *cuda) if accelerator == "tensorrt" else cuda

@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from tidegate.documents import ShapeRange
 
 PRECISION_MODES = {"fp16": "FP16", "bf16": "BF16", "int8": "INT8", "fp8": "FP16"}
+# What Triton's backend tells the provider for a mode.
+FLAGS = {"FP16": "trt_fp16_enable", "BF16": "trt_bf16_enable", "INT8": "trt_int8_enable"}
 
 
 def profile_shapes(profiles: Sequence[Mapping[str, ShapeRange]]) -> dict[str, str]:
@@ -28,6 +30,24 @@ def profile_shapes(profiles: Sequence[Mapping[str, ShapeRange]]) -> dict[str, st
     }
 
 
+def precision_mode(precision: str, serving: str) -> str:
+    """What a server of TensorRT `serving` must be told of a graph in this precision; '' = nothing.
+
+    Precision is in the graph; before 11 the provider still builds weakly typed networks, and computes a
+    narrow type in FP32 unless it is named. From 11 on there is no such mode.
+    """
+    is_weak = serving.partition(".")[0] in {"8", "9", "10"}
+    return PRECISION_MODES.get(precision, "") if is_weak else ""
+
+
+def options(
+    profiles: Sequence[Mapping[str, ShapeRange]], *, precision: str, serving: str
+) -> dict[str, str]:
+    """The provider's own options, for parity to ask it as that server will."""
+    flag = FLAGS.get(precision_mode(precision, serving))
+    return {**profile_shapes(profiles), **({flag: "True"} if flag else {})}
+
+
 def triton_parameters(
     profiles: Sequence[Mapping[str, ShapeRange]],
     *,
@@ -38,14 +58,10 @@ def triton_parameters(
 ) -> dict[str, str]:
     """Parameters of `gpu_execution_accelerator { name: "tensorrt" }`.
 
-    `serving`: TensorRT of the server. Precision is in the graph; before 11 the provider still builds weakly
-    typed networks, and computes a narrow type in FP32 unless it is named. From 11 on there is no such mode.
+    `serving`: TensorRT of the server.
     """
-    mode = (
-        PRECISION_MODES.get(precision, "") if serving.partition(".")[0] in {"8", "9", "10"} else ""
-    )
     told = {
-        "precision_mode": mode,
+        "precision_mode": precision_mode(precision, serving),
         "max_workspace_size_bytes": str(workspace_mib << 20) if workspace_mib else "",
         **profile_shapes(profiles),
     }
