@@ -1,5 +1,7 @@
 """The ladder from TensorRT down, really walked on a machine without a GPU: each step with its reason."""
 
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -7,8 +9,14 @@ import pytest
 
 from tests.steps.model.networks import convolutions, images
 from tests.steps.model.test_load_and_query import SERVER
+from tests.steps.model.test_parity_beyond import POLICY, converted, plain
+from tidegate.core.ladder import Rung
+from tidegate.documents import OutputParity, Parity, Word
 from tidegate.errors import RejectedError, UsageError
+from tidegate.policy import Policy
+from tidegate.steps.stepping_down import served
 
+DIGEST = f"sha256:{'0' * 64}"
 ALL = ["onnxruntime-tensorrt", "onnxruntime-cuda", "onnxruntime"]
 
 
@@ -68,6 +76,44 @@ def test_a_model_that_differs_on_every_rung_is_refused_with_all_reasons(release:
     assert "output scores: largest difference" in result["reason"]
     assert "not tensorrt: " in result["reason"]
     assert list(release.path("optimized_model").iterdir()) == []
+
+
+def judging(*words: Word) -> Any:
+    """A judge that has these words in turn."""
+    left = iter(words)
+
+    def judge(form: Any) -> Parity:
+        word = next(left)
+        one = OutputParity(output="Y", word=word, compared=1, message=f"Y is {word}")
+        return Parity(
+            word=word, reference="the source", golden="golden.npz", golden_digest=DIGEST, rows=1,
+            outputs=(one,),
+        )  # fmt: skip
+
+    return judge
+
+
+CPU = Rung(name="onnxruntime", target="onnxruntime", backend="onnxruntime")
+
+
+@pytest.mark.parametrize(
+    ("words", "word", "down"),
+    [
+        ([Word.PASS], Word.PASS, []),
+        ([Word.FAIL, Word.PASS], Word.PASS, ["differs from the source: Y is FAIL"]),
+        ([Word.FAIL] * 3, Word.FAIL, ["differs from the source: Y is FAIL"] * 2),
+        ([Word.INCONCLUSIVE], Word.INCONCLUSIVE, []),
+        ([Word.INVALID], Word.INVALID, []),
+    ],
+)
+def test_a_rung_that_answers_otherwise_is_left_and_one_with_too_few_rows_is_not(
+    tmp_path: Path, words: list[Word], word: Word, down: list[str]
+) -> None:
+    policy = Policy.model_validate(POLICY)
+    given: Any = SimpleNamespace(folder=tmp_path, policy=policy)
+    found = served(given, converted(plain(), plain(), tmp_path), (CPU,) * 3, judging(*words))
+    assert found.parity.word is word
+    assert [step.reason for step in found.steps_down] == down
 
 
 def test_operators_that_tensorrt_lacks_are_named_before_a_gpu_is_asked(
