@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING
 
+from pydantic import ValidationError
+
 from tidegate.core.decisions import Refuse
 from tidegate.core.signature import breaking
 from tidegate.documents import Incumbent, ModelRepository, Published, Word
@@ -25,7 +27,8 @@ def signature_refusal(
     if before is None:
         say(
             "deploy",
-            f"{incumbent.revision} is not from here: its signature is not known or compared",
+            f"no release from here tells what {incumbent.revision} takes: its signature is not known or "
+            "compared",
         )
         return None
     found = breaking(before, published.repository)
@@ -46,11 +49,11 @@ def _kept(incumbent: Incumbent, stored: "StoredJournal | None") -> ModelReposito
     if stored is None:
         return None
     journal = stored.journal
-    if journal.storage_uri == incumbent.storage_uri and journal.deployment:
-        return ModelRepository.model_validate(journal.deployment["repository"], strict=False)
     try:
+        if journal.storage_uri == incumbent.storage_uri and journal.deployment:
+            return ModelRepository.model_validate(journal.deployment["repository"], strict=False)
         kept = history_of(stored.config_map["data"], what=journal.name).promoted
-    except DocumentError:
+    except (DocumentError, ValidationError, KeyError):  # spoilt, or another tidegate's
         return None
     found = [one.repository for one in kept if one.storage_uri == incumbent.storage_uri]
     return found[-1] if found else None
