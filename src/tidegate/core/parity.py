@@ -126,7 +126,7 @@ def _numbers(
     top1 = top_matches(measured, reference)
     words = [Word.FAIL if bad else Word.INCONCLUSIVE if len(b) < min_rows else Word.PASS]
     if tolerance.min_top1 is not None:
-        words.append(_top1_word(top1, tolerance.min_top1, min_rows))
+        words.append(_top1_word(top1, tolerance.min_top1))
     word, worst_distance = worst(*words), float(distance.max())
     message = (
         f"output {name}: largest difference {worst_distance:.3g}, cosine {cosine:.6f}; "
@@ -148,15 +148,14 @@ def _numbers(
     )
 
 
-def _top1_word(top1: Array | None, wanted: float, min_rows: int) -> Word:
+def _top1_word(top1: Array | None, wanted: float) -> Word:
     """By its bounds: PASS once the lower one reaches what is wanted. What has no columns cannot be asked."""
     if top1 is None:
         return Word.INVALID
     equal, total = int(top1.sum()), int(top1.size)
     if upper_bound(equal, total) < wanted:
         return Word.FAIL
-    proven = lower_bound(equal, total) >= wanted and total >= min_rows
-    return Word.PASS if proven else Word.INCONCLUSIVE
+    return Word.PASS if lower_bound(equal, total) >= wanted else Word.INCONCLUSIVE
 
 
 def top_matches(measured: Array, reference: Array) -> Array | None:
