@@ -10,7 +10,7 @@ import pytest
 
 from tests.s3_server import BUCKET, KEY, S3, SECRET
 from tidegate.adapters import trees
-from tidegate.adapters.storage import objects
+from tidegate.adapters.storage import objects, retention
 from tidegate.adapters.storage.publishing import publish as upload
 from tidegate.adapters.storage.reading import config_texts
 from tidegate.errors import (
@@ -280,3 +280,29 @@ def test_its_configuration_can_be_read_from_the_bucket(s3: S3, tree: Path) -> No
     assert config_texts(uri) == {"digits/config.pbtxt": 'name: "digits"'}
     with pytest.raises(RejectedError, match=r"holds no config\.pbtxt"):
         config_texts(f"s3://{BUCKET}/nothing/")
+
+
+def test_what_is_published_in_a_bucket_is_listed_and_removed_and_nothing_beside_it(
+    s3: S3, tree: Path
+) -> None:
+    digest = trees.digest_of(trees.files_of(tree))
+    paths = [f"digits/{n}-{n:012x}" for n in (1, 2)]
+    for path in paths:
+        upload(tree, digest, parent=PARENT, path=path, within_s=5)
+    upload(tree, digest, parent=f"{PARENT}-2", path=paths[0], within_s=5)  # as a neighbour has it
+    foreign = f"tidegate/digits/1-{1:012x}0/somebodys"
+    s3.bucket().put_object(Key=foreign, Body=b"x")
+    s3.bucket().put_object(Key=f"tidegate/digits/3-{3:012x}/half", Body=b"of an upload that died")
+    found = {one.path: one for one in retention.published(PARENT)}
+    assert {path: one.is_whole for path, one in found.items()} == {
+        paths[0]: True, paths[1]: True, f"digits/3-{3:012x}": False,
+    }  # fmt: skip
+    assert found[paths[0]].uri == f"{PARENT}/{paths[0]}/"
+    before = set(keys(s3))
+    for _ in range(2):
+        retention.remove(PARENT, found[paths[0]])
+    gone = before - set(keys(s3))
+    assert gone == {
+        f"tidegate/{paths[0]}{end}"
+        for end in (".published.json", "/digits/config.pbtxt", "/digits/3/model.onnx")
+    }
