@@ -15,7 +15,7 @@ import yaml
 from typer.testing import CliRunner
 
 from tests.operations.served import SERVER, repository
-from tidegate.adapters import model_config_text
+from tidegate.adapters import golden_data, model_config_text
 from tidegate.adapters.reloading import reloading
 from tidegate.cli import app
 from tidegate.core.model_config.resizing import resized, setting_of
@@ -83,6 +83,25 @@ def test_where_no_setting_keeps_the_limit_it_exits_7_and_says_how_far_off_it_is(
     assert found["winner"] is None
     assert found["pruned"] == {"one request alone breaks the limit": 3}
     assert len(found["trials"]) == 1
+
+
+@pytest.mark.real
+def test_the_winner_is_asked_rows_that_the_search_has_not_seen(
+    model: tuple[Path, Path], tmp_path: Path
+) -> None:
+    golden = golden_data.read(model[1], what="golden")
+    scores = golden.outputs["scores"].copy()
+    scores[1::2] += 1  # wrong, every second one
+    other = tmp_path / "golden.npz"
+    golden_data.save(other, dict(golden.inputs), {"scores": scores})
+    one = (*SMALL, "--budget", "2", "--max-in-flight", "1")
+    done = tune((model[0], other), *one, "--p99-ms", "2000", "--out", str(tmp_path))
+    assert done.returncode == 7, done.stderr
+    assert "requests failed or were wrong; correct" in done.stderr.splitlines()[-1]
+    found = Tuning.model_validate_json((tmp_path / "tuning.json").read_text())
+    assert {level.wrong for trial in found.trials for level in trial.levels} == {0}
+    assert found.confirmed is not None
+    assert all(level.wrong == level.requests for level in found.confirmed.levels)
 
 
 @pytest.mark.real

@@ -53,6 +53,12 @@ def _unsure(confirmed: Trial, objective: Objective) -> str:
     nearest, name, limit_ms = confirmed.nearest, objective.name, objective.limit_ms
     if nearest is None:
         return f"{confirmed.setting} kept the limit in the search, and answered nothing on rows of its own"
+    if _fails(nearest, objective.max_errors):
+        return (
+            f"{confirmed.setting} kept the limit in the search, and on rows of its own "
+            f"{nearest.errors + nearest.wrong} of {nearest.requests} requests failed or were wrong; correct "
+            "the model or its golden rows first"
+        )
     seen = nearest.p99_ms or 0.0
     return (
         f"no setting that kept {name} within {limit_ms:g} ms in the search surely keeps it on rows of its "
