@@ -69,6 +69,8 @@ def test_too_little_room_is_a_warning_with_what_to_do_without_it(
 
 
 def test_a_pods_gpus_are_all_of_one_node() -> None:
+    ((state, said),) = found(policy({"count": 2}), node({GPU: "5"}), node({GPU: "3"}))
+    assert (state, said.startswith("room for 3 pods on 2 nodes")) == (State.OK, True)
     ((state, said),) = found(policy({"count": 4}), node({GPU: "3"}), node({GPU: "3"}))
     assert state is State.FAIL
     assert "has 3, one pod takes 4" in said
@@ -96,6 +98,10 @@ def test_a_node_that_cannot_run_it_is_a_failure_that_names_the_label(
 
 def test_a_node_that_takes_no_pods_or_lacks_the_selectors_label_does_not_count() -> None:
     ((state, said),) = found(policy({}), node({GPU: "9"}, unschedulable=True))
+    assert (state, "no ready node offers it" in said) == (State.FAIL, True)
+    sick = node({GPU: "9"})
+    sick["status"]["conditions"] = [{"type": "Ready", "status": "Unknown"}]
+    ((state, said),) = found(policy({}), sick)
     assert (state, "no ready node offers it" in said) == (State.FAIL, True)
     picky = policy({}, serving={"placement": {"node_selector": {"pool": "gpu"}}})
     ((state, said),) = found(picky, node({GPU: "9"}))

@@ -12,6 +12,7 @@ from tidegate.core.isvc.components import changed, companions
 from tidegate.core.isvc.extras import scaled_object
 from tidegate.core.isvc.scaling import class_trouble, manifest_fields
 from tidegate.core.manifest import released_template
+from tidegate.core.rendering import Served, rendered
 from tidegate.core.standard_manifest import entry, promoted
 from tidegate.policy import Policy
 from tidegate.policy.serving import Keda
@@ -118,6 +119,20 @@ def test_a_transformer_of_its_own_and_an_explainer_stand_beside_the_predictor() 
     assert "containers" not in spec["predictor"]
 
 
+def test_credentials_are_those_of_the_storage_key_and_the_account() -> None:
+    predictor = of(BOTH)["predictor"]
+    assert predictor["model"]["storage"] == {"key": "minio"}
+    assert predictor["serviceAccountName"] == "model-reader"
+
+
+def test_a_canary_is_shown_with_the_pods_that_its_share_takes() -> None:
+    asked = policy({"mode": "Standard", "min_replicas": 4, "max_replicas": 4})
+    new, old = Served(storage_uri=NEW, version="8"), Served(storage_uri="s3://m/7/", version="7")
+    (shown,) = rendered(asked, "Standard", new, percent=30, incumbent=old)
+    (canary,) = shown.manifest["spec"]["canary"]
+    assert (canary["trafficPercent"], canary["predictor"]["minReplicas"]) == (30, 2)
+
+
 def test_grpc_is_the_pods_one_port() -> None:
     model = of({"port": "grpc"}, load={"protocol": "grpc"})["predictor"]["model"]
     assert model["ports"] == [{"name": "h2c", "containerPort": 9000, "protocol": "TCP"}]
@@ -189,6 +204,16 @@ def test_a_canary_of_a_scaled_predictor_scales_by_nothing_and_is_scaled_once_pro
     assert (after["scaleTarget"], after["maxReplicas"], after["name"]) == (60, 9, "green")
 
 
+def test_another_way_of_scaling_takes_the_place_of_the_one_before_whole() -> None:
+    before = policy({"scaling": KEDA | {"via": "auto_scaling"}})
+    stable = standard.manifest_of(before, NEW, "8")["spec"]["predictor"]
+    staged = entry(stable, "green", percent=0, replicas=1)
+    after = policy({"scaling": {"kind": "hpa"}}).model_dump(mode="json")
+    made = promoted({**stable, "canary": [staged["predictor"]]}, after)
+    assert "autoScaling" in stable
+    assert ("autoScaling" in made, made["scaleMetric"]) == (False, "cpu")
+
+
 CHANGES: list[dict[str, Any]] = [
     {"max_replicas": 2},
     {"resources": {"limits": {"cpu": "2"}}},
@@ -215,6 +240,10 @@ def test_what_kserve_filled_into_a_component_is_no_change_and_a_users_edit_is() 
     held = json.loads(json.dumps(companions(asked)))
     held["transformer"]["containers"][0]["securityContext"] = {"runAsNonRoot": True}
     assert changed(held, asked) == ""
+    beside = {**held, "transformer": {**held["transformer"], "containers": []}}
+    assert changed(beside, asked) == (
+        "spec.transformer.containers is not as serving.transformer says"
+    )
     held["transformer"]["containers"][0]["image"] = "features:2"
     assert changed(held, asked) == (
         "spec.transformer.containers[0].image is not as serving.transformer says"
