@@ -12,9 +12,11 @@ from tidegate.core.model_config import (
     ModelDynamicBatching,
     ModelInstanceGroup,
     ModelQueuePolicy,
+    OnGpu,
 )
 from tidegate.core.model_config.from_policy import AROUND
 from tidegate.core.model_config.instances import ModelRateLimiter, RateLimiterResource
+from tidegate.core.model_config.on_gpu import on_gpus
 from tidegate.core.visible_gpus import visible_gpus
 from tidegate.documents import Tensor
 from tidegate.errors import DocumentError
@@ -49,6 +51,12 @@ def test_cpu_and_gpu_groups_stand_side_by_side() -> None:
     )
 
 
+def test_a_gpu_takes_the_instances_unless_the_policy_places_them() -> None:
+    free, placed = Triton(instances=2), Triton(instances=2, instance_kind="KIND_CPU")
+    kinds = [on_gpus(model_config.groups(one), one, OnGpu())[0].kind for one in (free, placed)]
+    assert kinds == ["KIND_GPU", "KIND_CPU"]
+
+
 def test_a_group_may_hold_resources_while_it_runs() -> None:
     limit = {"priority": 2, "resources": [{"name": "bus", "count": 3, "of_server": True}]}
     (group,) = build(instance_groups=[{"rate_limit": limit}]).instance_group
@@ -62,15 +70,20 @@ def test_priorities_have_queues_of_their_own_and_the_last_level_is_for_those_tha
     config = build(
         priority_levels=3,
         preferred_batch_sizes=[4, 8],
-        queue={"max_size": 100, "timeout_us": 5000, "on_timeout": "DELAY"},
+        preserve_ordering=True,
+        queue={"max_size": 100, "timeout_us": 5000, "on_timeout": "DELAY", "allow_override": True},
         priority_queues={"1": {"max_size": 9}},
     )
     assert config.dynamic_batching == ModelDynamicBatching(
         preferred_batch_size=(4, 8),
+        preserve_ordering=True,
         priority_levels=3,
         default_priority_level=3,
         default_queue_policy=ModelQueuePolicy(
-            max_queue_size=100, default_timeout_microseconds=5000, timeout_action="DELAY"
+            max_queue_size=100,
+            default_timeout_microseconds=5000,
+            timeout_action="DELAY",
+            allow_timeout_override=True,
         ),
         priority_queue_policy={1: ModelQueuePolicy(max_queue_size=9)},
     )

@@ -64,6 +64,8 @@ def test_one_output_goes_to_the_one_input_after_it_and_equal_names_find_each_oth
     assert [t.name for t in config.input] == ["raw"]
     assert [t.name for t in config.output] == ["features", "names"]
     assert config.max_batch_size == 8
+    assert config.ensemble_scheduling is not None
+    assert {step.model_version for step in config.ensemble_scheduling.step} == {3}
     assert complaints(config, SCALER, NET, POST) == []
 
 
@@ -72,6 +74,11 @@ def test_outputs_that_the_policy_names_are_the_only_ones_whether_a_step_takes_th
     assert {t.name: t.dims for t in config.output} == {"label": (1,), "raw_scores": (3,)}
     assert maps(config)[1] == ({"X": "scaler.variable"}, {"scores": "raw_scores"})
     assert complaints(config, SCALER, NET, POST) == []
+
+
+def test_an_ensemble_has_the_tags_by_which_the_released_model_is_counted() -> None:
+    tags = {"release": "r42"}
+    assert ensemble("whole", (SCALER, NET), outputs={}, metric_tags=tags).metric_tags == tags
 
 
 def test_an_input_that_no_step_makes_is_asked_of_the_client() -> None:

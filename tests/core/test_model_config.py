@@ -17,6 +17,7 @@ from tidegate.core.model_config import (
     ModelTensorReshape,
 )
 from tidegate.core.model_config.merging import DECIDES
+from tidegate.core.model_config.whole import ModelResponseCache
 from tidegate.documents import Tensor
 from tidegate.errors import DocumentError
 from tidegate.policy import Triton
@@ -157,6 +158,18 @@ CONTRADICTIONS = {
             )
         ),
         {"max_queue_size": 9},
+    ),
+    "default_queue_policy is .*, and triton.queue makes it": (
+        written(
+            dynamic_batching=ModelDynamicBatching(
+                default_queue_policy=ModelQueuePolicy(default_timeout_microseconds=3)
+            )
+        ),
+        {"queue": {"max_size": 9}},
+    ),
+    "response_cache is .*, and triton.response_cache makes it": (
+        written(response_cache=ModelResponseCache(enable=True)),
+        {"response_cache": False},
     ),
     "another scheduler than the dynamic batcher of triton.max_queue_delay_us": (
         written(sequence_batching=ModelSequenceBatching()),
