@@ -1,6 +1,6 @@
 """Whether a place can be used as publish uses it: by trying, with an object that is removed again."""
 
-import os
+import uuid
 
 from tidegate.adapters.storage import stores, trouble
 from tidegate.core.storage_place import Place
@@ -17,7 +17,8 @@ def tried(place: Place, *, within_s: float = WITHIN_S) -> None:
     """
     import obstore
 
-    key, text = f"{NAME}-{os.getpid()}", b"written by tidegate doctor\n"
+    key = f"{NAME}-{uuid.uuid4().hex}"  # in pods all are process 1
+    text = b"written by tidegate doctor\n"
     with trouble.told(place.uri):
         store = stores.opened(place, within_s=within_s)
         obstore.list_with_delimiter(store)
