@@ -175,7 +175,7 @@ def test_a_run_that_saves_and_passes_is_taken(
 ) -> None:
     command(tmp_path, f"{SAVES}\n{PASSES}", monkeypatch)
     told = run(tmp_path)
-    assert (told.tensorrt, told.seconds) == ("10.7.0", 1.5)
+    assert told.seconds == 1.5
     assert (tmp_path / "m.plan").read_text() == "plan\n"
 
 

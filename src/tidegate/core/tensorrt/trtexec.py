@@ -66,10 +66,9 @@ def _by_x(shape: tuple[int, ...]) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Told:
-    """What a run said: passed or not, its TensorRT, the seconds of the build, and why it failed."""
+    """What a run said: passed or not, the seconds of the build, and why it failed."""
 
     passed: bool
-    tensorrt: str = ""
     seconds: float | None = None
     reason: str = ""
 
@@ -80,21 +79,12 @@ def told(output: str, exit_code: int) -> Told:
         exit_code == 0
         and re.search(r"^&&&& PASSED TensorRT\.trtexec", output, re.MULTILINE) is not None
     )
-    number = re.search(r"TensorRT\.trtexec \[TensorRT v(\d+)\]", output)
     took = re.search(r"Engine built in ([0-9.]+) sec", output)
     return Told(
         passed=passed,
-        tensorrt=_version(number.group(1)) if number else "",
         seconds=float(took.group(1)) if took else None,
         reason="" if passed else _reason(output, exit_code),
     )
-
-
-def _version(digits: str) -> str:
-    """`100700` as NvInferVersion.h counts: major * 10000 + minor * 100 + patch since 10."""
-    number = int(digits)
-    major = 10_000 if number >= 100_000 else 1_000
-    return f"{number // major}.{number % major // 100}.{number % 100}"
 
 
 def _reason(output: str, exit_code: int) -> str:
