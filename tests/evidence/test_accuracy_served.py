@@ -52,6 +52,14 @@ def test_an_arm_that_does_not_answer_every_row_is_invalid(serve: Serve, golden_t
     assert "was not answered" in one.message
 
 
+def test_each_row_is_asked_once_however_many_labels_it_has(serve: Serve, golden_tree: Path) -> None:
+    serve(candidate={"error_every": 40}, incumbent=RIGHT)
+    golden = labelled(golden_tree, rows=30, **{"label.score": np.zeros((30, 2), np.float32)})
+    assert {one.name: one.word for one in found(golden)} == {
+        "accuracy of label": Word.INCONCLUSIVE, "accuracy of score": Word.PASS,
+    }  # fmt: skip
+
+
 def test_another_version_than_the_one_asked_is_invalid(serve: Serve, golden_tree: Path) -> None:
     serve(candidate={}, incumbent={"version": "7"})
     (one,) = found(labelled(golden_tree, rows=30))
@@ -61,8 +69,9 @@ def test_another_version_than_the_one_asked_is_invalid(serve: Serve, golden_tree
 def test_a_label_of_no_output_is_invalid(serve: Serve, golden_tree: Path) -> None:
     serve(candidate={}, incumbent=RIGHT)
     golden = labelled(golden_tree, rows=30, **{"label.other": np.zeros(30)})
-    words = {one.name: one.word for one in found(golden)}
-    assert words["accuracy of other"] is Word.INVALID
+    other = {one.name: one for one in found(golden)}["accuracy of other"]
+    assert other.word is Word.INVALID
+    assert "accuracy of other: there is no such output, only " in other.message
 
 
 @pytest.mark.parametrize("first", [True, False], ids=["no incumbent", "no labels"])

@@ -1,5 +1,6 @@
 """Golden rows whose truth is known, asked of candidate and incumbent as they are served, once each."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,10 +10,8 @@ from tidegate.policy import Policy
 from tidegate.steps.progress import say
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from tidegate.adapters.lanes import Way
+    from tidegate.adapters.serving import Array
 
 
 def accuracy_findings(deployed: Deployment, policy: Policy, golden: Path) -> list[Finding]:
@@ -30,30 +29,51 @@ def accuracy_findings(deployed: Deployment, policy: Policy, golden: Path) -> lis
     say(
         "load-test", f"asking both versions {len(next(iter(labels.values())))} labelled golden rows"
     )
-    ours, theirs = deployed.repository.model_version, deployed.incumbent.version
     ways = [
-        (lanes.candidate_way(deployed, plain, golden=golden), ours),
-        (lanes.baseline_way(deployed, plain, golden=golden), theirs),
+        (
+            lanes.candidate_way(deployed, plain, golden=golden),
+            deployed.repository.model_version,
+        ),
+        (lanes.baseline_way(deployed, plain, golden=golden), deployed.incumbent.version),
     ]
+    try:
+        candidate, incumbent = (_answers(way, version) for way, version in ways)
+    except (TidegateError, ValueError, KeyError) as error:
+        return [_invalid(name, error) for name in labels]
     found = []
     for name, truth in labels.items():
         try:
-            candidate, incumbent = (_answers(way, name, version) for way, version in ways)
-            found.append(judge(name, candidate, incumbent, truth, policy.parity.accuracy_margin))
-        except (TidegateError, ValueError, KeyError) as error:
-            message = f"accuracy of {name}: {error}"
-            found.append(Finding(name=f"accuracy of {name}", word=Word.INVALID, message=message))
+            ours, theirs = _of(name, candidate), _of(name, incumbent)
+            found.append(judge(name, ours, theirs, truth, policy.parity.accuracy_margin))
+        except ValueError as error:
+            found.append(_invalid(name, error))
     return found
 
 
-def _answers(way: "Way", name: str, version: str) -> "NDArray[np.generic]":
-    """This output of every row; `version` '' = any. Raises ValueError when a row is not answered by it."""
+def _invalid(name: str, error: Exception) -> Finding:
+    message = f"accuracy of {name}: {error}"
+    return Finding(name=f"accuracy of {name}", word=Word.INVALID, message=message)
+
+
+def _of(name: str, rows: "list[Mapping[str, Array]]") -> "Array":
+    """This output of every row. Raises ValueError where it is missing."""
     import numpy as np
 
+    for row in rows:
+        if name not in row:
+            raise ValueError(
+                f"there is no such output, only {', '.join(row)}; name labels label.<output>"
+            )
+    return np.stack([row[name] for row in rows])
+
+
+def _answers(way: "Way", version: str) -> "list[Mapping[str, Array]]":
+    """The outputs of every row; `version` '' = any. Raises ValueError when a row is not answered by it."""
     from tidegate.adapters import serving
 
     read = serving.read_grpc if way.protocol == "grpc" else None
-    lane, rows = way.open(), []
+    lane = way.open()
+    rows: list[Mapping[str, Array]] = []
     try:
         for request in lane.requests:
             reply = lane.connections[0].send(request)
@@ -64,7 +84,7 @@ def _answers(way: "Way", name: str, version: str) -> "NDArray[np.generic]":
             )
             if version and answer.version != version:
                 raise ValueError(f"version {answer.version} answered for {version}")
-            rows.append(answer.outputs[name])
+            rows.append(answer.outputs)
     finally:
         lane.close()
-    return np.stack(rows)
+    return rows
