@@ -49,14 +49,20 @@ def next_setting(
 ) -> Setting | None:
     """The next setting, never one that was measured or needs no measurement; None when none is left.
 
-    First the neighbours of the best along one axis, in the direction that gained most. Then of its rivals,
-    the best settings that divide the cores otherwise and are not far behind: each may have a larger
-    batch of its own. Then the best's diagonals.
+    First the neighbours of the best along one axis, in the direction that gained most; where those with
+    another batch are known, before the others the best with batches that fill and the longest wait, which no
+    step along one axis reaches. Then the neighbours of its rivals, the best settings that divide the cores
+    otherwise and are not far behind: each may have a larger batch of its own. Then the best's diagonals.
     """
     if not trials:
         return start
     known = {trial.setting: score(trial) for trial in trials}
     best, *rivals = _centres(known)
+    beside = _open_ways(space, trials, best, known, limit_ms)
+    if not any(_is_batch(best, way[3]) for way in beside):
+        filled = _filled(space, trials)
+        if filled and not why_not(filled, trials, limit_ms=limit_ms):
+            return filled
     for centre, most in ((best, 1), *((rival, 1) for rival in rivals), (best, 2)):
         ways = _open_ways(space, trials, centre, known, limit_ms)
         allowed = [way for way in ways if way[1] <= most]
@@ -65,12 +71,38 @@ def next_setting(
     return None
 
 
+def _filled(space: Space, trials: Sequence[Trial]) -> Setting | None:
+    """The largest batch that what is in flight fills in every instance, and the longest wait for it.
+
+    Such a batch is sent as soon as it is full, so the wait costs nothing; a larger one is never full, and
+    waits in vain. Without a wait the server takes what has come so far, and batches stay small. Of the best,
+    and once for each number of instances and threads: steps find the way from there.
+    """
+    best, longest = max(trials, key=score), space.queue_delay_us[-1]
+    one, most = best.setting, best.best.concurrency if best.best else 0
+    fits = [size for size in space.max_batch_size if 1 < size <= most // one.instances]
+    known = {_cores(trial.setting) for trial in trials if trial.setting.queue_delay_us == longest}
+    if not fits or _cores(one) in known:
+        return None
+    return one.model_copy(update={"max_batch_size": fits[-1], "queue_delay_us": longest})
+
+
+def _is_batch(one: Setting, other: Setting) -> bool:
+    """Whether they differ by their batch alone."""
+    return one.model_copy(update={"max_batch_size": other.max_batch_size}) == other
+
+
+def _cores(one: Setting) -> tuple[int, int]:
+    """How it divides the cores."""
+    return one.instances, one.threads
+
+
 def _centres(known: Mapping[Setting, Score]) -> tuple[Setting, ...]:
     """The best, then the best of every other number of instances and threads that is not far below it."""
     ordered = sorted(known, key=lambda one: known[one], reverse=True)
     first: dict[tuple[int, int], Setting] = {}
     for one in ordered:
-        first.setdefault((one.instances, one.threads), one)
+        first.setdefault(_cores(one), one)
     best = known[ordered[0]]
     return tuple(one for one in first.values() if not _below(known[one], best, RIVAL))
 
