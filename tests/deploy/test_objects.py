@@ -160,14 +160,14 @@ def test_a_gate_may_run_jobs_only_where_an_overlay_chooses_the_component() -> No
     assert target["name"] in named(written(), "ServiceAccount")
 
 
-def test_nodes_are_read_by_doctor_alone_and_through_a_cluster_role() -> None:
+def test_nodes_are_read_by_deploy_and_doctor_alone_and_through_a_cluster_role() -> None:
     readers = {
         (role["kind"], role["metadata"]["name"])
         for role in written()
         for rule in role.get("rules", ())
         if "nodes" in rule["resources"]
     }
-    assert readers == {("ClusterRole", "tidegate-doctor")}
+    assert readers == {("ClusterRole", "tidegate-deploy"), ("ClusterRole", "tidegate-doctor")}
 
 
 def test_nothing_is_granted_with_a_wildcard() -> None:

@@ -105,6 +105,7 @@ KNATIVE = (
         DEPLOY, name="deploy of a crashing first", before=first_crashing, run=lambda s: s.deploy(1),
         ends="refused, FAIL", share=100,
     ),
+    replace(DEPLOY, name="deploy on GPUs", before=Stage.on_gpus),
     GATE,
     replace(GATE, name="gate with a job that fails", before=Stage.biased, ends="FAIL"),
     PROMOTE,

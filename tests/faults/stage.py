@@ -34,7 +34,7 @@ from tidegate.operations.finding import found
 from tidegate.operations.resume import resumed
 from tidegate.operations.rollback import rolled_back
 from tidegate.policy import JobSlo
-from tidegate.sandbox.api.kinds import REVISIONS
+from tidegate.sandbox.api.kinds import NODES, REVISIONS
 from tidegate.sandbox.api.kubeconfig import write_kubeconfig
 from tidegate.sandbox.api.rbac import Rules
 from tidegate.sandbox.api.store import Change
@@ -97,6 +97,7 @@ class Stage:
     approval: str = "none"
     baseline: str = "matched"
     mode: str = "Knative"
+    gpu: bool = False
     limits: tuple[float, float] = (3.0, 5.0)  # of the step's calls: all tries of one, and each
 
     def hurry(self) -> None:
@@ -111,7 +112,8 @@ class Stage:
             "step_timeout_s": self.patience_s,
         }
         traffic["approval"] = self.approval
-        serving = {"ready_timeout_s": self.patience_s}
+        serving: dict[str, Any] = {"ready_timeout_s": self.patience_s}
+        serving |= {"gpu": {}} if self.gpu else {}
         load = {"baseline": self.baseline}
         chosen = {"traffic": {"steps": STEPS, **traffic}, "serving": serving, "load": load}
         return policy(**chosen, initial=self.initial)
@@ -234,6 +236,14 @@ class Stage:
         """Version 1 serves; version 2 will be compared with a dedicated baseline."""
         self.live()
         self.baseline = "dedicated"
+
+    def on_gpus(self) -> None:
+        """Version 1 serves; version 2 asks for a GPU, and a node has three."""
+        self.live()
+        self.gpu = True
+        ready = [{"type": "Ready", "status": "True"}]
+        status = {"allocatable": {"nvidia.com/gpu": "3"}, "conditions": ready}
+        self.cluster.api.store.create(NODES, {"metadata": {"name": "gpu-1"}, "status": status})
 
     def dark_beside(self) -> None:
         """The same, and version 2 is staged with its baseline."""

@@ -379,13 +379,16 @@ def test_the_command_needs_what_a_release_needs(tmp_path: Path, monkeypatch: Any
 
 
 def test_a_plan_names_what_the_nodes_lack_for_the_policys_gpu(cluster: Cluster) -> None:
-    release(cluster, 1, Judge(), Registry())
-    lacking = plan(cluster, 2, serving={"gpu": {}})
-    assert any("no ready node offers it; add a GPU node" in told for told in lacking.notices)
+    lacking = plan(cluster, 1, serving={"gpu": {}})
+    assert lacking.refused is Word.INVALID
+    assert "no ready node offers it; add a GPU node" in lacking.refusal
     ready = [{"type": "Ready", "status": "True"}]
     status = {"allocatable": {"nvidia.com/gpu": "2"}, "conditions": ready}
     cluster.api.store.create(NODES, {"metadata": {"name": "gpu-1"}, "status": status})
-    told = [one for one in plan(cluster, 2, serving={"gpu": {}}).notices if "GPU" in one]
+    on_gpus = {"gpu": {}, "ready_timeout_s": 5}
+    first = staged(cluster.kube, published(1), policy(serving=on_gpus), "r1", poll_s=POLL_S)
+    promote_(cluster, staged_at(first), policy(), Judge())
+    told = [one for one in plan(cluster, 2, serving=on_gpus).notices if "GPU" in one]
     assert len(told) == 1
     assert "room for 2 pods on 1 nodes" in told[0]
     assert "repairing a roll-back takes 3; a roll-back returns the traffic at once" in told[0]

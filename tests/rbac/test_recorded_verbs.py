@@ -129,9 +129,10 @@ OPTIONAL = [(step, rule) for step, rules in KNOWN.items() for rule in rules if i
 def test_without_an_optional_permission_a_release_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, rule: Rule
 ) -> None:
-    """But for a first one, whose mode only the policy can then say, one that KServe refuses, and one that
-    asks a Job."""
-    refused = {"refused, INVALID"} if rule.name or rule.resource == "events" else set()
+    """But for a first one, whose mode only the policy can then say, one that KServe refuses, one with a GPU,
+    and one that asks a Job."""
+    told = rule.name or rule.resource in {"events", "nodes"}
+    refused = {"refused, INVALID"} if told else set()
     refused |= {"INVALID"} if step == "gate" else set()
     for scene in of_step(step) if os.environ.get(FAULTS) else of_step(step)[:1]:
         rules = [kept for kept in KNOWN[step] if kept != rule]

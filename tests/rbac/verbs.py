@@ -23,6 +23,7 @@ OPTIONAL = {
     ("list", "events"),  # what KServe refuses is then seen by its silence, later
     ("list", "pods"),  # a failure is then told in Knative's words
     ("get", "pods/log"),
+    ("list", "nodes"),  # a policy with a GPU is then refused, unless it says `preflight: report`
     ("create", "jobs"),  # an objective of kind job is then INVALID
     ("get", "jobs"),
     ("delete", "jobs"),  # the cluster removes it after an hour

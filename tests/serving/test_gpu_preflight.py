@@ -50,17 +50,18 @@ def test_three_sets_are_room_for_everything_in_knative_mode() -> None:
 @pytest.mark.parametrize(
     ("offered", "mode", "parts", "state", "said"),
     [
-        ("1", "Knative", {}, State.WARN, "incumbent and candidate take 2 -> add nodes"),
+        ("1", "Knative", {}, State.FAIL, "incumbent and candidate take 2 at least -> add nodes"),
+        ("1", "Standard", {}, State.FAIL, "incumbent and candidate take 2 at least -> add nodes"),
         ("2", "Knative", {}, State.WARN, "repairing a roll-back takes 3 -> a roll-back returns the traffic"),
         ("2", "Standard", {}, State.OK, "room for 2 pods"),
-        ("2", "Standard", {"load": {"baseline": "dedicated"}}, State.WARN, "dedicated baseline take 3"),
+        ("2", "Standard", {"load": {"baseline": "dedicated"}}, State.FAIL, "dedicated baseline take 3"),
         (
             "3", "Standard", {"serving": {"min_replicas": 2, "max_replicas": 2}},
-            State.WARN, "incumbent and candidate take 4",
+            State.WARN, "incumbent and candidate take 4 -> add nodes",
         ),
     ],
 )  # fmt: skip
-def test_too_little_room_is_a_warning_with_what_to_do_without_it(
+def test_too_little_room_is_told_with_what_to_do_without_it(
     offered: str, mode: str, parts: dict[str, Any], state: State, said: str
 ) -> None:
     ((got, text),) = found(policy({}, **parts), node({GPU: offered}), mode=mode)

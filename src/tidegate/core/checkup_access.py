@@ -58,6 +58,9 @@ def permissions(step: str, asked: Iterable[Need], denied: Sequence[Need], *, who
     if less and step == "gate":
         said = f"{who} may not {'; '.join(less)}: an objective of kind job is INVALID"
         return warn(title, said, "to have such objectives apply deploy/components/job-gate")
+    if not missing and any(one.resource == "nodes" for one in denied):
+        said = f"{who} may not {'; '.join(less)}: a policy with serving.gpu is refused"
+        return warn(title, said, f"{remedy}; or write serving.gpu.preflight: report")
     if missing:
         return fail(title, f"{who} may not {'; '.join(missing)}", remedy)
     if less:

@@ -1,9 +1,8 @@
 """Whether the cluster's nodes have the GPUs that a release needs, before one is staged. Pure.
 
-A release holds more than production does: blue and green together, a dedicated baseline beside them during
-the load test, and in Knative mode a third set while a roll-back repairs the spec. What a node offers is its
-`allocatable`; how it is cut and shared is in the labels of NVIDIA's GPU feature discovery
-(k8s-device-plugin docs/gpu-feature-discovery: gpu.product, gpu.compute.*, gpu.replicas, mig.strategy).
+A release holds more than production does (`core.gpu_room`). What a node offers is its `allocatable`; how it
+is cut and shared is in the labels of NVIDIA's GPU feature discovery (k8s-device-plugin
+docs/gpu-feature-discovery: gpu.product, gpu.compute.*, gpu.replicas, mig.strategy).
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -11,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tidegate.core.checkup import Check, fail, ok, warn
+from tidegate.core.gpu_room import Demand, Slots
 from tidegate.policy import Policy
 from tidegate.policy.serving import Gpu
 
@@ -19,8 +19,12 @@ PRODUCT = "nvidia.com/gpu.product"
 MAJOR, MINOR = "nvidia.com/gpu.compute.major", "nvidia.com/gpu.compute.minor"
 STRATEGY, REPLICAS = "nvidia.com/mig.strategy", "nvidia.com/gpu.replicas"
 SURGE = (
-    "add nodes, lower serving.min_replicas, cut the GPUs smaller (MIG), or release while others are idle: "
-    "a candidate that finds no room stays Pending, and the release ends with production as it was"
+    "add nodes, lower serving.min_replicas, cut the GPUs smaller (MIG), or share them for the time of the "
+    "release"
+)
+TIGHT = (
+    f"{SURGE}; a candidate that finds no room stays Pending, and the release ends with production as it "
+    "was"
 )
 REPAIR = (
     "a roll-back returns the traffic at once all the same; its spec stays unrepaired until there is room, "
@@ -43,8 +47,14 @@ class Node:
         return (int(parts[0]), int(parts[1])) if all(p.isdecimal() for p in parts) else None
 
 
-def preflight(policy: Policy, nodes: Iterable[Json], mode: str) -> Iterator[Check]:
-    """What is wrong with the nodes for this policy's GPU, and what to do; nothing when it asks for none."""
+def preflight(
+    policy: Policy, nodes: Iterable[Json], mode: str, demand: Demand | None = None
+) -> Iterator[Check]:
+    """What is wrong with the nodes for this policy's GPU, and what to do; nothing when it asks for none.
+
+    FAIL: the new revision cannot be scheduled on these nodes, whoever else is on them. `demand`: what the
+    release holds at once; None = a release over an incumbent like the policy's own predictor.
+    """
     gpu = policy.serving.gpu
     if gpu is None:
         return
@@ -61,7 +71,8 @@ def preflight(policy: Policy, nodes: Iterable[Json], mode: str) -> Iterator[Chec
             title, f"no node fits ({why})", "correct serving.gpu or serving.placement, or label one"
         )
         return
-    yield from _room(title, fitting, policy, mode)
+    wanted = demand or Demand.over(policy, None, mode)
+    yield _room(title, fitting, offering, gpu, wanted)
     yield from _sharing(title, fitting, gpu)
     yield from _plan_class(title, fitting, policy)
 
@@ -115,32 +126,20 @@ def _misfit(node: Node, gpu: Gpu, policy: Policy) -> str:
     return ""
 
 
-def _room(title: str, fitting: Sequence[Node], policy: Policy, mode: str) -> Iterator[Check]:
+def _room(
+    title: str, fitting: Sequence[Node], offering: Sequence[Node], gpu: Gpu, wanted: Demand
+) -> Check:
     """A pod's GPUs are all of one node, so pods are counted by node."""
-    gpu = policy.serving.gpu
-    assert gpu is not None  # `preflight` asks for one
-    pods = sum(one.allocatable // gpu.count for one in fitting)
-    floor = max(policy.serving.min_replicas, 1)
-    found = f"room for {pods} pods on {len(fitting)} nodes, whoever holds it now"
-    beside = policy.load.baseline == "dedicated"
-    together = (
-        "incumbent, candidate and dedicated baseline" if beside else "incumbent and candidate"
-    )
-    wanted = _together(floor, mode, beside=beside)
-    if pods < wanted:
-        yield warn(title, f"{found}; {together} take {wanted}", SURGE)
-    elif mode == "Knative" and pods < 3 * floor:
-        yield warn(title, f"{found}; repairing a roll-back takes {3 * floor}", REPAIR)
-    else:
-        yield ok(title, found)
-
-
-def _together(floor: int, mode: str, *, beside: bool) -> int:
-    """Pods at the fullest moment before production is touched: in Standard mode a dark canary has one, and
-    as many as the incumbent by the time it has everything."""
-    copies = (floor if mode == "Knative" else 1) if beside else 0
-    dark = floor if mode == "Knative" else 1
-    return max(floor + dark + copies, 2 * floor)
+    elsewhere = [node.allocatable for node in offering if node not in fitting]
+    slots = Slots(here=[node.allocatable for node in fitting], elsewhere=elsewhere, each=gpu.count)
+    found = f"room for {slots.pods} pods on {len(fitting)} nodes, whoever holds it now"
+    if (least := slots.needed(wanted, wanted.least)) > slots.pods:
+        return fail(title, f"{found}; {wanted.together} take {least} at least", SURGE)
+    if (usual := slots.needed(wanted, wanted.usual)) > slots.pods:
+        return warn(title, f"{found}; {wanted.together} take {usual}", TIGHT)
+    if (whole := slots.needed(wanted, wanted.repair)) > slots.pods:
+        return warn(title, f"{found}; repairing a roll-back takes {whole}", REPAIR)
+    return ok(title, found)
 
 
 def _sharing(title: str, fitting: Sequence[Node], gpu: Gpu) -> Iterator[Check]:

@@ -148,6 +148,9 @@ class Journal(Strict):
     copies: tuple[Copy, ...] = Field(
         default=(), description="Copies of what serves, beside it: the dedicated baseline"
     )
+    preflight: tuple[str, ...] = Field(
+        default=(), description="What deploy found wrong with the nodes, or could not read of them"
+    )
     acts: tuple[ActRecord, ...] = ()
     steps: tuple[TrafficStep, ...] = ()
     outcome: Result | None = None

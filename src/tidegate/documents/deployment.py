@@ -60,6 +60,9 @@ class Deployment(Document):
         default="", description="InferenceService that a first release is judged as"
     )
     isvc_uid: str
+    preflight: tuple[str, ...] = Field(
+        default=(), description="What was wrong with the nodes' GPUs, or could not be read of them"
+    )
     pods: dict[str, int] = Field(
         default_factory=dict, description="Standard mode: revision -> pods once it was staged"
     )

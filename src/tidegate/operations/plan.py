@@ -10,12 +10,11 @@ import yaml
 
 from tidegate.config import settings
 from tidegate.core.adoption import adoption_of
-from tidegate.core.checkup import State
 from tidegate.core.claim import Claim, claim, holder_refusal
 from tidegate.core.decisions import Act, Refuse
 from tidegate.core.dedicated_baseline import with_baseline
 from tidegate.core.first_release import manifest_of, preview_refusal
-from tidegate.core.gpu_preflight import preflight
+from tidegate.core.gpu_admission import admitted
 from tidegate.core.journal import ActKind, Journal
 from tidegate.core.manifest import predictor
 from tidegate.core.observation import Observation
@@ -24,9 +23,8 @@ from tidegate.core.plan_documents import Need, Plan, PlannedAct
 from tidegate.core.status import Served
 from tidegate.core.traffic import rules_of
 from tidegate.documents import Subject, Word
-from tidegate.errors import RejectedError
 from tidegate.policy import Policy
-from tidegate.steps.fitness import mode_for
+from tidegate.steps.fitness import mode_for, nodes_checked
 
 if TYPE_CHECKING:
     from tidegate.adapters.inference_service import InferenceServices
@@ -67,7 +65,11 @@ def planned(kube: "Kubernetes", policy: Policy, subject: Subject, *, storage_uri
         return plan.model_copy(update=changes)
     journal = _journal(policy, subject, uri, start).in_mode(plan.mode)
     journal = with_baseline(journal, seen, policy)
-    return _filled(service, plan, seen, journal, policy, notices)
+    found = admitted(nodes_checked(service, journal, policy), policy)
+    if isinstance(found, Refuse):
+        changes = {"refused": found.word, "refusal": found.reason, "notices": notices}
+        return plan.model_copy(update=changes)
+    return _filled(service, plan, seen, journal, policy, (*notices, *found))
 
 
 def _mode(seen: Observation | None, policy: Policy) -> str:
@@ -157,7 +159,6 @@ def _filled(
         "notices": (
             *notices,
             *_notices(plan, journal, policy),
-            *_of_nodes(service, policy, plan.mode),
         ),
         "manifest_diff": unified(now, then),
     }
@@ -197,19 +198,6 @@ def _notices(plan: Plan, journal: Journal, policy: Policy) -> Iterator[str]:
     yield from _of_waking(policy)
     if not policy.slo.prometheus:
         yield "slo.prometheus is false: no live gate can PASS, so no step would be passed"
-
-
-def _of_nodes(service: "InferenceServices", policy: Policy, mode: str) -> Iterator[str]:
-    """What is wrong with the nodes for the policy's GPU; they are not asked for anything else."""
-    if policy.serving.gpu is None:
-        return
-    try:
-        found = list(preflight(policy, service.nodes(), mode))
-    except RejectedError as error:
-        yield f"the nodes' GPUs could not be looked at: {error}"
-        return
-    wrong = (one for one in found if one.state is not State.OK)
-    yield from (f"{one.name}: {one.found}; {one.remedy}" for one in wrong)
 
 
 def _of_waking(policy: Policy) -> Iterator[str]:

@@ -100,6 +100,7 @@ def _deployed(report: Report, deployment: Deployment) -> Rows:
         ("production host", deployment.production_host or not_yet),
         ("incumbent", before),
         ("dedicated baseline", _baseline(deployment)),
+        ("nodes", " | ".join(deployment.preflight)),
     ]
 
 

@@ -16,7 +16,7 @@ from tidegate.documents import Published, Result, Word
 from tidegate.policy import Policy
 from tidegate.steps.dedicated_baseline import cleared
 from tidegate.steps.ending import give_back
-from tidegate.steps.fitness import dry_run_refusal, mode_for
+from tidegate.steps.fitness import dry_run_refusal, mode_for, with_preflight
 from tidegate.steps.incumbent import returnable
 from tidegate.steps.progress import say
 from tidegate.steps.signature_fit import signature_refusal
@@ -80,7 +80,8 @@ def _entitled(
         return start
     journal = _journal(published, policy, release_id, start).in_mode(mode)
     journal = with_baseline(journal.model_copy(update=dict(noted)), seen, policy)
-    return dry_run_refusal(service, seen, journal, policy) or journal
+    refusal = dry_run_refusal(service, seen, journal, policy)
+    return refusal or with_preflight(service, journal, policy)
 
 
 def _start(

@@ -155,6 +155,7 @@ def _deployment(driver: Driver, published: Published) -> Deployment:
         initial=journal.is_initial,
         preview=journal.preview,
         isvc_uid=seen.uid,
+        preflight=journal.preflight,
         pods=pods_of(seen) | pods,
     )
 

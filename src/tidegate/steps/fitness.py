@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING
 
 from tidegate.core.claim import mode_refusal, release_mode
 from tidegate.core.decisions import Act, Refuse
+from tidegate.core.gpu_admission import admitted, demand_of, unread
+from tidegate.core.gpu_preflight import preflight
 from tidegate.core.manifest import predictor
 from tidegate.core.standard_claim import standard_refusal, untaken
 from tidegate.core.standard_manifest import COLOURS, entry, other
@@ -11,9 +13,11 @@ from tidegate.core.traffic import rules_of
 from tidegate.documents import Word
 from tidegate.errors import RejectedError
 from tidegate.policy import Policy
+from tidegate.steps.progress import say
 
 if TYPE_CHECKING:
     from tidegate.adapters.inference_service import InferenceServices
+    from tidegate.core.checkup import Check
     from tidegate.core.journal import Journal
     from tidegate.core.observation import Observation
 
@@ -49,6 +53,31 @@ def dry_run_refusal(
     except RejectedError as error:
         return Refuse(word=Word.INVALID, reason=str(error))
     return None if answer["spec"].get("canary") else untaken(policy)
+
+
+def with_preflight(
+    service: "InferenceServices", journal: "Journal", policy: Policy
+) -> "Journal | Refuse":
+    """The journal with what is to be told of the nodes; or why the new revision would find no GPU there."""
+    found = admitted(nodes_checked(service, journal, policy), policy, is_urgent=journal.fast_track)
+    if isinstance(found, Refuse):
+        return found
+    for line in found:
+        say("deploy", line)
+    return journal.model_copy(update={"preflight": found})
+
+
+def nodes_checked(
+    service: "InferenceServices", journal: "Journal", policy: Policy
+) -> "list[Check]":
+    """The nodes against the policy's GPU; they are not asked for when it has none."""
+    if policy.serving.gpu is None:
+        return []
+    try:
+        nodes = service.nodes()
+    except RejectedError as error:
+        return [unread(policy, str(error))]
+    return list(preflight(policy, nodes, journal.mode, demand_of(journal, policy)))
 
 
 def _with_canary(

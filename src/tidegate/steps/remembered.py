@@ -46,6 +46,7 @@ def report_from_journal(
             journal=told,
             seconds=seconds(None, told),
             tools=tools(),
+            warnings=journal.preflight,
         ),
         _policy(journal),
     )

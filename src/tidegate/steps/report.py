@@ -96,6 +96,7 @@ def report(
     journal, warnings = recalled(known, policy, release_id, _result(outcome), reason)
     configs, unread = _configs(known, journal)
     told = reported(known, release_id, _result(outcome), reason, journal)
+    warnings = [*_of_nodes(known.deployment), *warnings]
     noted = {"configs": configs, "unread": tuple(unread), "warnings": tuple(warnings)}
     told = told.model_copy(update=noted)
     write(report_document, told)
@@ -109,6 +110,10 @@ def report(
     for line in lines:
         say("report", f"warning: {line}")
     return Reported(outcome=told.result.value, summary=summary(told, lines))
+
+
+def _of_nodes(deployment: Deployment | Refusal) -> tuple[str, ...]:
+    return deployment.preflight if isinstance(deployment, Deployment) else ()
 
 
 def _configs(known: Documents, journal: dict[str, Any]) -> tuple[tuple[ConfigText, ...], list[str]]:

@@ -9,6 +9,7 @@ from tidegate.adapters import standard
 from tidegate.core import checkup as judged
 from tidegate.core.checkup import Check
 from tidegate.core.checkup_access import needs, permissions
+from tidegate.core.gpu_admission import as_the_policy_says
 from tidegate.core.gpu_preflight import preflight
 from tidegate.core.manifest import predictor
 from tidegate.errors import UsageError
@@ -51,7 +52,7 @@ def _accelerators(cluster: reading.Cluster, kind: str, amount: int, *, has_basel
 
 
 def _fitted(cluster: reading.Cluster, policy: "Policy", mode: str) -> list[Check]:
-    return list(preflight(policy, cluster.nodes(), mode))
+    return as_the_policy_says(preflight(policy, cluster.nodes(), mode), policy)
 
 
 def _of_knative(cluster: reading.Cluster, wanted: Wanted) -> Iterator[Check]:
