@@ -68,7 +68,7 @@ class Job:
     def policy(self) -> Policy:
         """Of the release."""
         return policy(
-            self.name, self.mode, fate=self.course.fate, initial=self.course.initial,
+            self.name, self.mode, version=self.version, fate=self.course.fate, initial=self.course.initial,
             baseline=self.course.baseline, steps=self.steps, patience=self.patience,
         )  # fmt: skip
 

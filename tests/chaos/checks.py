@@ -7,6 +7,7 @@ from tests.chaos.actors import NAMESPACE, Job
 from tests.chaos.aliases import named_in
 from tests.chaos.cells import Cell
 from tests.chaos.client import Answer, Client, ask
+from tests.chaos.courses import OWN_LABEL, own_label
 from tests.chaos.world import World
 from tidegate.adapters.inference_service import InferenceServices
 from tidegate.adapters.kubernetes import Kubernetes
@@ -103,7 +104,14 @@ def _edits(scene: Scene, seen: Observation, promoted: Journal | None) -> str:
         return edits_of(seen, scene.template)
     if scene.world.mode == "Standard":
         return "spec.canary is still there" if seen.template.get("canary") else ""
-    return edits_of(seen, promoted.template)
+    return edits_of(seen, promoted.template) or _left_over(seen, scene.job.version)
+
+
+def _left_over(seen: Observation, version: int) -> str:
+    """A field that the policy before named and this one does not."""
+    labels = seen.template.get("labels") or {}
+    left = {key for key in labels if key.startswith(OWN_LABEL)} - {own_label(version)}
+    return f"spec.predictor.labels still has {', '.join(sorted(left))}" if left else ""
 
 
 def _promoted(journal: Journal | None) -> Journal | None:

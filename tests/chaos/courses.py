@@ -11,6 +11,7 @@ Mode = Literal["Knative", "Standard"]
 MODES: tuple[Mode, ...] = get_args(Mode)
 Verb = Literal["release", "abort", "resume", "rollback", "guard", "sweep", "nobody"]
 NEVER_READY = "never-ready"
+OWN_LABEL = "of-version-"
 INCUMBENT, CANDIDATE, NEXT = 1, 2, 3  # versions of the model, counted from the cell's first one
 
 # Right after this write the release has died, before somebody typed the verb that is to die.
@@ -134,17 +135,27 @@ class Patience:
     actor_s: float = 90.0  # for a process to end
 
 
+def own_label(version: int) -> str:
+    """A label that the policy of this version alone names."""
+    return f"{OWN_LABEL}{version}"
+
+
 def policy(
     name: str,
     mode: Mode,
     *,
+    version: int,
     fate: str = "",
     initial: str,
     baseline: str = "matched",
     steps: tuple[int, ...],
     patience: Patience,
 ) -> Policy:
-    """A policy with the shortest bakes; its limits are wide, so that a busy machine fails no cell."""
+    """A policy with the shortest bakes; its limits are wide, so that a busy machine fails no cell.
+
+    In Knative mode each version has a field of its own, which the release after it takes away.
+    """
+    own = {"labels": {own_label(version): "yes"}} if mode == "Knative" else {}
     ready = patience.hopeless_s if fate == NEVER_READY else patience.ready_s
     traffic = {
         "steps": steps, "bake_s": 0.05, "max_bake_s": 20.0,
@@ -153,7 +164,7 @@ def policy(
     base = {
         "name": name, "initial": initial, "model": {"uri": f"models:/{name}/1"},
         "load": {"baseline": baseline},
-        "serving": {"ready_timeout_s": ready, "mode": mode}, "traffic": traffic,
+        "serving": {"ready_timeout_s": ready, "mode": mode, **own}, "traffic": traffic,
     }  # fmt: skip
     return Policy.model_validate(base)
 

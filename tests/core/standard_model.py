@@ -16,7 +16,7 @@ from tidegate.core.standard_readiness import ROLLOUT, observe_standard
 Json = dict[str, Any]
 NAME = "m"
 ROUTES = (NAME, f"{NAME}-predictor")
-SCALING = ("name", "minReplicas", "maxReplicas")
+SCALING = ("name", "minReplicas", "maxReplicas", "scaleMetric", "scaleTarget")
 
 
 @dataclass

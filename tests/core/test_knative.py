@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from tests.core.knative_model import Cluster, serving
 from tidegate.core.claim import Claim, claim
 from tidegate.core.decisions import RECONCILE_S, Act, Decision, Done, Prove, Refuse, Wait
+from tidegate.core.dropped import Dropped
 from tidegate.core.journal import ActKind, ActRecord, Journal
 from tidegate.core.knative import next_for_return, next_for_stage, next_for_step, patch_of
 from tidegate.core.manifest import shift_patch
@@ -313,6 +314,22 @@ def finish(run: Run, *, loads: bool = True, turns: int = 200) -> list[tuple[str,
 
 # -- any order of events
 
+THEIRS: dict[str, Any] = {"nodeSelector": {"zone": "a"}, "labels": {"team": "risk"}, "timeout": 9}
+DROPPED = (("nodeSelector", "pool"), ("affinity",), ("labels", "from"))
+
+
+def dropping(cluster: Cluster) -> Run:
+    """A release whose policy no longer names what the one before wrote beside somebody else's fields."""
+    ours = {"nodeSelector": {"pool": "gpu"}, "affinity": {"a": [1]}, "labels": {"from": "1"}}
+    cluster.merge({"spec": {"predictor": THEIRS}})
+    cluster.merge({"spec": {"predictor": ours}})
+    run = Run(cluster)
+    values = {"pool": "gpu", "affinity": {"a": [1]}, "from": "1"}
+    drops = tuple(Dropped(path=path, value=values[path[-1]]) for path in DROPPED)
+    run.journal = run.journal.model_copy(update={"drops": drops})
+    return run
+
+
 EVENTS = (
     "turn",
     "kserve",
@@ -348,7 +365,8 @@ ANY = st.lists(
 def test_in_any_order_of_events_production_is_verified_and_the_share_is_the_steps(
     before: list[str], rounds: int, after: list[str]
 ) -> None:
-    run = Run(serving(OLDER, OLD))
+    run = dropping(serving(OLDER, OLD))
+    was = run.cluster.seen().template
     good = [event for _ in range(rounds) for event in ("turn", *EVENTS[1:5] * 2, "loads")]
     for event in (*before, *good, *after):
         happen(run, event)
@@ -357,6 +375,8 @@ def test_in_any_order_of_events_production_is_verified_and_the_share_is_the_step
     assert run.end in {"promoted", "returned"}
     uris = {run.cluster.revisions[name]["uri"] for name in run.cluster.production}
     assert uris == ({NEW} if run.end == "promoted" else {OLD})
+    new = {"model": {"storageUri": NEW}, **THEIRS}
+    assert run.cluster.seen().template == (new if run.end == "promoted" else was)
 
 
 # -- the model against the committed scenarios

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from tests.core.standard_model import Cluster, serving
 from tidegate.core.claim import Claim, claim
 from tidegate.core.decisions import RECONCILE_S, Act, Decision, Done, Prove, Refuse, Wait
+from tidegate.core.dropped import Dropped
 from tidegate.core.journal import ActKind, ActRecord, Journal
 from tidegate.core.observation import Observation
 from tidegate.core.standard import (
@@ -489,6 +490,18 @@ def happen(run: Run, event: str) -> None:
     (also.get(event) or getattr(cluster, event))()
 
 
+SCALED = {"scaleMetric": "cpu", "scaleTarget": 60}
+
+
+def unscaling(cluster: Cluster) -> Run:
+    """A release whose policy no longer says how the pods are scaled, as the one before did."""
+    cluster.merge({"spec": {"predictor": SCALED}})
+    run = Run(cluster)
+    drops = tuple(Dropped(path=(key,), value=value) for key, value in SCALED.items())
+    run.journal = run.journal.model_copy(update={"drops": drops})
+    return run
+
+
 # As a cluster works: pods come up between two reconciles, and the gateway is late or not.
 UP = ("kserve", "deployer", "start_pods", "kserve")
 ROUNDS = (("turn",), ("turn", "turn", "kserve_objects"), UP, (*UP, "gateway"), ("kserve_objects",))
@@ -500,7 +513,7 @@ ANY = st.lists(st.sampled_from((*TURNS * 4, *FATES)), max_size=80)
 def test_in_any_order_of_events_production_is_verified_and_the_share_is_the_steps(
     before: list[str], rounds: int, after: list[str], name: str
 ) -> None:
-    run = Run(serving(OLD, name=name))
+    run = unscaling(serving(OLD, name=name))
     good = ["loads", *(event for _ in range(rounds) for event in ("turn", *TURNS[1:] * 2))]
     for event in (*before, *good, *after):
         happen(run, event)
@@ -509,6 +522,8 @@ def test_in_any_order_of_events_production_is_verified_and_the_share_is_the_step
     assert run.end in {"promoted", "returned"}
     uris = {run.cluster.deployments[name].uri for name in run.cluster.production}
     assert uris == ({NEW} if run.end == "promoted" else {OLD})
+    scaled = {key: run.cluster.spec["predictor"].get(key) for key in SCALED}
+    assert scaled == (dict.fromkeys(SCALED) if run.end == "promoted" else SCALED)
 
 
 @settings(max_examples=300)

@@ -306,11 +306,11 @@ def test_a_roll_back_needs_three_sets_of_gpus_at_once() -> None:
 
 
 def test_the_capacity_of_the_candidate_is_that_of_the_merged_manifest(cluster: Cluster) -> None:
-    """What the policy does not name, the merge-patch leaves as the incumbent has it."""
-    chosen = {"ready_timeout_s": 5, "resources": {"limits": {"nvidia.com/gpu": "1"}}}
-    first = staged(cluster.kube, published(1), policy(serving=chosen), "r1", poll_s=POLL_S)
-    assert isinstance(first, Deployment)
-    promote_(cluster, first, policy(), Judge())
+    """What the policy does not name and no release wrote, the merge-patch leaves as it is."""
+    release(cluster, 1, Judge(), Registry())
+    theirs = {"model": {"resources": {"limits": {"nvidia.com/gpu": "1"}}}}
+    cluster.service.patch({"spec": {"predictor": theirs}})
+    cluster.wait(lambda: any(one.endswith("-00002") for one in cluster.traffic))
     assert plan(cluster, 2).capacity[-1].devices == {"nvidia.com/gpu": 3}
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tidegate.core.decisions import Refuse
+from tidegate.core.dropped import Dropped, field_of, without
 from tidegate.core.isvc.components import changed
 from tidegate.core.manifest import MODEL_VERSION_LABEL, PERCENT, TAG_ROUTING, predictor
 from tidegate.core.observation import Observation
@@ -26,6 +27,7 @@ TRITON_FORMAT = "triton"
 TRITON_RUNTIME = "kserve-tritonserver"  # KServe's own, which its defaulting knows by name
 NAMED = 4  # consequences that one line still holds; the plan has all of them
 
+GONE = "the release before wrote it, and the policy no longer names it"
 KEPT = "the policy does not name it, so every release carries it on"
 WHY = {
     "minReplicas": "it is part of the released template and changes with a release alone",
@@ -49,7 +51,8 @@ class Consequence(Strict):
         return self.now != self.after
 
     def __str__(self) -> str:
-        done = f"{self.now or 'nothing'} -> {self.after}" if self.is_change else f"{self.now} stays"
+        after = self.after or "nothing"
+        done = f"{self.now or 'nothing'} -> {after}" if self.is_change else f"{self.now} stays"
         return f"{self.field}: {done} ({self.why})"
 
 
@@ -64,7 +67,7 @@ class Change:
 
 
 def overlaid(now: Any, wanted: Any, path: tuple[str, ...] = ()) -> Iterator[Change]:
-    """What a merge-patch of `wanted` (no nulls in it) changes, adds, and leaves as it is not named."""
+    """What a merge-patch of `wanted` changes, adds, takes away, and leaves as it is not named."""
     if not isinstance(now, Mapping) or not isinstance(wanted, Mapping):
         if now != wanted:
             yield Change(path=path, now=now, after=wanted)
@@ -75,6 +78,8 @@ def overlaid(now: Any, wanted: Any, path: tuple[str, ...] = ()) -> Iterator[Chan
             yield Change(path=here, now=now[key], after=now[key], is_kept=True)
         elif key not in now:
             yield Change(path=here, now=None, after=wanted[key])
+        elif wanted[key] is None:
+            yield Change(path=here, now=now[key], after=None)
         else:
             yield from overlaid(now[key], wanted[key], here)
 
@@ -153,7 +158,7 @@ def _told(found: tuple[Consequence, ...]) -> str:
     written = [c for c in found if c.is_change and c.field.startswith(("spec.", "metadata."))]
     written = [c for c in written if c.why not in WHY.values() or c.field.endswith("Replicas")]
     kept = [c.field for c in found if not c.is_change and c.why == KEPT]
-    parts = [f"{c.field} {c.now or 'nothing'} -> {c.after}" for c in written[:NAMED]]
+    parts = [f"{c.field} {c.now or 'nothing'} -> {c.after or 'nothing'}" for c in written[:NAMED]]
     text = f"set {', '.join(parts)}{_more(len(written))}" if parts else "set nothing else"
     return f"{text} and keep {', '.join(kept[:NAMED])}{_more(len(kept))}" if kept else text
 
@@ -166,16 +171,24 @@ def _more(count: int) -> str:
 
 
 def adoption_of(
-    seen: Observation | None, policy: Policy, storage_uri: str, version: str
+    seen: Observation | None,
+    policy: Policy,
+    storage_uri: str,
+    version: str,
+    drops: tuple[Dropped, ...] = (),
 ) -> tuple[Consequence, ...]:
     """What taking over the service changes and keeps; () when it is tidegate's alone, or unfit."""
     if seen is None or not needs_leave(seen) or unfit(seen, policy):
         return ()
-    return consequences(seen, policy, storage_uri, version)
+    return consequences(seen, policy, storage_uri, version, drops)
 
 
 def consequences(
-    seen: Observation, policy: Policy, storage_uri: str, version: str
+    seen: Observation,
+    policy: Policy,
+    storage_uri: str,
+    version: str,
+    drops: tuple[Dropped, ...] = (),
 ) -> tuple[Consequence, ...]:
     """All that a release changes and keeps, and who may set it back.
 
@@ -184,6 +197,7 @@ def consequences(
     """
     wanted = predictor(policy, storage_uri, version).as_dict()
     wanted |= {} if seen.mode == "Standard" else {PERCENT: 0}
+    wanted = without(wanted, drops, seen.predictor)
     return (
         *(_of(change) for change in overlaid(seen.predictor, wanted)),
         *_dark(seen),
@@ -196,15 +210,12 @@ def _of(change: Change) -> Consequence:
     now, after = _shown(change.now), _shown(change.after)
     if change.is_kept:
         why = KEPT
+    elif change.after is None:
+        why = GONE
     else:
         named = ".".join(change.path)
         why = WHY.get(named, "the policy says so")
-    return Consequence(field=_field(change.path), now=now, after=after, why=why)
-
-
-def _field(path: tuple[str, ...]) -> str:
-    steps = (f"[{step}]" if "." in step or "/" in step else f".{step}" for step in path)
-    return "spec.predictor" + "".join(steps)
+    return Consequence(field=field_of(change.path), now=now, after=after, why=why)
 
 
 def _shown(value: Any) -> str:

@@ -5,11 +5,13 @@ from dataclasses import dataclass, replace
 from tidegate.core.adoption import Consequence, adoption_of, refused, unfit
 from tidegate.core.decisions import Refuse
 from tidegate.core.dedicated_baseline import in_use
+from tidegate.core.dropped import Dropped
 from tidegate.core.first_release import NAME_MAX, preview_name, unfit_name
 from tidegate.core.isvc.scaling import class_trouble
 from tidegate.core.journal import Journal, Phase
 from tidegate.core.manifest import BASELINE_OF, PREVIEW_OF, snapshot
 from tidegate.core.observation import Observation
+from tidegate.core.standard_drops import inherited
 from tidegate.documents import Incumbent, Word
 from tidegate.policy import Policy, unsupported
 from tidegate.policy.whole import TRANSFORMED_NAME_MAX
@@ -27,6 +29,7 @@ class Claim:
     uri_before: str = ""
     preview: str = ""
     adopted: tuple[Consequence, ...] = ()  # of a service that is not tidegate's alone
+    drops: tuple[Dropped, ...] = ()
 
 
 def holder_refusal(journal: Journal, release_id: str, now_s: float) -> Refuse | None:
@@ -81,9 +84,16 @@ def mode_refusal(seen: Observation | None, policy: Policy, default: str) -> Refu
 
 
 def claim(
-    seen: Observation | None, policy: Policy, storage_uri: str, version: str = ""
+    seen: Observation | None,
+    policy: Policy,
+    storage_uri: str,
+    version: str = "",
+    drops: tuple[Dropped, ...] = (),
 ) -> Claim | Refuse:
-    """Find the incumbent: the revision with all of the traffic, and the URI that it really serves."""
+    """Find the incumbent: the revision with all of the traffic, and the URI that it really serves.
+
+    `drops`: what the incumbent's release wrote and this one does not name.
+    """
     if seen is None:
         return _first(policy)
     for what, label in (("preview", PREVIEW_OF), ("dedicated baseline", BASELINE_OF)):
@@ -101,8 +111,9 @@ def claim(
     start = _succeed(seen, policy, storage_uri, next(iter(seen.traffic)))
     if isinstance(start, Refuse):
         return start
-    adopted = adoption_of(seen, policy, storage_uri, version)
-    return refused(seen, policy, adopted) or replace(start, adopted=adopted)
+    adopted = adoption_of(seen, policy, storage_uri, version, drops)
+    refusal = inherited(seen, policy, drops) or refused(seen, policy, adopted)
+    return refusal or replace(start, adopted=adopted, drops=drops)
 
 
 def _first(policy: Policy) -> Claim | Refuse:

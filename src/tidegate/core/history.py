@@ -4,7 +4,10 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from tidegate.core.dropped import Dropped, dropped, held_still
+from tidegate.core.isvc.typed import Json
 from tidegate.core.journal import Journal
+from tidegate.core.observation import Observation
 from tidegate.core.standard_state import promoted_of
 from tidegate.documents import ModelRepository, Result, Strict, Subject
 
@@ -21,6 +24,9 @@ class Promoted(Strict):
     revision: str = Field(description="as which it served; in Standard mode others did so too")
     mode: str
     template: dict[str, Any] = Field(description="spec.predictor as it served, without its percent")
+    wrote: dict[str, Any] = Field(
+        default_factory=dict, description="of it, what its release sent; {} = not known"
+    )
     repository: ModelRepository = Field(description="how it is asked")
     promoted_s: float = Field(description="Unix time")
 
@@ -66,6 +72,21 @@ class History(Strict):
         return meant[-1] if meant else None
 
 
+def drops_of(seen: Observation | None, named: Json, history: History) -> tuple[Dropped, ...]:
+    """What the release of the version that serves wrote, the API still holds, and is not in `named`.
+
+    () where no such release is remembered: then nobody knows whose a field is.
+    """
+    if seen is None:
+        return ()
+    serving = {seen.revisions[name].storage_uri for name in seen.traffic if name in seen.revisions}
+    before = [one for one in history.promoted if {one.storage_uri} == serving]
+    if not before:
+        return ()
+    found = dropped(before[-1].wrote, named, before[-1].template)
+    return tuple(held_still(found, seen.predictor))
+
+
 def _served(journal: Journal) -> dict[str, Any]:
     """The predictor with which it served; in Standard mode an entry has taken the stable one's place."""
     if journal.mode == "Standard" and journal.incumbent:
@@ -82,6 +103,7 @@ def _promoted(journal: Journal) -> Promoted:
         revision=journal.candidate_revision,
         mode=journal.mode,
         template=_served(journal),
+        wrote=journal.wrote,
         repository=repository.model_copy(update={"findings": ()}),
         promoted_s=max((step.at_s for step in journal.steps), default=0.0),
     )

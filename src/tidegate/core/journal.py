@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from tidegate.core.dropped import Dropped
 from tidegate.documents import Incumbent, Probe, Result, Strict, Subject, TrafficStep
 
 
@@ -115,6 +116,13 @@ class Journal(Strict):
     wanted: dict[str, Any] = Field(
         default_factory=dict,
         description="spec.predictor to bring back as it was then; empty: what the policy asks for",
+    )
+    wrote: dict[str, Any] = Field(
+        default_factory=dict,
+        description="spec.predictor as this release sends it, its own fields alone",
+    )
+    drops: tuple[Dropped, ...] = Field(
+        default=(), description="What the incumbent's release wrote and this one takes away"
     )
     probe: Probe | None = Field(default=None, description="How the candidate is asked")
     proofs: tuple[str, ...] = Field(

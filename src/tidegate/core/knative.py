@@ -17,6 +17,7 @@ from tidegate.core.decisions import (
     unproved,
 )
 from tidegate.core.drift import drift_of, edits_of, edits_of_companions
+from tidegate.core.dropped import without
 from tidegate.core.journal import ActKind, Journal
 from tidegate.core.knative_return import is_traffic_safe, manual_command, next_for_return
 from tidegate.core.manifest import (
@@ -182,8 +183,9 @@ def manifest_of(policy: Policy, storage_uri: str, version: str) -> Json:
 
 
 def patch_of(act: Act, seen: Observation, journal: Journal, wanted: Json) -> Json:
-    """The merge-patch that carries out the act; `wanted` is the candidate's predictor (staging only), or the
-    journal's own: that is the whole of it, so what it lacks goes.
+    """The merge-patch that carries out the act; `wanted` is the candidate's predictor (staging only), with
+    nulls for what the release before wrote and this one does not; or the journal's own: that is the whole of
+    it, so what it lacks goes.
 
     Every patch names the uid, so an object that was deleted and made again is never written. All but a
     return to 0 name the version too: nobody has written in between. That one must not lose a race.
@@ -192,7 +194,11 @@ def patch_of(act: Act, seen: Observation, journal: Journal, wanted: Json) -> Jso
     if act.kind is ActKind.SHIFT:
         patch = shift_patch(act.percent or 0, resource_version=version if act.percent else "")
     elif act.kind is ActKind.STAGE:
-        wanted = difference(seen.template, journal.wanted) if journal.wanted else wanted
+        wanted = (
+            difference(seen.template, journal.wanted)
+            if journal.wanted
+            else without(wanted, journal.drops, seen.predictor)
+        )
         untagged = seen.annotations.get(TAG_ROUTING) != "true"
         patch = stage_patch(wanted, resource_version=version, add_tag_routing=untagged)
     else:

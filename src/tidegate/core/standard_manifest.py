@@ -5,7 +5,7 @@ are of KServe's `components/predictor.go` (PRED) and `inference_service_validati
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -106,12 +106,17 @@ def overlaid(stable: Mapping[str, Any], canary: Mapping[str, Any]) -> Json:
     return merged
 
 
-def promoted(template: Mapping[str, Any], policy: Mapping[str, Any]) -> Json:
+def promoted(
+    template: Mapping[str, Any], policy: Mapping[str, Any], gone: Collection[str] = ()
+) -> Json:
     """The stable predictor after a promotion: what the canary's pods were made of, so none restarts, and
-    the policy's replicas, which are no part of a pod. `template` is the journal's."""
+    the policy's replicas, which are no part of a pod. `template` is the journal's; `gone`: how the release
+    before scaled, where the policy no longer says."""
     stable = {key: value for key, value in template.items() if key != "canary"}
     merged = overlaid(stable, template["canary"][0])
     kept = {key: stable[key] for key in ("minReplicas", *SCALING) if key in stable}
+    kept = {key: value for key, value in kept.items() if key not in gone}
+    merged = {key: value for key, value in merged.items() if key not in gone}
     asked = _replicas(policy)
     if any(
         key in asked for key in SCALING[1:]

@@ -43,7 +43,8 @@ def promoted_of(journal: Journal, incumbent: Incumbent) -> Json:
     inherited from the predictor of today goes again, for which its pods are made anew, one after another."""
     if journal.wanted:
         return {**journal.wanted, "name": candidate_name(incumbent)}
-    return promoted(journal.template, journal.policy)
+    gone = {one.path[0] for one in journal.drops}
+    return promoted(journal.template, journal.policy, gone)
 
 
 def stable_of(seen: Observation, journal: Journal) -> str:

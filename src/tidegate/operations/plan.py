@@ -13,6 +13,7 @@ from tidegate.core.adoption import adoption_of
 from tidegate.core.claim import Claim, claim, holder_refusal
 from tidegate.core.decisions import Act, Refuse
 from tidegate.core.dedicated_baseline import with_baseline
+from tidegate.core.dropped import Dropped
 from tidegate.core.first_release import manifest_of, preview_refusal
 from tidegate.core.gpu_admission import admitted
 from tidegate.core.journal import ActKind, Journal
@@ -24,11 +25,13 @@ from tidegate.core.status import Served
 from tidegate.core.traffic import rules_of
 from tidegate.documents import Subject, Word
 from tidegate.policy import Policy
+from tidegate.steps.dropping import dropped_by, wrote_by
 from tidegate.steps.fitness import mode_for, nodes_checked
 
 if TYPE_CHECKING:
     from tidegate.adapters.inference_service import InferenceServices
     from tidegate.adapters.kubernetes import Kubernetes
+    from tidegate.adapters.release_lock import StoredJournal
 
 Json = dict[str, Any]
 
@@ -45,10 +48,12 @@ def placeholder_uri(policy: Policy, subject: Subject) -> str:
 def planned(kube: "Kubernetes", policy: Policy, subject: Subject, *, storage_uri: str = "") -> Plan:
     """What deploy, promote and roll-back would do now. RejectedError when the API refuses the manifest."""
     from tidegate.adapters.inference_service import InferenceServices
+    from tidegate.adapters.release_lock import load_journal
 
     service = InferenceServices(kube, policy.namespace, policy.name)
     uri = storage_uri or placeholder_uri(policy, subject)
-    seen = service.look()
+    seen, stored = service.look(), load_journal(kube, policy.namespace, policy.name)
+    drops = dropped_by(wrote_by(policy, uri, subject.version), seen, stored)
     plan = Plan(
         subject=subject,
         namespace=policy.namespace,
@@ -57,9 +62,9 @@ def planned(kube: "Kubernetes", policy: Policy, subject: Subject, *, storage_uri
         storage_uri=uri,
         is_placeholder=not storage_uri,
         alias=policy.model.alias,
-        adoption=adoption_of(seen, policy, uri, subject.version),
+        adoption=adoption_of(seen, policy, uri, subject.version, drops),
     )
-    start, notices = _start(kube, service, seen, policy, uri)
+    start, notices = _start(kube, service, seen, policy, uri, stored, drops)
     if isinstance(start, Refuse):
         changes = {"refused": start.word, "refusal": start.reason, "notices": notices}
         return plan.model_copy(update=changes)
@@ -83,12 +88,12 @@ def _start(
     seen: Observation | None,
     policy: Policy,
     uri: str,
+    stored: "StoredJournal | None",
+    drops: tuple[Dropped, ...],
 ) -> tuple[Claim | Refuse, tuple[str, ...]]:
     """The claim that deploy would make, in its own words."""
     from tidegate.adapters.inference_service import InferenceServices
-    from tidegate.adapters.release_lock import load_journal
 
-    stored = load_journal(kube, policy.namespace, policy.name)
     journal = stored.journal if stored else None
     notices: tuple[str, ...] = ()
     if journal and (held := holder_refusal(journal, "", time.time())):
@@ -98,7 +103,7 @@ def _start(
     mode = mode_for(service, seen, policy)
     if isinstance(mode, Refuse):
         return mode, notices
-    start = claim(seen, policy, uri)
+    start = claim(seen, policy, uri, drops=drops)
     if isinstance(start, Claim) and start.preview:
         there = InferenceServices(kube, policy.namespace, start.preview).look()
         return preview_refusal(there, policy) or start, notices
@@ -126,6 +131,7 @@ def _journal(policy: Policy, subject: Subject, uri: str, start: Claim) -> Journa
         uri_before=start.uri_before,
         preview=start.preview,
         storage_uri=uri,
+        drops=start.drops,
         policy=policy.model_dump(mode="json"),
     )
 

@@ -46,7 +46,12 @@ def rolled_back(
         aborted(kube, stored, who=who, reason=f"for a roll-back to {to}", poll_s=poll_s)
         target = _target(kube, stored, to)
     policy = fast(policy_of(stored.journal), alias)
-    noted = {"wanted": target.template, "fast_track": True, "hand": f"rolled back by {who}"}
+    noted = {
+        "wanted": target.template,
+        "wrote": target.wrote,
+        "fast_track": True,
+        "hand": f"rolled back by {who}",
+    }
     deployment = staged(kube, _published(target), policy, _release_id(), poll_s=poll_s, noted=noted)
     if isinstance(deployment, Refusal):
         return _refused(deployment, stored.journal)

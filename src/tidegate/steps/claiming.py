@@ -10,11 +10,13 @@ from tidegate.core.asked import probe_of
 from tidegate.core.claim import Claim, can_resume, claim, holder_refusal
 from tidegate.core.decisions import RECONCILE_S, Refuse
 from tidegate.core.dedicated_baseline import with_baseline
+from tidegate.core.dropped import Dropped
 from tidegate.core.first_release import preview_refusal
 from tidegate.core.journal import Journal
 from tidegate.documents import Published, Result, Word
 from tidegate.policy import Policy
 from tidegate.steps.dedicated_baseline import cleared
+from tidegate.steps.dropping import dropped_by, wrote_by
 from tidegate.steps.ending import give_back
 from tidegate.steps.fitness import dry_run_refusal, mode_for, with_preflight
 from tidegate.steps.incumbent import returnable
@@ -75,7 +77,9 @@ def _entitled(
     mode = mode_for(service, seen, policy)
     if isinstance(mode, Refuse):
         return mode
-    start = _start(kube, seen, published, policy, stored)
+    named = wrote_by(policy, published.storage_uri, published.subject.version)
+    drops = () if "wanted" in noted else dropped_by(named, seen, stored)
+    start = _start(kube, seen, published, policy, stored, drops)
     if isinstance(start, Refuse):
         return start
     journal = _journal(published, policy, release_id, start).in_mode(mode)
@@ -90,11 +94,12 @@ def _start(
     published: Published,
     policy: Policy,
     stored: "StoredJournal | None",
+    drops: tuple[Dropped, ...],
 ) -> Claim | Refuse:
     """What the release starts from: its preview's name is free, or its incumbent answers."""
     from tidegate.adapters.inference_service import InferenceServices
 
-    start = claim(seen, policy, published.storage_uri, published.subject.version)
+    start = claim(seen, policy, published.storage_uri, published.subject.version, drops)
     if isinstance(start, Refuse):
         return start
     if start.preview:
@@ -104,6 +109,8 @@ def _start(
         return start
     for consequence in start.adopted:
         say("deploy", f"adopting: {consequence}")
+    for one in start.drops:
+        say("deploy", f"{one} ({one.value}) goes: the policy no longer names it")
     incumbent = returnable(start.incumbent, seen.host, published, policy, stored)
     if isinstance(incumbent, Refuse):
         return incumbent
@@ -158,6 +165,8 @@ def _journal(published: Published, policy: Policy, release_id: str, start: Claim
         uri_before=start.uri_before,
         preview=start.preview,
         storage_uri=published.storage_uri,
+        wrote=wrote_by(policy, published.storage_uri, published.subject.version),
+        drops=start.drops,
         probe=probe_of(published.repository, policy),
         policy=policy.model_dump(mode="json"),
     )
