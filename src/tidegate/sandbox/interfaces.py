@@ -4,10 +4,11 @@ The controllers decide (revisions, traffic, conditions) and know no process; the
 processes and decides nothing. Whoever implements these Protocols can be swapped for a fake in tests.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+Key = tuple[str, str]  # (namespace, revision)
 Phase = Literal["Pending", "Initializing", "Loading", "Ready", "Failed", "Stopped"]
 
 
@@ -24,7 +25,10 @@ class Program:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RevisionSpec:
-    """One template's server: a Knative revision, or a ReplicaSet of a Deployment in Standard mode."""
+    """One template's server: a Knative revision, or a ReplicaSet of a Deployment in Standard mode.
+
+    As many pods as it has, so many servers there are, each with a number of its own.
+    """
 
     namespace: str
     name: str  # digits-predictor-00002; digits-blue-predictor-6c9d8f7b5x
@@ -37,11 +41,17 @@ class RevisionSpec:
     env: Mapping[str, str] = field(default_factory=dict)
     memory_bytes: int | None = None  # limits.memory; a server above it is killed
     program: Program | None = None  # takes the requests, before the Triton of its pod
+    replica: int = 0  # which of the pods of one template this server is
+
+    @property
+    def server(self) -> str:
+        """One name for each server; the first goes by the template's own."""
+        return f"{self.name}.{self.replica}" if self.replica else self.name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RevisionStatus:
-    """What the runtime sees of one revision."""
+    """What the runtime sees of one server of a revision."""
 
     phase: Phase
     reason: str = (
@@ -54,17 +64,42 @@ class RevisionStatus:
 
 
 class RevisionRuntime(Protocol):
-    """Runs revisions; every call returns at once."""
+    """Runs the servers of revisions, one for each replica; every call returns at once."""
 
     def start(self, spec: RevisionSpec) -> None:
-        """Start it; a second call for a started revision changes nothing."""
+        """Start it; a second call for a started server changes nothing."""
 
-    def status(self, namespace: str, name: str) -> RevisionStatus:
-        """Say how it is; cheap, polled. `Stopped` for a revision that was never started."""
+    def status(self, namespace: str, name: str, replica: int = 0) -> RevisionStatus:
+        """Say how it is; cheap, polled. `Stopped` for a server that was never started."""
         ...
 
-    def stop(self, namespace: str, name: str) -> None:
+    def stop(self, namespace: str, name: str, replica: int = 0) -> None:
         """Stop it, draining in the background; a second call changes nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Second:
+    """What a revision was asked in the second that ended at `at_s` (Unix time), in all of its pods."""
+
+    at_s: float
+    concurrency: float  # requests in flight, on average
+    rps: float  # requests that began
+
+
+class Demand(Protocol):
+    """What the queue-proxies and the activator tell the autoscaler, and what it tells the activator."""
+
+    def follow(self, counted: Collection[Key], held: Mapping[Key, float]) -> None:
+        """From now on count these revisions' requests, and let those of `held` wait for a ready pod: revision
+        -> for how many seconds at most. Replaces what was asked before."""
+
+    def seconds(self, namespace: str, name: str) -> Sequence[Second]:
+        """What a revision was asked in the last seconds, oldest first."""
+        ...
+
+    def waiting(self) -> Mapping[Key, int]:
+        """Requests that wait for a pod now."""
+        ...
 
 
 class JobRunner(Protocol):
