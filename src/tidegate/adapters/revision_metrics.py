@@ -144,12 +144,16 @@ class RevisionMetrics:
         return Production(rate_rps=max(0.0, total - sent) / (window[1] - window[0]))
 
     def replicas(self, revision: str) -> int:
-        """How many pods a revision has, as known or as scraped; 1 when that cannot be told."""
+        """How many pods a revision has, as known or as scraped; 1 when that cannot be told.
+
+        A pod that has answered nobody yet has no series of requests, but `up` where its scrape is labelled.
+        """
         if revision in self.pods:
             return max(1, self.pods[revision])
-        selector = self._selector(self.counts[0], revision)
-        answer = self.prometheus.number(f"count(count by (instance, pod) ({selector}))")
-        return max(1, round(answer.value)) if answer.value is not None else 1
+        asked = f"count(count by (instance, pod) ({self._selector(self.counts[0], revision)}))"
+        scraped = f"count(count by (pod) ({self._selector('up', revision)}))"
+        found = [self.prometheus.number(query).value for query in (asked, scraped)]
+        return max(1, *(round(value) for value in found if value is not None))
 
 
 def _recent(found: tuple[Series, ...], now: float) -> Production:
