@@ -86,7 +86,7 @@ class LightRevision:
 
 
 class LightRuntime:
-    """Implements RevisionRuntime."""
+    """Implements RevisionRuntime; one server stands for all replicas of its revision."""
 
     def __init__(self, *, ready_after_s: float = 0.05, drain_s: float = 0.3) -> None:
         self._ready_after_s, self._drain_s = ready_after_s, drain_s
@@ -104,22 +104,22 @@ class LightRuntime:
             self._revisions[spec.namespace, spec.name] = revision
             self._serving.append(asyncio.run_coroutine_threadsafe(revision.serve(), self._loop))
 
-    def status(self, namespace: str, name: str) -> RevisionStatus:
+    def status(self, namespace: str, name: str, replica: int = 0) -> RevisionStatus:
         """Stopped for what was never started."""
         revision = self._revisions.get((namespace, name))
         return revision.status if revision else RevisionStatus(phase="Stopped")
 
-    def stop(self, namespace: str, name: str) -> None:
+    def stop(self, namespace: str, name: str, replica: int = 0) -> None:
         """Drain: it still answers for a moment to what was sent before it left the routes."""
         revision = self._revisions.get((namespace, name))
-        if revision and not revision.is_stopped:
+        if revision and not replica and not revision.is_stopped:
             revision.is_stopped = True
             self._loop.call_soon_threadsafe(self._loop.call_later, self._drain_s, revision.close)
 
-    def endpoint(self, namespace: str, name: str) -> Endpoint | None:
+    def endpoints(self, namespace: str, name: str) -> tuple[Endpoint, ...]:
         """Where it listens."""
         revision = self._revisions.get((namespace, name))
-        return revision.endpoint if revision else None
+        return (revision.endpoint,) if revision else ()
 
     def close(self) -> None:
         """End all."""

@@ -1,6 +1,6 @@
 """One cluster for many cells: the emulated API and controllers, the real Envoy, servers as given."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -26,8 +26,8 @@ LONG_AGO = "2020-01-01T00:00:00.000000Z"
 class Runtime(RevisionRuntime, Protocol):
     """What starts servers, and knows where they listen."""
 
-    def endpoint(self, namespace: str, name: str) -> Endpoint | None:
-        """Where it listens."""
+    def endpoints(self, namespace: str, name: str) -> Sequence[Endpoint]:
+        """Where its servers listen."""
         ...
 
     def close(self) -> None:
@@ -45,7 +45,7 @@ class World:
         self.folder, self.mode, self.uri, self.patience = folder, mode, uri, patience
         self.runtime = runtime
         self.ingress = EnvoyIngress(
-            folder / "envoy", endpoint=runtime.endpoint, spawner=spawner, drain_s=0.5
+            folder / "envoy", endpoints=runtime.endpoints, spawner=spawner, drain_s=0.5
         )
         self.api = ApiServer(state_dir=folder)
         self._loop = ControllerLoop(

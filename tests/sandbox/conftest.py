@@ -64,7 +64,7 @@ def _envoy(
 ) -> Iterator[EnvoyIngress]:
     directory = tmp_path_factory.mktemp("envoy")
     with EnvoyIngress(
-        directory, endpoint=runtime.endpoint, spawner=spawner, drain_s=0.3
+        directory, endpoints=runtime.endpoints, spawner=spawner, drain_s=0.3
     ) as started:
         yield started
 

@@ -94,7 +94,7 @@ def test_a_tag_host_pins_its_revision(ingress: EnvoyIngress, digits: Digits, por
 def test_a_second_envoy_on_the_same_port_does_not_start(
     ingress: EnvoyIngress, tmp_path: Path
 ) -> None:
-    second = EnvoyIngress(tmp_path, endpoint=lambda *_: None)
+    second = EnvoyIngress(tmp_path, endpoints=lambda *_: ())
     second.port = ingress.port  # as when two sandboxes looked for a free one at the same time
     with pytest.raises(RejectedError, match="envoy ended"):
         second.start()

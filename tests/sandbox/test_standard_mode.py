@@ -124,7 +124,7 @@ def cluster(
     with (
         TritonRuntime(folder / "runtime", spawner=spawner, drain_s=1.0) as runtime,
         EnvoyIngress(
-            folder / "envoy", endpoint=runtime.endpoint, spawner=spawner, drain_s=0.5
+            folder / "envoy", endpoints=runtime.endpoints, spawner=spawner, drain_s=0.5
         ) as ingress,
     ):
         metrics = QueueProxyMetrics(

@@ -78,7 +78,7 @@ def cluster(
         pytest.MonkeyPatch.context() as patch,
         runtime,
         EnvoyIngress(
-            home / "envoy", endpoint=runtime.endpoint, spawner=spawner, drain_s=0.1
+            home / "envoy", endpoints=runtime.endpoints, spawner=spawner, drain_s=0.1
         ) as ingress,
     ):
         api = ApiServer(state_dir=home, pod_logs=_logs(runtime))

@@ -156,7 +156,7 @@ class Sandbox:
             raise UnavailableError("the sandbox was stopped while it was starting")
         self.controllers = loop.ControllerLoop(
             self.api.store, data.runtime, data.ingress, domain=self._domain, mode=self._mode,
-            jobs=data.jobs,
+            jobs=data.jobs, demand=data.demand,
         )  # fmt: skip
         self.controllers.start()
         self.directory.write_environment(self.environment())

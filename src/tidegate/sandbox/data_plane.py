@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import TypedDict
 
 from tidegate.sandbox import prometheus
+from tidegate.sandbox.controllers.replica_pods import replica_of
 from tidegate.sandbox.controllers.troubles import STORAGE_FAILED, STORAGE_INITIALIZER
+from tidegate.sandbox.demand import EnvoyDemand
 from tidegate.sandbox.envoy import EnvoyIngress
 from tidegate.sandbox.interfaces import RevisionSpec
 from tidegate.sandbox.jobs import ProcessJobs
@@ -15,7 +17,7 @@ from tidegate.sandbox.mlflow_server import MlflowServer
 from tidegate.sandbox.process import Child, Spawner
 from tidegate.sandbox.prometheus import Prometheus
 from tidegate.sandbox.queue_proxy import Era, QueueProxyMetrics, RevisionLabels
-from tidegate.sandbox.revision import log_of
+from tidegate.sandbox.revision import Endpoint, log_of
 from tidegate.sandbox.state import StateDirectory
 from tidegate.sandbox.triton import TritonRuntime
 
@@ -63,9 +65,12 @@ class DataPlane:
         )
         self.jobs = ProcessJobs(root / "jobs", spawner=spawner, sandbox_id=sandbox_id)
         self.ingress = EnvoyIngress(
-            root / "envoy", endpoint=self.runtime.endpoint, port=ports.ingress,
+            root / "envoy", endpoints=self._endpoints, port=ports.ingress,
             log=logs / "envoy.log", **common,
         )  # fmt: skip
+        self.demand = EnvoyDemand(
+            admin=self.ingress.admin, ready=self.runtime.ready, on_change=on_change
+        )
         self.queue_proxy = QueueProxyMetrics(
             scrape=self._scrape_envoy, revisions=self._revisions, era=era,
             mesh=MeshMetrics(self._specs),
@@ -75,6 +80,7 @@ class DataPlane:
         """What to call, at the same time, until each returns ready."""
         self.mlflow.spawn()  # at once: it takes longest, and the rest starts meanwhile
         self.queue_proxy.start()
+        self.demand.start()
         return {
             "mlflow": self.mlflow.start,
             "prometheus": self.prometheus.start,
@@ -97,7 +103,7 @@ class DataPlane:
     def pod_log(self, namespace: str, pod: str, container: str = "") -> str:
         """What `kubectl logs` shows of a revision's pod, all runs of its server, or of a Job's."""
         for found in self.runtime.pods():
-            if found.spec.namespace == namespace and pod.startswith(f"{found.spec.name}-"):
+            if _is_of(pod, found.spec) and found.spec.namespace == namespace:
                 if container == STORAGE_INITIALIZER:
                     return found.status.message if found.status.reason == STORAGE_FAILED else ""
                 own = found.spec.program
@@ -108,21 +114,31 @@ class DataPlane:
 
     def close(self) -> None:
         """End all servers at once and wait until they are gone."""
+        self.demand.close()
         servers = (self.runtime, self.jobs, self.ingress, self.prometheus, self.mlflow)
         with ThreadPoolExecutor(len(servers)) as pool:
             list(pool.map(lambda server: server.close(), servers))
         self.queue_proxy.close()
         self._spawner.close()
 
+    def _endpoints(self, namespace: str, name: str) -> tuple[Endpoint, ...]:
+        """The activator's, in place of the servers', while it holds a revision's requests."""
+        held = self.demand.activator.endpoint(namespace, name)
+        return (held,) if held else self.runtime.endpoints(namespace, name)
+
     def _scrape_envoy(self) -> str:
         return self.ingress.admin("/stats/prometheus?filter=revision_duration")
 
     def _revisions(self) -> list[RevisionLabels]:
         return [
-            RevisionLabels(namespace=s.namespace, name=s.name, service=s.service)
+            RevisionLabels(namespace=s.namespace, name=s.name, service=s.service, replica=s.replica)
             for s in self._specs()
             if s.workload == "Revision"
         ]
 
     def _specs(self) -> list[RevisionSpec]:
         return [pod.spec for pod in self.runtime.pods()]
+
+
+def _is_of(pod: str, spec: RevisionSpec) -> bool:
+    return pod.startswith(f"{spec.name}-") and replica_of(pod) == spec.replica

@@ -23,18 +23,19 @@ from tidegate.sandbox.ports import wanted_or_free
 from tidegate.sandbox.process import Child, Spawner
 from tidegate.sandbox.revision import Endpoint
 
-Lookup = Callable[[str, str], Endpoint | None]
+Lookup = Callable[[str, str], Sequence[Endpoint]]
+Served = Mapping[Key, Sequence[Endpoint]]
 _POLL_S = 0.01
 
 
 class EnvoyIngress:
-    """Implements Ingress; `endpoint` says where a revision listens, None when it does not."""
+    """Implements Ingress; `endpoints` says where a revision's servers listen, nowhere when it has none."""
 
     def __init__(
         self,
         directory: Path,
         *,
-        endpoint: Lookup,
+        endpoints: Lookup,
         port: int | None = None,
         spawner: Spawner | None = None,
         sandbox_id: str | None = None,
@@ -48,7 +49,7 @@ class EnvoyIngress:
         self._clusters_file = directory / "clusters" / "clusters.json"
         self._routes_file = directory / "routes" / "routes.json"
         self._log = log or directory / "envoy.log"
-        self._endpoint = endpoint
+        self._endpoints = endpoints
         self._owned_spawner = None if spawner else Spawner()
         self._spawner = spawner or self._owned_spawner
         self._sandbox_id = sandbox_id or uuid.uuid4().hex
@@ -56,7 +57,7 @@ class EnvoyIngress:
         self._on_exit = on_exit
         self._version = 0
         self._routes: tuple[HostRoute, ...] = ()
-        self._served: dict[Key, Endpoint | None] = {}
+        self._served: dict[Key, Sequence[Endpoint]] = {}
         self._lock = threading.RLock()
         self._drop: threading.Timer | None = None
         self._client = httpx.Client(timeout=5.0, trust_env=False)
@@ -111,7 +112,7 @@ class EnvoyIngress:
             self._owned_spawner.close()
         self._client.close()
 
-    def _apply_clusters(self, wanted: Mapping[Key, Endpoint | None]) -> None:
+    def _apply_clusters(self, wanted: Served) -> None:
         if wanted == self._served:
             return
         self._version += 1
@@ -152,7 +153,7 @@ class EnvoyIngress:
         text = self.admin(f"/stats?filter={stats}.update_rejected")
         return int(text.strip().partition(": ")[2] or 0)
 
-    def _drop_later(self, wanted: Mapping[Key, Endpoint | None]) -> None:
+    def _drop_later(self, wanted: Served) -> None:
         if self._drop is not None:
             self._drop.cancel()
         if wanted.keys() != self._served.keys():
@@ -165,8 +166,8 @@ class EnvoyIngress:
             if self.child is not None and self.child.is_alive:
                 self._apply_clusters(self._look_up(envoy_config.revisions_of(self._routes)))
 
-    def _look_up(self, keys: set[Key]) -> dict[Key, Endpoint | None]:
-        return {key: self._endpoint(*key) for key in keys}
+    def _look_up(self, keys: set[Key]) -> dict[Key, Sequence[Endpoint]]:
+        return {key: tuple(self._endpoints(*key)) for key in keys}
 
     def _bootstrap(self) -> Json:
         return envoy_config.bootstrap(

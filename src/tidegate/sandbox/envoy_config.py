@@ -48,12 +48,14 @@ def bootstrap(*, port: int, admin_port: int, clusters: Path, routes: Path) -> Js
     }
 
 
-def clusters_document(version: int, endpoints: Mapping[Key, Endpoint | None]) -> Json:
+def clusters_document(version: int, endpoints: Mapping[Key, Sequence[Endpoint]]) -> Json:
     """Two clusters per revision; one without an endpoint stays, empty, and answers 503."""
     resources = []
-    for key, endpoint in sorted(endpoints.items()):
-        resources.append(_cluster(key, "http", endpoint.entry if endpoint else None))
-        resources.append(_cluster(key, "grpc", endpoint.grpc_entry if endpoint else None))
+    for key, servers in sorted(endpoints.items()):
+        held = any(one.is_activator for one in servers)
+        at = {"http": [(one.entry, one.replica) for one in servers]}
+        at["grpc"] = [(one.grpc_entry, one.replica) for one in servers]
+        resources += [_cluster(key, protocol, at[protocol], held=held) for protocol in at]
     return {"version_info": str(version), "resources": resources}
 
 
@@ -120,28 +122,33 @@ def _version_host(version: int) -> Json:
     }
 
 
-def _cluster(key: Key, protocol: str, port: int | None) -> Json:
+def _cluster(key: Key, protocol: str, servers: Sequence[tuple[int, int]], *, held: bool) -> Json:
+    """`servers`: port and replica of each; Istio's choice of one is Envoy's LEAST_REQUEST, too."""
     name = cluster_name(key, protocol)
-    endpoints = [{"lb_endpoints": [{"endpoint": {"address": _address(port)}}]}] if port else []
+    listed = [{"endpoint": _endpoint(port, replica)} for port, replica in servers]
+    endpoints = [{"lb_endpoints": listed}] if listed else []
     return {
         "@type": f"{_TYPE}config.cluster.v3.Cluster",
         "name": name,
         "type": "STATIC",
+        "lb_policy": "LEAST_REQUEST",
         "connect_timeout": "2s",
         "load_assignment": {"cluster_name": name, "endpoints": endpoints},
         "circuit_breakers": {"thresholds": [_thresholds()]},
         "typed_extension_protocol_options": {
-            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": _protocol(protocol)
+            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": _protocol(protocol, held=held)
         },
     }
 
 
-def _protocol(protocol: str) -> Json:
+def _protocol(protocol: str, *, held: bool) -> Json:
+    """Every request that the activator may hold has a connection of its own, by which it is counted."""
+    options: Json = {"idle_timeout": "60s"} | ({"max_requests_per_connection": 1} if held else {})
     chosen = "http2_protocol_options" if protocol == "grpc" else "http_protocol_options"
     return {
         "@type": f"{_TYPE}extensions.upstreams.http.v3.HttpProtocolOptions",
         "explicit_http_config": {chosen: {}},
-        "common_http_protocol_options": {"idle_timeout": "60s"},
+        "common_http_protocol_options": options,
     }
 
 
@@ -181,6 +188,7 @@ def _duration_logger() -> Json:
     tags = [
         {"name": "tidegate_cluster", "value_format": "%UPSTREAM_CLUSTER_RAW%"},
         {"name": "tidegate_code", "value_format": "%RESPONSE_CODE%"},
+        {"name": "tidegate_replica", "value_format": "%UPSTREAM_HOST_NAME%"},
     ]
     config = {
         "@type": f"{_TYPE}extensions.access_loggers.stats.v3.Config",
@@ -207,6 +215,11 @@ def _buckets() -> Json:
 def _file(path: Path) -> Json:
     source = {"path": str(path), "watched_directory": {"path": str(path.parent)}}
     return {"path_config_source": source, "resource_api_version": "V3"}
+
+
+def _endpoint(port: int, replica: int) -> Json:
+    """The host's name is the replica's number, so that what is counted tells the pods apart."""
+    return {"address": _address(port), "hostname": str(replica)}
 
 
 def _address(port: int) -> Json:

@@ -58,7 +58,7 @@ def _inside(name: str, port: int) -> Part:
 def _revision(pod: Pod) -> Part:
     ends, status = pod.endpoint, pod.status
     return Part(
-        name=f"{pod.spec.namespace}/{pod.spec.name}",
+        name=f"{pod.spec.namespace}/{pod.spec.server}",
         state=status.phase,
         pid=pod.pid or 0,
         create_time=pod.create_time,

@@ -1,4 +1,4 @@
-"""A real Prometheus that scrapes each revision with the labels a PodMonitor would give it.
+"""A real Prometheus that scrapes each pod with the labels a PodMonitor would give it.
 
 Its data directory is emptied at the start: a new cluster re-uses revision names, and samples of an
 earlier life would answer queries about this one.
@@ -20,7 +20,7 @@ from tidegate.sandbox.container import answers
 from tidegate.sandbox.interfaces import RevisionSpec
 from tidegate.sandbox.ports import wanted_or_free
 from tidegate.sandbox.process import Child, Spawner
-from tidegate.sandbox.queue_proxy import pod_name
+from tidegate.sandbox.queue_proxy import page_path, pod_name
 from tidegate.sandbox.triton import Pod
 
 
@@ -109,12 +109,12 @@ class Prometheus:
 
 
 def targets_of(pods: Iterable[Pod], *, queue_proxy_port: int) -> list[dict[str, Any]]:
-    """A revision's queue-proxy and its Triton; a Deployment's Triton alone; and the gateway."""
+    """Of each pod: a revision's queue-proxy and its Triton, a Deployment's Triton alone; and the gateway."""
     groups = [_gateway(queue_proxy_port)]
     for pod in pods:
         spec = pod.spec
         if spec.workload == "Revision":
-            path = f"/{spec.namespace}/{spec.name}/metrics"
+            path = page_path(spec.namespace, spec.name, spec.replica)
             groups.append(_target(pod, queue_proxy_port, path=path, container="queue-proxy"))
         groups.append(
             _target(pod, pod.endpoint.metrics, path="/metrics", container="kserve-container")
@@ -147,11 +147,17 @@ def _target(pod: Pod, port: int, *, path: str, container: str) -> dict[str, Any]
             **labels,
             "__metrics_path__": path,
             "namespace": spec.namespace,
-            "pod": f"{spec.name}-0" if spec.workload == "Deployment" else pod_name(spec.name),
+            "pod": _pod_name(spec),
             "container": container,
             "job": f"{spec.namespace}/kserve-predictors",
         },
     }
+
+
+def _pod_name(spec: RevisionSpec) -> str:
+    if spec.workload == "Deployment":
+        return f"{spec.name}-{spec.replica}"
+    return pod_name(spec.name, spec.replica)
 
 
 def _own_labels(spec: RevisionSpec) -> dict[str, str]:

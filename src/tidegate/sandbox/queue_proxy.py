@@ -1,4 +1,4 @@
-"""The queue-proxy's metrics of each revision, under Knative's names, from Envoy's own histograms.
+"""The queue-proxy's metrics of each revision's pods, under Knative's names, from Envoy's own histograms.
 
 Knative renamed them twice; the era is a setting so that query presets can be tried against each.
 Revision and pod are not on the newer series (they are labels of the scrape), as in Knative.
@@ -25,16 +25,17 @@ from tidegate.sandbox.ports import free_port
 Era = Literal["revision_app", "queueproxy_app", "serving_invocation"]
 _SAMPLE = re.compile(
     rf'envoy_{STAT_PREFIX}_{HISTOGRAM}_(?P<kind>bucket|sum|count)\{{tidegate_cluster="(?P<cluster>[^"]*)",'
-    r'tidegate_code="(?P<code>\d+)"(?:,le="(?P<le>[^"]+)")?\} (?P<value>\S+)'
+    r'tidegate_code="(?P<code>\d+)",tidegate_replica="(?P<replica>[^"]*)"'
+    r'(?:,le="(?P<le>[^"]+)")?\} (?P<value>\S+)'
 )
 _INDEX = {edge: index for index, edge in enumerate(EDGES_MS)}
 _MESH = "/mesh/metrics"
-_PATH = re.compile(r"/(?P<namespace>[^/]+)/(?P<name>[^/]+)/metrics")
+_PATH = re.compile(r"/(?P<namespace>[^/]+)/(?P<name>[^/]+?)(?:/(?P<replica>\d+))?/metrics")
 
 
 @dataclass(slots=True, kw_only=True)
 class Histogram:
-    """Durations of one revision's answers with one status code; buckets are cumulative."""
+    """Durations of a revision's answers, or of one pod's, with one status code; buckets are cumulative."""
 
     buckets: list[int]  # by EDGES_MS, and the last without an end
     sum_ms: float
@@ -50,26 +51,32 @@ Histograms = dict[Key, dict[int, Histogram]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RevisionLabels:
-    """Who a revision is, for the labels of its series."""
+    """Whose pod it is, for the labels of its series."""
 
     namespace: str
     name: str
     service: str
+    replica: int = 0
 
 
-def parse(text: str) -> Histograms:
-    """Read Envoy's Prometheus exposition; http and grpc of one revision are one."""
+def parse(text: str, replica: int | None = None) -> Histograms:
+    """Read Envoy's Prometheus exposition; http and grpc of one revision are one, and so are its pods
+    unless a replica is named. Requests that found no pod are the first one's, lest they be lost."""
     found: Histograms = {}
     for match in _SAMPLE.finditer(text):
         key = revision_of(match["cluster"])
-        if key is not None:
+        if key is not None and replica in {None, _replica(match["replica"])}:
             histogram = found.setdefault(key, {}).setdefault(int(match["code"]), _empty())
             _add(histogram, match["kind"], match["le"], float(match["value"]))
     return found
 
 
+def _replica(host: str) -> int:
+    return int(host) if host.isdecimal() else 0
+
+
 def exposition(who: RevisionLabels, codes: Mapping[int, Histogram], era: Era) -> str:
-    """One revision's metrics page in the names of the era."""
+    """One pod's metrics page in the names of the era."""
     return "".join(f"{line}\n" for line in _ERAS[era](who, codes))
 
 
@@ -143,7 +150,7 @@ def _target_info(who: RevisionLabels) -> str:
         "kn_configuration_name": who.service,
         "kn_revision_name": who.name,
         "k8s_namespace_name": who.namespace,
-        "k8s_pod_name": pod_name(who.name),
+        "k8s_pod_name": pod_name(who.name, who.replica),
     }
     return f"# TYPE target_info gauge\ntarget_info{_labels(labels)} 1"
 
@@ -154,7 +161,7 @@ def _identity(who: RevisionLabels, code: int) -> dict[str, str]:
         "service_name": who.service,
         "configuration_name": who.service,
         "revision_name": who.name,
-        "pod_name": pod_name(who.name),
+        "pod_name": pod_name(who.name, who.replica),
         "container_name": "queue-proxy",
         "response_code": str(code),
         "response_code_class": f"{code // 100}xx",
@@ -165,13 +172,18 @@ def _labels(labels: Mapping[str, str]) -> str:
     return "{" + ",".join(f'{name}="{value}"' for name, value in labels.items()) + "}"
 
 
-def pod_name(revision: str) -> str:
-    """The sandbox runs one pod per revision and names it as a Deployment would."""
-    return f"{revision}-deployment-0"
+def pod_name(revision: str, replica: int) -> str:
+    """A pod as the metrics name it; it keeps the name over restarts and scalings."""
+    return f"{revision}-deployment-{replica}"
+
+
+def page_path(namespace: str, name: str, replica: int) -> str:
+    """Where a pod's page is served; the first one's path has no number."""
+    return f"/{namespace}/{name}{f'/{replica}' if replica else ''}/metrics"
 
 
 class QueueProxyMetrics:
-    """Serves /<namespace>/<revision>/metrics on loopback for every known revision, and /mesh/metrics.
+    """Serves a page on loopback for every known pod (`page_path`), and /mesh/metrics.
 
     `mesh` makes the gateway's page of the same scrape; a Deployment has no queue-proxy.
     """
@@ -208,11 +220,12 @@ class QueueProxyMetrics:
         """The metrics that the ingress gateway has of every Service."""
         return self._mesh(parse(self._scrape()))
 
-    def page(self, namespace: str, name: str) -> str | None:
-        """The metrics of one revision; None when there is no such revision."""
+    def page(self, namespace: str, name: str, replica: int = 0) -> str | None:
+        """The metrics of one pod; None when there is no such pod."""
         for who in self._revisions():
-            if (who.namespace, who.name) == (namespace, name):
-                return exposition(who, parse(self._scrape()).get((namespace, name), {}), self.era)
+            if (who.namespace, who.name, who.replica) == (namespace, name, replica):
+                found = parse(self._scrape(), replica)
+                return exposition(who, found.get((namespace, name), {}), self.era)
         return None
 
 
@@ -237,7 +250,11 @@ def _answer(metrics: QueueProxyMetrics, path: str) -> tuple[int, bytes]:
     try:
         if path == _MESH:
             return 200, metrics.mesh_page().encode()
-        page = metrics.page(match["namespace"], match["name"]) if match else None
+        page = _page(metrics, match) if match else None
     except UnavailableError as error:
         return 503, f"{error}\n".encode()
-    return (404, b"no such revision\n") if page is None else (200, page.encode())
+    return (404, b"no such pod\n") if page is None else (200, page.encode())
+
+
+def _page(metrics: QueueProxyMetrics, match: re.Match[str]) -> str | None:
+    return metrics.page(match["namespace"], match["name"], int(match["replica"] or 0))

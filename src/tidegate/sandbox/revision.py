@@ -1,4 +1,4 @@
-"""The life of one revision: storage initializer, server, readiness, restarts with back-off, drain."""
+"""The life of one server of a revision: storage initializer, readiness, restarts with back-off, drain."""
 
 import shutil
 import threading
@@ -29,12 +29,14 @@ _PORT_TAKEN = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """Loopback ports of one revision; they stay the same over restarts."""
+    """Loopback ports of one server; they stay the same over restarts."""
 
     http: int
     grpc: int
     metrics: int
     program: int | None = None
+    replica: int = 0  # whose they are
+    is_activator: bool = False
 
     @property
     def entry(self) -> int:
@@ -55,7 +57,7 @@ class Endpoint:
 
 
 class Revision:
-    """One revision and its thread; every public call returns at once, except join."""
+    """One server of a revision and its thread; every public call returns at once, except join."""
 
     def __init__(
         self,
@@ -89,7 +91,9 @@ class Revision:
         self._drain_s, self._grace_s = 0.0, 15.0
         self._next_memory_look, self._is_out_of_memory = 0.0, False
         self._containers = self._of_pod()
-        self._thread = threading.Thread(target=self._live, name=f"kubelet-{spec.name}", daemon=True)
+        self._thread = threading.Thread(
+            target=self._live, name=f"kubelet-{spec.server}", daemon=True
+        )
         self._thread.start()
 
     @property
@@ -166,7 +170,7 @@ class Revision:
 
     def _spawn(self) -> Child:
         ends = self.endpoint
-        marker = f"{self.spec.namespace}.{self.spec.name}"
+        marker = f"{self.spec.namespace}.{self.spec.server}"
         argv = triton_command.arguments(
             models=self._models,
             backends=self._backends,
@@ -187,7 +191,7 @@ class Revision:
         wanted, known = self.spec.program, self.endpoint.of_pod(self.spec)
         assert wanted is not None
         return Child(
-            f"program/{self.spec.namespace}.{self.spec.name}",
+            f"program/{self.spec.namespace}.{self.spec.server}",
             program.arguments(wanted, known),
             env=program.environment(self.spec, wanted, known),
             log=log_of(self.log, wanted.container),
@@ -284,5 +288,5 @@ def _url(port: int, path: str) -> str:
 def _new_endpoint(spec: RevisionSpec) -> Endpoint:
     return Endpoint(
         http=ports.free_port(), grpc=ports.free_port(), metrics=ports.free_port(),
-        program=ports.free_port() if spec.program else None,
+        program=ports.free_port() if spec.program else None, replica=spec.replica,
     )  # fmt: skip

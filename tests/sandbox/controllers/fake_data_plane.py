@@ -1,8 +1,8 @@
 """A data plane in memory: revisions are ready when the test says so, the ingress remembers its table."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
-from tidegate.sandbox.interfaces import HostRoute, RevisionSpec, RevisionStatus
+from tidegate.sandbox.interfaces import HostRoute, Key, RevisionSpec, RevisionStatus, Second
 
 LOADING = RevisionStatus(phase="Loading")
 READY = RevisionStatus(phase="Ready")
@@ -10,24 +10,29 @@ STOPPED = RevisionStatus(phase="Stopped")
 
 
 class FakeRuntime:
-    """A RevisionRuntime without processes."""
+    """A RevisionRuntime without processes; a further replica is as the first unless `seen` has it."""
 
     def __init__(self) -> None:
-        self.specs: dict[str, RevisionSpec] = {}
+        self.specs: dict[str, RevisionSpec] = {}  # by server
         self.seen: dict[str, RevisionStatus] = {}
         self.stopped: list[str] = []
 
     def start(self, spec: RevisionSpec) -> None:
-        self.specs.setdefault(spec.name, spec)
-        self.seen.setdefault(spec.name, LOADING)
+        self.specs.setdefault(spec.server, spec)
+        if not spec.replica:
+            self.seen.setdefault(spec.name, LOADING)
 
-    def status(self, namespace: str, name: str) -> RevisionStatus:
-        return self.seen.get(name, STOPPED)
+    def status(self, namespace: str, name: str, replica: int = 0) -> RevisionStatus:
+        server = f"{name}.{replica}" if replica else name
+        if server not in self.specs and server not in self.seen:
+            return STOPPED
+        return self.seen.get(server, self.seen.get(name, STOPPED))
 
-    def stop(self, namespace: str, name: str) -> None:
-        self.stopped.append(name)
-        self.specs.pop(name, None)
-        self.seen.pop(name, None)
+    def stop(self, namespace: str, name: str, replica: int = 0) -> None:
+        server = f"{name}.{replica}" if replica else name
+        self.stopped.append(server)
+        self.specs.pop(server, None)
+        self.seen.pop(server, None)
 
 
 class FakeIngress:
@@ -48,3 +53,25 @@ class FakeIngress:
         self.table = {r.host: {name: share for _, name, share in r.weights} for r in routes}
         self.history.append(self.table)
         self.routes = list(routes)
+
+
+class FakeDemand:
+    """A Demand that the test writes: `load` is every second's concurrency until it is changed."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self.load: dict[str, float] = {}
+        self.queued: dict[str, int] = {}
+        self.counted: set[str] = set()
+        self.held: dict[str, float] = {}
+
+    def follow(self, counted: Collection[Key], held: Mapping[Key, float]) -> None:
+        self.counted = {name for _, name in counted}
+        self.held = {name: limit for (_, name), limit in held.items()}
+
+    def seconds(self, namespace: str, name: str) -> list[Second]:
+        load, now = self.load.get(name, 0.0), self._clock()
+        return [Second(at_s=now, concurrency=load, rps=load)]
+
+    def waiting(self) -> dict[Key, int]:
+        return {("default", name): count for name, count in self.queued.items() if count}

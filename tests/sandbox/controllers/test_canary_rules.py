@@ -274,9 +274,10 @@ def test_arguments_and_environment_of_the_model_reach_the_runtime(cluster: Clust
     assert (spec.args, spec.env) == (("--log-verbose=1",), {"A": "b"})
 
 
-def test_two_replicas_are_two_pods_of_one_server(cluster: Cluster) -> None:
+def test_two_replicas_are_two_servers_and_two_pods(cluster: Cluster) -> None:
     cluster.create(minReplicas=2)
     cluster.ready(1)
+    assert set(cluster.runtime.specs) == {revision(1), f"{revision(1)}.1"}
     pods = cluster.api.store.items(PODS)
     assert len(pods) == 2
     assert cluster.api.store.get(REVISIONS, "default", revision(1))["status"]["actualReplicas"] == 2

@@ -381,9 +381,9 @@ def test_routes_leave_a_server_before_it_is_stopped(cluster: StandardCluster) ->
     blue, order = cluster.server("blue"), []
     stop = cluster.base.runtime.stop
 
-    def watched(namespace: str, name: str) -> None:
+    def watched(namespace: str, name: str, replica: int = 0) -> None:
         order.append(any(blue in table for table in cluster.base.ingress.table.values()))
-        stop(namespace, name)
+        stop(namespace, name, replica)
 
     cluster.base.runtime.stop = watched  # type: ignore[method-assign]
     cluster.promote("green")

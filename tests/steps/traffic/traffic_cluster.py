@@ -47,20 +47,23 @@ class Runtime:
         self._own: dict[str, str] = {}
 
     def start(self, spec: RevisionSpec) -> None:
+        if spec.replica:
+            return  # as its first one is
         if spec.name not in self.specs and spec.storage_uri in self.fates_of_new:
             self._own[spec.name] = spec.storage_uri
         self.specs[spec.name] = spec
         self.stopped.discard(spec.name)
 
-    def status(self, namespace: str, name: str) -> RevisionStatus:
+    def status(self, namespace: str, name: str, replica: int = 0) -> RevisionStatus:
         if name not in self.specs or name in self.stopped:
             return RevisionStatus(phase="Stopped")
         if fate := self.fates_of_new.get(self._own.get(name, "")):
             return fate
         return self.fates.get(self.specs[name].storage_uri, RevisionStatus(phase="Ready"))
 
-    def stop(self, namespace: str, name: str) -> None:
-        self.stopped.add(name)
+    def stop(self, namespace: str, name: str, replica: int = 0) -> None:
+        if not replica:
+            self.stopped.add(name)
 
 
 class Jobs:

@@ -1,9 +1,9 @@
 """Kubernetes' Deployments: a changed template is rolled out, its new pods ready before the old ones go.
 
-Each ReplicaSet is ONE server; its replicas are as many pod objects over it, as for a revision. So all
-pods of a ReplicaSet get ready at once, and a rollout has two steps: the old pods less
-`maxUnavailable` beside as many new ones as `maxSurge` allows, then the new ones alone. Old
-ReplicaSets are not kept for `kubectl rollout undo`. Deployments of anything but predictors run nothing.
+Each replica is a server and a pod of its own. A rollout has two steps: the old pods less
+`maxUnavailable` beside as many new ones as `maxSurge` allows, then, once those are ready, the new ones
+alone; a real one goes on pod by pod. Requests go to one ReplicaSet at a time. Old ReplicaSets are not
+kept for `kubectl rollout undo`. Deployments of anything but predictors run nothing.
 """
 
 from collections.abc import Callable
@@ -14,20 +14,19 @@ from tidegate.sandbox.api.store import Store
 from tidegate.sandbox.controllers import deployment_status, replicaset, troubles
 from tidegate.sandbox.controllers.deployment_status import Pods
 from tidegate.sandbox.controllers.objects import address, ensure
-from tidegate.sandbox.controllers.replica_pods import ReplicaPods
+from tidegate.sandbox.controllers.replica_pods import Owner, ReplicaPods
+from tidegate.sandbox.controllers.replicas import Key, Replicas
 from tidegate.sandbox.controllers.template import ISVC_LABEL
 from tidegate.sandbox.interfaces import RevisionRuntime, RevisionStatus
-
-Key = tuple[str, str]  # (namespace, ReplicaSet)
 
 
 class DeploymentController:
     """Deployment -> ReplicaSets -> servers, pods, status."""
 
     def __init__(self, store: Store, runtime: RevisionRuntime, clock: Callable[[], float]) -> None:
-        self._store, self._runtime, self._clock = store, runtime, clock
-        self._since: dict[Key, float] = {}  # of each server
-        self._uids: dict[Key, str] = {}  # whose server it is
+        self._store, self._clock, self._replicas = store, clock, Replicas(runtime)
+        self._since: dict[Key, float] = {}  # of each ReplicaSet's servers
+        self._uids: dict[Key, str] = {}  # whose servers they are
         self._serving: dict[tuple[str, str], str] = {}  # (namespace, app) -> ReplicaSet
         self._pods = ReplicaPods(store, clock)
 
@@ -49,9 +48,9 @@ class DeploymentController:
             if wanted.get(key) != self._uids[key]:
                 self._stop(key)
 
-    def statuses(self) -> dict[Key, RevisionStatus]:
+    def statuses(self) -> dict[Key, tuple[RevisionStatus, ...]]:
         """What the runtime says of all that runs; the loop polls it to notice a change."""
-        return {key: self._runtime.status(*key) for key in tuple(self._since)}
+        return {key: self._replicas.seen(key) for key in tuple(self._since)}
 
     def serving(self, namespace: str, app: str) -> str:
         """The ReplicaSet that a Service with this selector leads to; empty without a Deployment."""
@@ -84,10 +83,10 @@ class DeploymentController:
         """Old ReplicaSets that still serve; the others are deleted, and all once the new one is up."""
         namespace, count = deployment["metadata"]["namespace"], deployment["spec"]["replicas"]
         rest = count - deployment_status.room(deployment).unavailable
-        is_over = rest <= 0 or self._is_ready((namespace, newest))
+        is_over = rest <= 0 or self._are_ready((namespace, newest))
         kept = []
         for item in olds:
-            if is_over or not self._is_ready(address(item)):
+            if is_over or not self._replicas.ready(address(item)):
                 self._store.delete(REPLICASETS, *address(item))
             else:
                 kept.append(self._scaled(item, rest))
@@ -122,19 +121,19 @@ class DeploymentController:
         key, count = address(item), item["spec"]["replicas"]
         if count > 0:
             self._start(key, item, deployment["metadata"]["name"])
-        is_up = count > 0
-        seen = self._runtime.status(*key) if is_up else RevisionStatus(phase="Stopped")
-        ready = count if seen.phase == "Ready" else 0
-        self._pods.write(item, seen)
-        count = 0 if seen.reason in troubles.NO_POD else count
+        seen = self._replicas.seen(key) if count > 0 else ()
+        ready = sum(one.phase == "Ready" for one in seen)
+        self._pods.write(_owner(item), seen)
+        refused = [one.message for one in seen if one.reason in troubles.NO_POD]
+        count = len(seen) - len(refused)
         counts = {"replicas": count, "readyReplicas": ready, "availableReplicas": ready}
         status = {"observedGeneration": item["metadata"]["generation"], "replicas": count}
         status |= {name: number for name, number in counts.items() if number}
         self._store.write_status(REPLICASETS, *key, status)
-        refused = seen.message if seen.reason in troubles.NO_POD else ""
         return Pods(
-            name=key[1], is_newest=key[1] == newest, replicas=count, ready=ready, refused=refused
-        )
+            name=key[1], is_newest=key[1] == newest, replicas=count, ready=ready,
+            refused=next(iter(refused), ""),
+        )  # fmt: skip
 
     def _start(self, key: Key, item: Json, service: str) -> None:
         uid = item["metadata"]["uid"]
@@ -142,15 +141,16 @@ class DeploymentController:
             self._stop(key)
         self._since.setdefault(key, self._clock())
         self._uids[key] = uid
-        self._runtime.start(replicaset.server(item, service))
+        self._replicas.scale(replicaset.server(item, service), item["spec"]["replicas"])
 
     def _stop(self, key: Key) -> None:
         self._since.pop(key, None)
         self._uids.pop(key, None)
-        self._runtime.stop(*key)
+        self._replicas.stop(key)
 
-    def _is_ready(self, key: Key) -> bool:
-        return key in self._since and self._runtime.status(*key).phase == "Ready"
+    def _are_ready(self, key: Key) -> bool:
+        seen = self._replicas.seen(key)
+        return bool(seen) and all(one.phase == "Ready" for one in seen)
 
     def _point(self, deployment: Json, sets: list[Pods]) -> None:
         """Requests go to the newest ReplicaSet that is ready; to the newest, in vain, if none is."""
@@ -159,6 +159,13 @@ class DeploymentController:
         app = deployment["spec"]["selector"]["matchLabels"].get("app", "")
         if chosen.replicas:
             self._serving[meta["namespace"], app] = chosen.name
+
+
+def _owner(item: Json) -> Owner:
+    meta = item["metadata"]
+    return Owner(
+        namespace=meta["namespace"], uid=meta["uid"], manifest=replicaset.pod(item), told=item
+    )
 
 
 def _is_predictor(deployment: Json) -> bool:

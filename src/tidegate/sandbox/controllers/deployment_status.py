@@ -13,7 +13,7 @@ COMPLETE, EXCEEDED = "NewReplicaSetAvailable", "ProgressDeadlineExceeded"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pods:
-    """One ReplicaSet's pods; all of them are ready, or none is, for one server stands for them."""
+    """One ReplicaSet's pods."""
 
     name: str
     is_newest: bool

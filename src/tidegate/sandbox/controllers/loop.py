@@ -21,7 +21,7 @@ from tidegate.sandbox.controllers.knative import ConfigurationController, Servic
 from tidegate.sandbox.controllers.kserve import KserveController
 from tidegate.sandbox.controllers.revision import RevisionController
 from tidegate.sandbox.controllers.route import RouteController
-from tidegate.sandbox.interfaces import Ingress, JobRunner, RevisionRuntime
+from tidegate.sandbox.interfaces import Demand, Ingress, JobRunner, RevisionRuntime
 
 _log = logging.getLogger(__name__)
 DOMAIN = "example.com"
@@ -40,7 +40,7 @@ class ControllerLoop:
     def __init__(
         self, store: Store, runtime: RevisionRuntime, ingress: Ingress, domain: str = DOMAIN, *,
         clock: Callable[[], float] = time.time, scale_down_grace_s: float = 15.0,
-        mode: str = KNATIVE, jobs: JobRunner | None = None,
+        mode: str = KNATIVE, jobs: JobRunner | None = None, demand: Demand | None = None,
     ) -> None:  # fmt: skip
         self._store = store
         populate(store, domain, mode)
@@ -48,7 +48,8 @@ class ControllerLoop:
         self._kserve = KserveController(store, clock, domain)
         self._services = ServiceController(store, clock)
         self._configurations = ConfigurationController(store, clock)
-        self._revisions = RevisionController(store, runtime, clock, scale_down_grace_s)
+        self._demand = demand
+        self._revisions = RevisionController(store, runtime, clock, scale_down_grace_s, demand)
         self._routes = RouteController(store, table, clock, domain)
         self._deployments = DeploymentController(store, runtime, clock)
         self._gateway = GatewayController(store, table, clock)
@@ -108,7 +109,8 @@ class ControllerLoop:
 
     def _statuses(self) -> tuple[object, ...]:
         jobs = self._jobs.exits() if self._jobs else {}
-        return self._revisions.statuses() | self._deployments.statuses(), jobs
+        waiting = dict(self._demand.waiting()) if self._demand else {}
+        return self._revisions.statuses() | self._deployments.statuses(), jobs, waiting
 
     def _on_change(self, change: Change) -> None:
         if change.kind not in _IGNORED:

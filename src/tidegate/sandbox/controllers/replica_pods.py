@@ -1,48 +1,76 @@
-"""The pods of one ReplicaSet, and the Events about what ails them."""
+"""The Pods of one template, one for each of its servers, and the Events about what ails them."""
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from tidegate.sandbox.api.kinds import PODS, Json
 from tidegate.sandbox.api.store import Store
-from tidegate.sandbox.controllers import pods, replicaset, troubles
+from tidegate.sandbox.controllers import pods, troubles
 from tidegate.sandbox.controllers.events import Events
 from tidegate.sandbox.controllers.objects import address
 from tidegate.sandbox.interfaces import RevisionStatus
 
+_NUMBERED = re.compile(r"-r(\d+)-[^-]+$")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Owner:
+    """Whose pods they are."""
+
+    namespace: str
+    uid: str
+    manifest: Json  # of one pod, without its status
+    told: Json  # the ReplicaSet that Events are about
+
 
 class ReplicaPods:
-    """Writes as many pods as there are replicas, all of them as the one server is."""
+    """Writes a Pod for every server."""
 
     def __init__(self, store: Store, clock: Callable[[], float]) -> None:
         self._store = store
         self._events = Events(store, clock, "kubelet")
 
-    def write(self, item: Json, seen: RevisionStatus) -> None:
-        """Make the pods of the ReplicaSet agree with it; a quota leaves none."""
-        namespace, _ = address(item)
-        count = 0 if seen.reason in troubles.NO_POD else item["spec"]["replicas"]
-        mine = self._of(item)
-        for pod in mine[count:]:
-            self._store.delete(PODS, *address(pod))
-        missing = range(count - len(mine))
-        mine += [self._store.create(PODS, replicaset.pod(item), namespace) for _ in missing]
-        self._tell(item, mine[:count], seen)  # first: a kubelet tells before it backs off
-        for pod in mine[:count]:
-            self._store.write_status(PODS, *address(pod), pods.status(seen, pod["spec"]))
+    def write(self, owner: Owner, seen: Sequence[RevisionStatus]) -> None:
+        """Make the pods agree with what is seen of each server; a quota leaves none."""
+        wanted = {n: one for n, one in enumerate(seen) if one.reason not in troubles.NO_POD}
+        mine = self._of(owner)
+        for number in mine.keys() - wanted.keys():
+            self._store.delete(PODS, *address(mine.pop(number)))
+        for number in sorted(wanted.keys() - mine.keys()):
+            made = _numbered(owner.manifest, number)
+            mine[number] = self._store.create(PODS, made, owner.namespace)
+        for number, one in wanted.items():  # first: a kubelet tells before it backs off
+            self._tell(mine[number], one)
+        for one in dict.fromkeys(seen):
+            for told in troubles.replica_set_events(one):
+                self._events.tell(owner.told, told)
+        for number, one in wanted.items():
+            pod = mine[number]
+            self._store.write_status(PODS, *address(pod), pods.status(one, pod["spec"]))
 
-    def _of(self, item: Json) -> list[Json]:
-        namespace, uid = item["metadata"]["namespace"], item["metadata"]["uid"]
-        return [
-            pod
-            for pod in self._store.items(PODS, namespace)
-            if any(owner["uid"] == uid for owner in pod["metadata"].get("ownerReferences", []))
-        ]
+    def _of(self, owner: Owner) -> dict[int, Json]:
+        return {
+            replica_of(pod["metadata"]["name"]): pod
+            for pod in self._store.items(PODS, owner.namespace)
+            if any(o["uid"] == owner.uid for o in pod["metadata"].get("ownerReferences", []))
+        }
 
-    def _tell(self, item: Json, mine: list[Json], seen: RevisionStatus) -> None:
-        containers = item["spec"]["template"]["spec"]["containers"]
-        image = str(containers[0].get("image", ""))
-        for pod in mine:
-            for told in troubles.pod_events(seen, image):
-                self._events.tell(pod, told)
-        for told in troubles.replica_set_events(seen):
-            self._events.tell(item, told)
+    def _tell(self, pod: Json, seen: RevisionStatus) -> None:
+        image = str(pod["spec"]["containers"][0].get("image", ""))
+        for told in troubles.pod_events(seen, image):
+            self._events.tell(pod, told)
+
+
+def replica_of(pod: str) -> int:
+    """Which server a pod's name stands for: `...-r1-x7k2p` for the second, the first has no number."""
+    found = _NUMBERED.search(pod)
+    return int(found[1]) if found else 0
+
+
+def _numbered(manifest: Json, number: int) -> Json:
+    """The end of the name is generated, as a ReplicaSet would."""
+    if not number:
+        return manifest
+    meta = manifest["metadata"]
+    return manifest | {"metadata": meta | {"generateName": f"{meta['generateName']}r{number}-"}}
