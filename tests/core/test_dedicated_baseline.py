@@ -300,13 +300,17 @@ def test_what_reached_it_must_be_known() -> None:
     assert "no series" in found.text
 
 
-def test_arms_that_scaled_differently_are_not_compared() -> None:
-    load = Load(rate_rps=50, pairs=2, block_requests=100, baseline="dedicated")
+@pytest.mark.parametrize("dedicated", [NAME, ""])
+def test_arms_that_scaled_differently_are_not_compared(dedicated: str) -> None:
+    load = Load(
+        rate_rps=50, pairs=2, block_requests=100, baseline="dedicated" if dedicated else "matched"
+    )
     nobody = Production(rate_rps=0.0)
     planned = plan(load, has_incumbent=True, production=nobody)
     found = fairness(
-        planned, has_incumbent=True, before=nobody, during=nobody, replicas=(2, 1), dedicated=NAME
-    )
+        planned, has_incumbent=True, before=nobody, during=nobody, replicas=(2, 1),
+        dedicated=dedicated,
+    )  # fmt: skip
     assert not found.fair
     assert (
         "they did not scale alike: set serving.min_replicas to serving.max_replicas" in found.text

@@ -140,7 +140,10 @@ def test_a_service_that_sleeps_answers_after_a_cold_start_and_is_released_again(
     serving = of["serving"]
     serving["scaling"] |= {"window_s": 6}
     at_once = {**POLICY["traffic"], "steps": [100], "keep_warm_s": 20}  # type: ignore[dict-item]
-    policy = written(home, "nightly", serving, traffic=at_once)
+    # more than 35 a second would add a pod to one arm, and not to the other
+    gentle = {**POLICY["load"], "rate_rps": 30}  # type: ignore[dict-item]
+    slo = {"objectives": [{"kind": "errors", "limit": 0.05}]}
+    policy = written(home, "nightly", serving, traffic=at_once, load=gentle, slo=slo)
     assert released(home, "models:/tiny/1", policy) == "PROMOTED"
     until(lambda: pods(home, "nightly") == [], 60)
     began = time.monotonic()
@@ -149,6 +152,7 @@ def test_a_service_that_sleeps_answers_after_a_cold_start_and_is_released_again(
     assert time.monotonic() - began > 0.5  # a server was started for it
     until(lambda: len(pods(home, "nightly")) == 1, 10)
     until(lambda: pods(home, "nightly") == [], 60)
-    assert released(home, "models:/tiny/2", policy) == "PROMOTED"
-    assert ask(home, "nightly").json()["model_version"] == "2"
+    with Production(home, "nightly") as production:  # a live gate has to have something to judge
+        assert released(home, "models:/tiny/2", policy) == "PROMOTED"
+    assert (production.failures, production.versions[-1]) == ([], "2")
     assert list(shares(home, "nightly").values()) == [100]

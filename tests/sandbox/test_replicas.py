@@ -1,8 +1,10 @@
 """Two real Tritons of one revision behind Envoy: balanced, counted apart and together, and drained."""
 
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 
 import httpx
 import pytest
@@ -19,13 +21,13 @@ from tests.sandbox.real_servers import (
 from tests.sandbox.test_revision_metrics import count
 from tidegate.adapters.prometheus import Prometheus as Asked
 from tidegate.adapters.revision_metrics import RevisionMetrics
-from tidegate.policy.presets import query_of
+from tidegate.policy.presets import PRESETS, query_of
 from tidegate.policy.promql import filled
 from tidegate.sandbox.envoy import EnvoyIngress
 from tidegate.sandbox.interfaces import HostRoute
 from tidegate.sandbox.process import Spawner
 from tidegate.sandbox.prometheus import Prometheus, targets_of
-from tidegate.sandbox.queue_proxy import QueueProxyMetrics, RevisionLabels, page_path
+from tidegate.sandbox.queue_proxy import QueueProxyMetrics, RevisionLabels, page_path, pod_name
 from tidegate.sandbox.triton import TritonRuntime
 
 pytestmark = pytest.mark.real
@@ -115,9 +117,11 @@ def test_each_pod_has_its_own_server_files_and_log(runtime: TritonRuntime) -> No
     assert all("Started HTTPService" in pod.log.read_text() for pod in pods)
 
 
-def test_pods_are_counted_before_anybody_has_asked_them(metrics: RevisionMetrics) -> None:
-    eventually(lambda: metrics.replicas(PAIR) == 2, timeout_s=15)
-    assert metrics.requests_within(PAIR, window_s=60) == 0
+def test_pods_without_a_series_of_requests_are_counted_too(metrics: RevisionMetrics) -> None:
+    unasked = replace(metrics, preset=PRESETS["knative-1.19"])  # names that nobody exports here
+    eventually(lambda: unasked.replicas(PAIR) == 2, timeout_s=15)
+    assert unasked.requests_within(PAIR, window_s=60) == 0
+    assert unasked.replicas("digits-predictor-00099") == 1  # not known
 
 
 def test_requests_are_shared_and_each_pods_page_has_its_own(
@@ -132,6 +136,7 @@ def test_requests_are_shared_and_each_pods_page_has_its_own(
 def test_the_presets_and_the_load_tests_evidence_are_over_both_pods(
     metrics: RevisionMetrics, ingress: EnvoyIngress, digits: Digits
 ) -> None:
+    eventually(lambda: both_are_asked(metrics, ingress, digits), timeout_s=15)
     before = metrics.requests_within(PAIR, window_s=60)
     assert ask(ingress, digits, 80) == {200: 80}
     eventually(
@@ -149,6 +154,14 @@ def test_the_presets_and_the_load_tests_evidence_are_over_both_pods(
     assert all(value.value is not None for value in values.values()), values
     rates = [values[f"{source}/request_rate"].value for source in ("knative", "triton")]
     assert rates[0] == pytest.approx(rates[1], rel=0.5)
+
+
+def both_are_asked(metrics: RevisionMetrics, ingress: EnvoyIngress, digits: Digits) -> bool:
+    """Each has a sample to grow from, and none is on its way."""
+    ask(ingress, digits, 10)
+    time.sleep(2.5)
+    found = metrics.prometheus.series(f"{NAME}_count", window_s=10)
+    return {one.labels["pod"] for one in found} == {pod_name(PAIR, n) for n in (0, 1)}
 
 
 def test_there_is_no_room_for_a_third_and_its_pod_says_why(

@@ -153,7 +153,7 @@ class RevisionMetrics:
         asked = f"count(count by (instance, pod) ({self._selector(self.counts[0], revision)}))"
         scraped = f"count(count by (pod) ({self._selector('up', revision)}))"
         found = [self.prometheus.number(query).value for query in (asked, scraped)]
-        return max(1, *(round(value) for value in found if value is not None))
+        return max([1, *(round(value) for value in found if value is not None)])
 
 
 def _recent(found: tuple[Series, ...], now: float) -> Production:

@@ -184,10 +184,10 @@ def _advice(candidate: float, baseline: float, replicas: tuple[int, int], dedica
     """What made a replica of one arm do more than one of the other."""
     if candidate > baseline:
         return "a replica of the candidate had more to do: it may look slow because it is small"
-    if not dedicated:
-        return "raise load.rate_rps above production's rate"
     if replicas[0] != replicas[1]:
         return "they did not scale alike: set serving.min_replicas to serving.max_replicas"
+    if not dedicated:
+        return "raise load.rate_rps above production's rate"
     return "somebody else sends to it: find out who"
 
 

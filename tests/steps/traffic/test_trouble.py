@@ -150,6 +150,21 @@ def test_a_candidate_in_trouble_is_refused_by_its_name_and_production_never_knew
     untouched(serving_1)
 
 
+def test_a_candidate_whose_second_pod_finds_no_room_is_refused_by_the_schedulers_word(
+    serving_1: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = serving_1.runtime.status
+
+    def full(namespace: str, name: str, replica: int = 0) -> RevisionStatus:
+        no_room = pending(troubles.UNSCHEDULABLE, NO_NODE)
+        return no_room if replica else first(namespace, name)
+
+    monkeypatch.setattr(serving_1.runtime, "status", full)
+    result = stage_2(serving_1, min_replicas=2, max_replicas=2)
+    refused(result, Reason.UNSCHEDULABLE, Word.INVALID, NO_NODE)
+    untouched(serving_1)
+
+
 STANDARD = {name: case for name, case in FATES.items() if "Knative" not in name}
 
 

@@ -51,10 +51,11 @@ def held(
 ) -> dict[str, Weights]:
     """The table to program now: a host changes only when all its new revisions serve.
 
-    A revision that was scaled to zero is Ready to Knative, and the activator holds its requests
-    until a pod is up. There is no activator here, so the host stays on its old target until then.
-    This also covers the moment in which a server is Ready to us and its process has just died: a
-    table that is in force already is left alone, so such requests fail, as they should.
+    A revision that sleeps for want of requests serves too: the activator holds them. One that nothing
+    referred to has no pods though it may not be without any; Knative's activator would hold its requests
+    too, and here the host stays on its old target until a pod is up. This also covers the moment in which a
+    server is Ready to us and its process has just died: a table that is in force already is left alone, so
+    such requests fail, as they should.
     """
     table: dict[str, Weights] = {}
     for name, weights in asked.items():
