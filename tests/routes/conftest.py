@@ -85,10 +85,14 @@ class Routed:
     def serves(
         self, flavor: str, target: str, inputs: Mapping[str, Any], expected: Mapping[str, Any],
         told: str, *, tolerance: float = 1e-5, policy: Mapping[str, Any] = MappingProxyType({}),
+        wrong: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:  # fmt: skip
-        """Release into real Triton, ask every row, and compare with what the framework itself answered."""
+        """Release into real Triton, ask every row, and compare with what the framework itself answered.
+
+        `wrong` is a request that the server has to refuse.
+        """
         published = self.steps(optimize={"target": target}, **policy)
-        found = self.asked(published["storage_uri"], inputs)
+        found = self.asked(published["storage_uri"], inputs, wrong)
         assert set(found) == set(expected)
         worst = 0.0
         for name, answer in expected.items():
@@ -107,7 +111,10 @@ class Routed:
         named = {"sklearn": "scikit-learn", "xgboost": "xgboost-cpu"}
         return tuple(named.get(module, module) for module in modules) or ("onnx", "onnxruntime")
 
-    def asked(self, storage_uri: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    def asked(
+        self, storage_uri: str, inputs: Mapping[str, Any],
+        wrong: Mapping[str, Any] = MappingProxyType({}),
+    ) -> dict[str, Any]:  # fmt: skip
         """Every row's answers, by output, from a server that loads what was published."""
         name = f"route-{self.scratch.parent.name}"
         self.triton.start(revision(name, storage_uri))
@@ -120,7 +127,11 @@ class Routed:
             assert status.phase == "Ready", status.message
             endpoint = self.triton.endpoint(NAMESPACE, name)
             assert endpoint is not None
-            return self._rows(f"http://127.0.0.1:{endpoint.http}/v2/models/digits", inputs)
+            url = f"http://127.0.0.1:{endpoint.http}/v2/models/digits"
+            if wrong:
+                answer = httpx.post(f"{url}/infer", json=request(wrong), timeout=60)
+                assert answer.status_code >= httpx.codes.BAD_REQUEST, answer.text
+            return self._rows(url, inputs)
         finally:
             self.triton.stop(NAMESPACE, name)
 

@@ -31,6 +31,17 @@ Largest difference is of any output, absolute. Labels were all equal.
   The default tolerances of parity are those of FP32: give your own. The differences above are of such a CPU.
 - **PyTorch**: a program exported from one example row takes one row for good, and is served without batching.
   Log it with an example of two rows or more. A `.pth` is a pickle, and needs `model.allow_pickle`.
+- **transformers**: encoders for `text-classification`, `token-classification` and `feature-extraction`. A
+  task that writes text, a decoder, an adapter without its base and a class that is not the library's own
+  are refused by name. Weights are read from safetensors alone. The server takes token ids (`input_ids`,
+  `attention_mask`, `token_type_ids`, as golden data have them) and gives what the model itself does:
+  `logits`, or `last_hidden_state` and `pooler_output`, which clients pool. **Clients tokenize**, or what
+  stands before the model does: a transformer ([serving.md](serving.md)), a python model of an ensemble
+  ([repository.md](repository.md)). Golden data that are texts (one array of strings, as an input example
+  may be) become tokens by the version's own tokenizer, padded to the longest. Batch and length are free;
+  parity asks one token, half of the golden length, and the longest (at most 512) too. A text longer than
+  the model has positions for is refused by ONNX Runtime; OpenVINO 2026.4 was seen to answer it, with what
+  an earlier request left, so truncate before it. Triton batches texts of one length: pad to a few lengths.
 - **TensorRT** ([tensorrt.md](tensorrt.md)) reads ONNX's own operators alone: of scikit-learn, networks that
   regress (`MLPRegressor`). The first node that it has no form for is named before a GPU is asked.
 - **python_function** is compared with itself, loaded from the files that are served: that shows that they are

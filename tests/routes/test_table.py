@@ -7,7 +7,7 @@ import pytest
 from tests.routes import page, record
 from tidegate.adapters.source_model import MODULES, require_installed
 from tidegate.core.onnx_versions import pinned
-from tidegate.core.routes import FLAVORS, ROUTES, choose, flavor_of
+from tidegate.core.routes import FLAVORS, ROUTES, choose, encoders, flavor_of
 from tidegate.errors import DocumentError, UsageError
 from tidegate.policy import Optimize, Policy
 
@@ -72,6 +72,31 @@ def test_a_graph_is_preferred_to_its_wrappers() -> None:
     assert flavor_of(["python_function", "xgboost"]) == "xgboost"
     assert flavor_of(["sklearn", "onnx"]) == "onnx"
     assert flavor_of(["spark"]) is None
+
+
+@pytest.mark.parametrize(
+    ("task", "kind", "adapted", "told"),
+    [
+        ("text-classification", "BertForSequenceClassification", False, ""),
+        ("feature-extraction", "RobertaModel", False, ""),
+        ("text-generation", "GPT2LMHeadModel", False, "has task text-generation, which is not converted"),
+        ("", "BertModel", False, "has task of no name"),
+        ("ner", "BertForSequenceClassification", False, "answered by a class named ...ForTokenClass"),
+        ("feature-extraction", "BertModel", True, "merge it"),
+    ],
+)  # fmt: skip
+def test_only_a_task_whose_answer_has_a_fixed_form_is_converted(
+    task: str, kind: str, adapted: bool, told: str
+) -> None:
+    found = encoders.complaint(task, kind, adapted=adapted)
+    assert told in found
+    assert bool(told) == bool(found)
+
+
+def test_a_texts_classes_are_named_in_the_order_of_its_scores_and_a_tokens_are_not() -> None:
+    names = {n: f"class {n}" for n in range(11)}
+    assert encoders.labels("text-classification", names) == tuple(names.values())
+    assert encoders.labels("token-classification", names) == ()
 
 
 @pytest.mark.parametrize("precision", ["int8", "fp8", "fp16", "bf16"])

@@ -18,6 +18,7 @@ MODULES: Mapping[str, str] = {
     "xgboost": "xgboost_trees",
     "lightgbm": "lightgbm_trees",
     "pytorch": "pytorch",
+    "transformers": "encoders",
     "python_function": "python_function",
 }
 

@@ -1,7 +1,7 @@
-"""What the parity gate asks beyond golden rows: inputs at the edges, and batches of each size."""
+"""What the parity gate asks beyond golden rows: inputs at the edges, other lengths, batches of each size."""
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 from tidegate.documents import OutputParity, Word
 from tidegate.errors import RejectedError
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
 
 def checks(converted: "Converted", policy: Policy) -> tuple[OutputParity, ...]:
-    """One finding for each kind of edge and each size of batch."""
-    return (*_edges(converted, policy), *_batches(converted, policy))
+    """One finding for each kind of edge, each size of a free axis, and each size of batch."""
+    return (*_edges(converted, policy), *_shapes(converted, policy), *_batches(converted, policy))
 
 
 def _edges(converted: "Converted", policy: Policy) -> Iterator[OutputParity]:
@@ -31,6 +31,18 @@ def _edges(converted: "Converted", policy: Policy) -> Iterator[OutputParity]:
             )
 
 
+def _shapes(converted: "Converted", policy: Policy) -> Iterator[OutputParity]:
+    """Rows of other sizes than the golden ones, by the same tolerances."""
+    for at in converted.shapes:
+        try:
+            measured = converted.form.run(at.inputs)
+        except RejectedError as error:
+            message = f"{at.kind}: it fails and the source does not: {error}"
+            yield OutputParity(output=at.kind, word=Word.FAIL, compared=0, message=message)
+        else:
+            yield _found(at.kind, measured, at.expected, policy, "as by the source")
+
+
 def _batches(converted: "Converted", policy: Policy) -> Iterator[OutputParity]:
     """One row, half of the most, the most, and one more: that one refused or right, never wrong."""
     from tidegate.adapters.flavors.edges import fixed_rows
@@ -43,7 +55,6 @@ def _batches(converted: "Converted", policy: Policy) -> Iterator[OutputParity]:
 
 
 def _batch(converted: "Converted", policy: Policy, size: int, *, is_beyond: bool) -> OutputParity:
-    from tidegate.core import parity
     from tidegate.core.edge_inputs import tiled
 
     name = f"batches of {size}"
@@ -52,11 +63,24 @@ def _batch(converted: "Converted", policy: Policy, size: int, *, is_beyond: bool
     except RejectedError as error:
         word = Word.PASS if is_beyond else Word.FAIL
         return OutputParity(output=name, word=word, compared=0, message=f"{name}: refused: {error}")
+    return _found(name, measured, tiled(converted.expected, size), policy, "as one by one")
+
+
+def _found(
+    name: str,
+    measured: Mapping[str, Any],
+    expected: Mapping[str, Any],
+    policy: Policy,
+    well: str,
+) -> OutputParity:
+    """By the policy's tolerances; so few rows are enough to be wrong."""
+    from tidegate.core import parity
+
     rules = policy.parity.model_copy(update={"min_rows": 1})
-    found = parity.judge(measured, tiled(converted.expected, size), rules)
+    found = parity.judge(measured, expected, rules)
     bad = [one.message for one in found if one.word is Word.FAIL]
     compared = sum(one.compared for one in found)
-    message = f"{name}: {'; '.join(bad) or 'as one by one'}"
+    message = f"{name}: {'; '.join(bad) or well}"
     return OutputParity(
         output=name, word=Word.FAIL if bad else Word.PASS, compared=compared, message=message
     )

@@ -98,6 +98,7 @@ def _opened(given: "Given", converted: "Converted", rung: Rung) -> Opened:
     from tidegate.adapters.flavors.conversion import reopened
 
     profiles = _profiles(given, converted) if rung.on_gpu else ()
+    converted = _within(converted, profiles)
     if rung.backend == "tensorrt":
         plan = planned(given, converted, profiles)
         found = replace(converted, form=plan.form, model_file=PLAN, opset=0, ir_version=0)
@@ -120,6 +121,18 @@ def _opened(given: "Given", converted: "Converted", rung: Rung) -> Opened:
     return Opened(converted=reopened(given, converted))
 
 
+def _within(converted: "Converted", profiles: tuple[dict[str, ShapeRange], ...]) -> "Converted":
+    """Asked in no other size than the plan is built for."""
+    from tidegate.core.tensorrt.profiles import takes
+
+    kept = tuple(
+        at
+        for at in converted.shapes
+        if takes(profiles, {name: array.shape[1:] for name, array in at.inputs.items()})
+    )
+    return replace(converted, shapes=kept)
+
+
 def _profiles(given: "Given", converted: "Converted") -> tuple[dict[str, ShapeRange], ...]:
     """From the policy, or the graph and the golden rows."""
     from tidegate.adapters import onnx_files
@@ -129,12 +142,18 @@ def _profiles(given: "Given", converted: "Converted") -> tuple[dict[str, ShapeRa
     found = profiles(
         graph.inputs,
         graph.outputs,
-        {name: (array.shape[1:],) for name, array in converted.inputs.items()},
+        _observed(converted),
         given.policy.optimize.tensorrt,
         given.policy.triton.max_batch_size,
         given.policy.triton.preferred_batch_sizes,
     )
     return tuple(dict(profile) for profile in found)
+
+
+def _observed(converted: "Converted") -> dict[str, tuple[tuple[int, ...], ...]]:
+    """The sizes of a row that the source was asked."""
+    asked = (converted.inputs, *(at.inputs for at in converted.shapes))
+    return {name: tuple(rows[name].shape[1:] for rows in asked) for name in converted.inputs}
 
 
 def drop_what_is_not_served(folder: Path, served: Served, model_file: str) -> None:

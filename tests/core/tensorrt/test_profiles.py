@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidegate.core.tensorrt.profiles import complaint, largest_batch, profiles
+from tidegate.core.tensorrt.profiles import complaint, largest_batch, profiles, takes
 from tidegate.documents import ShapeRange, Tensor
 from tidegate.errors import DocumentError
 from tidegate.policy import TensorRt
@@ -133,3 +133,13 @@ def test_whatever_was_seen_fits_the_profile_in_every_batch_up_to_the_largest(
     beyond = {name: (max(1, largest) + 1, *rows[0]) for name, rows in seen.items()}
     assert "the profile is for 1 to" in complaint(found, beyond)
     assert largest_batch([found], batchable=True) == max(1, largest)
+
+
+def test_a_row_fits_where_one_profile_takes_all_its_inputs_whatever_the_batch() -> None:
+    short = {"ids": span((4, 1), (4, 8), (8, 16)), "mask": span((4, 1), (4, 8), (8, 16))}
+    long = {"ids": span((1, 17), (1, 32), (2, 64)), "mask": span((1, 17), (1, 32), (2, 64))}
+    assert takes([short, long], {"ids": (64,), "mask": (64,)})
+    assert takes([short, long], {"ids": (16,), "mask": (16,)})
+    assert not takes([short, long], {"ids": (16,), "mask": (17,)})
+    assert not takes([short], {"ids": (64,), "mask": (64,)})
+    assert takes([], {"ids": (640,)})

@@ -69,6 +69,36 @@ def up_to(rows: int) -> Any:
     )  # fmt: skip
 
 
+def wide(*nodes: Any, **constants: Any) -> Any:
+    """X [batch, length] -> Y [batch, 1]: an axis beside the batch is free."""
+    made = helper.make_graph(
+        list(nodes), "g",
+        [helper.make_tensor_value_info("X", TensorProto.FLOAT, ["batch", "length"])],
+        [helper.make_tensor_value_info("Y", TensorProto.FLOAT, ["batch", 1])],
+        [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
+    )  # fmt: skip
+    return helper.make_model(made, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+
+
+def mean() -> Any:
+    return wide(helper.make_node("ReduceMean", ["X", "axes"], ["Y"]), axes=np.array([1]))
+
+
+def mean_of_four() -> Any:
+    """A length that an exporter took for a constant."""
+    return wide(
+        helper.make_node("ReduceSum", ["X", "axes"], ["sum"]),
+        helper.make_node("Mul", ["sum", "quarter"], ["Y"]),
+        axes=np.array([1]), quarter=np.float32(0.25),
+    )  # fmt: skip
+
+
+def of_length(length: int) -> edges.Edge:
+    rows = ROWS[:4, np.arange(length) % FEATURES]
+    answers = {"Y": rows.mean(axis=1, keepdims=True)}
+    return edges.Edge(kind=f"rows of {length}", inputs={"X": rows}, expected=answers)
+
+
 def converted(candidate: Any, source: Any, folder: Path) -> Converted:
     forms = []
     for name, model in (("candidate", candidate), ("source", source)):
@@ -131,6 +161,33 @@ def test_one_row_more_than_the_most_may_be_refused_and_the_most_may_not(tmp_path
     assert {
         one.output for one in checks(replace(short, form=form), wider) if one.word is Word.FAIL
     } == {"batches of 16"}
+
+
+def test_a_graph_that_took_the_golden_length_for_a_constant_fails_at_every_other(
+    tmp_path: Path,
+) -> None:
+    from dataclasses import replace
+
+    words = {}
+    for name, candidate in (("mean", mean()), ("of four", mean_of_four())):
+        (tmp_path / name).mkdir()
+        whole = replace(
+            converted(candidate, mean(), tmp_path / name),
+            shapes=tuple(map(of_length, (1, 4, 9))),
+        )
+        found = {one.output: one for one in checks(whole, Policy.model_validate(POLICY))}
+        words[name] = [found[f"rows of {length}"].word for length in (1, 4, 9)]
+    assert words["mean"] == [Word.PASS] * 3
+    assert words["of four"] == [Word.FAIL, Word.PASS, Word.FAIL]
+
+
+def test_a_length_that_only_the_source_takes_fails(tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    whole = replace(converted(plain(), plain(), tmp_path), shapes=(of_length(9),))
+    found = {one.output: one for one in checks(whole, Policy.model_validate(POLICY))}
+    assert found["rows of 9"].word is Word.FAIL
+    assert "it fails and the source does not" in found["rows of 9"].message
 
 
 def test_without_batching_no_size_is_asked(tmp_path: Path) -> None:

@@ -156,19 +156,14 @@ def _exported(given: Given, source: Source, arrays: list[Array]) -> Any:
             dynamic_shapes=tuple({0: batch} for _ in arrays),
         )
     except Exception as error:  # one class for each reason, of torch's own
-        raise _refusal(given, error) from error
+        raise refusal(given, error) from error
 
 
 def _to_onnx(given: Given, program: Any, inputs: tuple[str, ...], outputs: list[str]) -> Any:
     """Through a file, since weights above 2 GB do not fit one message. Raises RejectedError."""
     import torch
 
-    opset = given.opset
-    if opset < LEAST_OPSET:
-        raise RejectedError(
-            f"{given.what}: torch.onnx writes opset {LEAST_OPSET} or newer, the target is to get "
-            f"{opset}; set optimize.opset, and a triton.version that reads it"
-        )
+    require_opset(given)
     with tempfile.TemporaryDirectory(dir=given.folder) as folder:
         path = Path(folder) / "exported.onnx"
         try:
@@ -176,21 +171,35 @@ def _to_onnx(given: Given, program: Any, inputs: tuple[str, ...], outputs: list[
                 program,
                 (),
                 dynamo=True,
-                opset_version=opset,
+                opset_version=given.opset,
                 input_names=list(inputs),
                 output_names=outputs,
                 verbose=False,
             )
             graph.save(path, external_data=False)
         except Exception as error:  # as above; it names the operator
-            raise _refusal(given, error) from error
+            raise refusal(given, error) from error
         return onnx_runtime.read_model(path, what=given.what)
 
 
-def _refusal(given: Given, error: Exception) -> RejectedError:
+def require_opset(given: Given) -> None:
+    """torch.onnx writes no older graph. Raises RejectedError."""
+    if given.opset < LEAST_OPSET:
+        raise RejectedError(
+            f"{given.what}: torch.onnx writes opset {LEAST_OPSET} or newer, the target is to get "
+            f"{given.opset}; set optimize.opset, and a triton.version that reads it"
+        )
+
+
+def refusal(
+    given: Given,
+    error: Exception,
+    *,
+    remedy: str = "write optimize.target: native, or take that operator out",
+) -> RejectedError:
+    """What the exporter tripped over, in its own words."""
     return RejectedError(
-        f"{given.what} cannot be converted to ONNX opset {given.opset}: {_cause(error)}; "
-        "write optimize.target: native, or take that operator out"
+        f"{given.what} cannot be converted to ONNX opset {given.opset}: {_cause(error)}; {remedy}"
     )
 
 

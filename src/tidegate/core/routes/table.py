@@ -139,9 +139,16 @@ ROUTES: tuple[Route, ...] = (
     *_refused(
         "tensorflow", "is not built; convert it with tf2onnx, log it as onnx, and write onnxruntime"
     ),
-    *_refused(
+    *_onnx_targets(
         "transformers",
-        "is not built; export it with torch.onnx, log it as onnx, and write onnxruntime",
+        "torch.onnx.export of the encoder, its texts' length free",
+        ("transformers", "torch", "onnxscript"),
+        "transformers",
+    ),
+    Route(
+        flavor="transformers",
+        target="native",
+        refused="an encoder has no other form; write onnxruntime or openvino",
     ),
     *(
         Route(

@@ -64,6 +64,19 @@ def complaint(profile: Profile, shapes: Mapping[str, Shape]) -> str:
     return ""
 
 
+def takes(found: Sequence[Profile], row: Mapping[str, Shape]) -> bool:
+    """Whether some profile takes one row of these shapes, the row axis left out; without profiles all are."""
+    return not found or any(
+        all(
+            low <= size <= high
+            for name, shape in row.items()
+            if (span := profile.get(name)) is not None
+            for low, size, high in zip(span.min[1:], shape, span.max[1:], strict=True)
+        )
+        for profile in found
+    )
+
+
 def _range(tensor: Tensor, rows: Sequence[Shape], best: int, largest: int) -> ShapeRange:
     spans = [_axis(tensor, axis, rows, best, largest) for axis in range(len(tensor.shape))]
     low, middle, high = zip(*spans, strict=True)
