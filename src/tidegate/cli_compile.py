@@ -33,6 +33,10 @@ def compile_drawings(
         ),
     ] = NAME,
     insecure: Annotated[bool, typer.Option("--insecure", help="Plain HTTP.")] = False,
+    storage_claim: Annotated[
+        str,
+        typer.Option(help="CLAIM of a storage pvc://CLAIM/PATH, mounted for publish and report."),
+    ] = "",
 ) -> None:
     """Write the release's drawings, the scheduled one too, with your images as their defaults."""
     from tidegate.orchestrators.buckets import S3
@@ -45,7 +49,8 @@ def compile_drawings(
         if bucket
         else None
     )
-    for path in written(orchestrator, output, dict(_pair(one) for one in image or ()), s3):
+    chosen = dict(_pair(one) for one in image or ())
+    for path in written(orchestrator, output, chosen, s3, storage_claim):
         typer.echo(path)
 
 

@@ -133,9 +133,9 @@ class World:
             spec={"predictor": {"model": model}},
         )  # fmt: skip
 
-    def claim(self, phase: str, *modes: str) -> None:
+    def claim(self, phase: str, *modes: str, name: str = CLAIM, namespace: str = NAMESPACE) -> None:
         status = {"phase": phase, "accessModes": list(modes)}
-        self.put("PersistentVolumeClaim", CLAIM, NAMESPACE, spec={}, status=status)
+        self.put("PersistentVolumeClaim", name, namespace, spec={}, status=status)
 
     def node(self, name: str, allocatable: Json, *, ready: str = "True", **spec: Any) -> None:
         condition = {"type": "Ready", "status": ready}
@@ -160,7 +160,7 @@ def api_of(world: World) -> Iterator[str]:
     by_kind = {
         one.kind: one for one in reversed(kinds.ALL)
     }  # Service: the core one is not asked for
-    for namespace in ("kserve", "knative-serving", NAMESPACE):
+    for namespace in ("kserve", "knative-serving", "argo", NAMESPACE):
         server.store.create(kinds.NAMESPACES, {"metadata": {"name": namespace}})
     for (kind, namespace, name), body in world.objects.items():
         item = copy.deepcopy(body)

@@ -102,6 +102,43 @@ def test_without_an_api_the_rest_is_still_told(
     assert exit_code(checks) == 75
 
 
+def claims(
+    world: World, monkeypatch: pytest.MonkeyPatch, runs_in: str
+) -> dict[str, tuple[State, str]]:
+    """What is found of the claims, with the models on claim `models`, which is mounted here."""
+    (world.folder / "volume").mkdir()
+    world.environment |= {
+        "TIDEGATE_STORAGE_URI": "pvc://models/t",
+        "TIDEGATE_CLAIM_MOUNTS": f"models={world.folder / 'volume'}",
+    }
+    checks = looked(world, monkeypatch, replace(WANTED, claim="", runs_in=runs_in))
+    assert next(one for one in checks if one.name == "storage").state is State.OK
+    return {one.name: (one.state, one.found) for one in checks if one.name.startswith("claim ")}
+
+
+def test_the_claim_of_the_models_is_written_and_read_in_one_namespace(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.claim("Bound", "ReadOnlyMany", name="models")
+    found = claims(world, monkeypatch, "")
+    assert set(found) == {"claim models of models"}
+    assert found["claim models of models"][0] is State.FAIL, "publish cannot write to it"
+
+
+def test_in_two_namespaces_each_claim_is_judged_by_who_uses_it_and_they_must_be_one_volume(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.claim("Bound", "ReadOnlyMany", name="models")
+    world.claim("Bound", "ReadWriteMany", name="models", namespace="argo")
+    found = claims(world, monkeypatch, "argo")
+    assert {name: state for name, (state, _) in found.items()} == {
+        "claim models of models in argo": State.OK,
+        f"claim models of models in {NAMESPACE}": State.OK,
+        "claim models in two namespaces": State.WARN,
+    }
+    assert f"writes to that of argo, the predictors read that of {NAMESPACE}" in str(found)
+
+
 def test_a_steps_own_account_is_asked_for_instead_of_ours(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

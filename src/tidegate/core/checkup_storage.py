@@ -6,12 +6,12 @@ from typing import Any
 from tidegate.core.checkup import Check, fail, ok, unknown, warn
 
 ON_MANY = "ReadWriteMany"
+READ_BY_MANY = "ReadOnlyMany"
 ON_ONE = ("ReadWriteOnce", "ReadWriteOncePod")
 
 
-def claim(name: str, found: Mapping[str, Any] | None) -> Check:
-    """A PersistentVolumeClaim: there, bound, and to be written by pods on every node."""
-    title = f"claim {name}"
+def claim(title: str, found: Mapping[str, Any] | None, *, reads_only: bool = False) -> Check:
+    """A PersistentVolumeClaim: there, bound, and to be written (or only read) by pods on every node."""
     if found is None:
         return fail(title, "not there", f"create the PersistentVolumeClaim, {ON_MANY}")
     status = found.get("status") or {}
@@ -22,12 +22,21 @@ def claim(name: str, found: Mapping[str, Any] | None) -> Check:
         )  # fmt: skip
     if phase != "Bound":
         return fail(title, f"{phase}: its volume is gone", "make the claim anew")
-    return _access(title, [str(mode) for mode in status.get("accessModes") or ()])
+    return _access(title, [str(mode) for mode in status.get("accessModes") or ()], reads_only)
 
 
-def _access(title: str, modes: list[str]) -> Check:
+def one_volume(name: str, service: str, runs: str) -> Check:
+    """A claim belongs to a namespace: two of one name share files only where somebody saw to it."""
+    return warn(
+        f"claim {name} in two namespaces",
+        f"publish writes to that of {runs}, the predictors read that of {service}",
+        f"bind both to one volume (two PersistentVolumes of one share), or run the releases in {service}",
+    )  # fmt: skip
+
+
+def _access(title: str, modes: list[str], reads_only: bool) -> Check:
     shown = f"bound, {', '.join(modes) or 'no access mode'}"
-    if ON_MANY in modes:
+    if ON_MANY in modes or (reads_only and READ_BY_MANY in modes):
         return ok(title, shown)
     if any(mode in modes for mode in ON_ONE):
         return warn(

@@ -124,8 +124,8 @@ def mounts_of(text: str) -> dict[str, str]:
 def _claim(uri: str, claim: str, path: str, mounts: Mapping[str, str]) -> Place:
     if claim not in mounts:
         raise UsageError(
-            f"{uri}: claim {claim} is not mounted here; mount it, and "
-            f"set TIDEGATE_CLAIM_MOUNTS to {claim}=/FOLDER"
+            f"{uri}: claim {claim} is not mounted here; in a drawing, write it by `tidegate compile ... "
+            f"--storage-claim {claim}`; elsewhere mount it, and set TIDEGATE_CLAIM_MOUNTS to {claim}=/FOLDER"
         )
     return Place(scheme="pvc", holder=_named(uri, claim), path=path, mounted=mounts[claim])
 

@@ -9,6 +9,7 @@ import yaml
 
 from tidegate.errors import UsageError
 from tidegate.orchestrators.surroundings import NAME
+from tidegate.orchestrators.yaml_text import written
 
 Json = dict[str, Any]
 LOGS = "tidegate/{{workflow.uid}}/{{pod.name}}"
@@ -70,17 +71,9 @@ def with_bucket(text: str, s3: S3) -> str:
     for template in document["spec"].get("templates", []):
         if templates and "container" in template:
             template["archiveLocation"] = {"archiveLogs": True, "s3": {"key": LOGS} | s3.place}
-    return yaml.dump(document, Dumper=_Plain, sort_keys=False) if templates else text
+    return written([document]) if templates else text
 
 
 def _artifacts(template: Mapping[str, Any]) -> list[Json]:
     found: list[Json] = template.get("outputs", {}).get("artifacts", [])
     return found
-
-
-class _Plain(yaml.SafeDumper):
-    """Writes what is said twice twice: the same bucket is no anchor."""
-
-    def ignore_aliases(self, _data: object) -> bool:
-        """Never an alias."""
-        return True

@@ -1,10 +1,11 @@
-"""The committed drawings, with other images and another bucket. Neither kfp nor hera is needed."""
+"""The committed drawings, with other images, another bucket, a claim. Neither kfp nor hera is needed."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from tidegate.errors import UsageError
 from tidegate.orchestrators.buckets import S3, with_bucket
+from tidegate.orchestrators.claims import with_claim
 from tidegate.orchestrators.surroundings import images
 
 DRAWINGS: Mapping[str, tuple[str, ...]] = {
@@ -40,11 +41,16 @@ def with_images(path: str, chosen: Mapping[str, str]) -> str:
 
 
 def written(
-    orchestrator: str, folder: Path, chosen: Mapping[str, str], s3: S3 | None = None
+    orchestrator: str,
+    folder: Path,
+    chosen: Mapping[str, str],
+    s3: S3 | None = None,
+    storage_claim: str = "",
 ) -> Iterator[Path]:
     """Write every drawing for an orchestrator into a folder; the paths. All texts first, then files.
 
-    Raises UsageError, also for a bucket where Kubeflow chooses its own (its pipeline root).
+    `s3` is where Argo keeps artifacts, `storage_claim` where published models lie. Raises UsageError, also
+    for a bucket where Kubeflow chooses its own (its pipeline root).
     """
     from tidegate.adapters.files import write_text
 
@@ -52,6 +58,8 @@ def written(
         raise UsageError("--bucket is Argo's; in Kubeflow the pipeline root of the run says where")
     texts = {path: with_images(path, chosen) for path in DRAWINGS[orchestrator]}
     texts = {path: with_bucket(text, s3) for path, text in texts.items()} if s3 else texts
+    if storage_claim:
+        texts = {path: with_claim(text, storage_claim) for path, text in texts.items()}
     for path, text in texts.items():
         target = folder / Path(path).name
         write_text(target, text)

@@ -3,8 +3,11 @@
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypedDict
 
+from tidegate.config import settings
+from tidegate.core.storage_place import mounts_of
 from tidegate.sandbox import prometheus
 from tidegate.sandbox.controllers.replica_pods import replica_of
 from tidegate.sandbox.controllers.troubles import STORAGE_FAILED, STORAGE_INITIALIZER
@@ -61,8 +64,9 @@ class DataPlane:
             root / "prometheus", port=ports.prometheus, log=logs / "prometheus.log", **common
         )
         self.runtime = TritonRuntime(
-            root, spawner=spawner, sandbox_id=sandbox_id, logs=logs, on_change=on_change
-        )
+            root, spawner=spawner, sandbox_id=sandbox_id, logs=logs, on_change=on_change,
+            claims=_claims(),
+        )  # fmt: skip
         self.jobs = ProcessJobs(root / "jobs", spawner=spawner, sandbox_id=sandbox_id)
         self.ingress = EnvoyIngress(
             root / "envoy", endpoints=self._endpoints, port=ports.ingress,
@@ -142,3 +146,8 @@ class DataPlane:
 
 def _is_of(pod: str, spec: RevisionSpec) -> bool:
     return pod.startswith(f"{spec.name}-") and replica_of(pod) == spec.replica
+
+
+def _claims() -> dict[str, Path]:
+    """The folders that stand for claims here: those that publish is told, too."""
+    return {claim: Path(at) for claim, at in mounts_of(settings().claim_mounts).items()}

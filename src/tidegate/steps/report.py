@@ -64,7 +64,10 @@ class Documents:
     verdict: Verdict | Refusal
 
 
-@step(takes_refusal=True, touches="reads the journal; writes to MLflow and to a webhook")
+@step(
+    takes_refusal=True,
+    touches="reads the journal and the storage; writes to MLflow and to a webhook",
+)
 def report(
     candidate: InDocument,
     optimized: InDocument,

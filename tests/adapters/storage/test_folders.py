@@ -88,6 +88,7 @@ def test_storage_that_cannot_be_written_is_said(tree: Path, tmp_path: Path) -> N
 def test_a_claim_is_written_where_it_is_mounted_and_named_as_kserve_mounts_it(
     tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    (tmp_path / "mnt").mkdir()
     monkeypatch.setenv("TIDEGATE_CLAIM_MOUNTS", f"other=/nowhere, models={tmp_path / 'mnt'}")
     digest = trees.digest_of(trees.files_of(tree))
     uri, _ = upload(tree, digest, parent="pvc://models/tidegate", path="digits/3-abc")
@@ -95,6 +96,17 @@ def test_a_claim_is_written_where_it_is_mounted_and_named_as_kserve_mounts_it(
     model = tmp_path / "mnt" / "tidegate" / "digits" / "3-abc" / "digits" / "3" / "model.onnx"
     assert model.read_bytes() == b"graph"
     assert config_texts(uri) == {"digits/config.pbtxt": 'name: "digits"'}
+
+
+def test_a_claim_that_is_not_where_it_is_said_to_be_is_not_made_there(
+    tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Within a container it would be gone with the pod."""
+    monkeypatch.setenv("TIDEGATE_CLAIM_MOUNTS", f"models={tmp_path / 'mnt'}")
+    digest = trees.digest_of(trees.files_of(tree))
+    with pytest.raises(RejectedError, match=r"claim models is not mounted at .*mnt; mount it"):
+        upload(tree, digest, parent="pvc://models/tidegate", path="digits/3-abc")
+    assert not (tmp_path / "mnt").exists()
 
 
 def test_mounts_that_cannot_be_meant_are_refused(

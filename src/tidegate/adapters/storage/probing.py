@@ -11,12 +11,14 @@ WITHIN_S = 3.0
 
 
 def tried(place: Place, *, within_s: float = WITHIN_S) -> None:
-    """List, write, read back and remove one small object.
+    """List, write, read back and remove one small object; of a claim at its root, for publish makes folders.
 
     Raises RejectedError when the storage refuses, UnavailableError when it does not answer.
     """
     import obstore
 
+    if place.mounted:
+        place = place.at("")
     key = f"{NAME}-{uuid.uuid4().hex}"  # in pods all are process 1
     text = b"written by tidegate doctor\n"
     with trouble.told(place.uri):

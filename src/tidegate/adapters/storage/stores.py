@@ -33,6 +33,13 @@ def opened(place: Place, *, within_s: float, making: bool = False, cleaning: boo
     """
     from obstore.store import AzureStore, GCSStore, LocalStore, S3Store
 
+    if (
+        place.mounted and not Path(place.mounted).is_dir()
+    ):  # else it would be made, within the container
+        raise RejectedError(
+            f"claim {place.holder} is not mounted at {place.mounted}; mount it, or correct "
+            "TIDEGATE_CLAIM_MOUNTS"
+        )
     if place.folder and not making and not Path(place.folder).is_dir():
         raise RejectedError(f"{place.uri} is no folder here; mount it, or correct the URI")
     if place.folder:

@@ -8,7 +8,7 @@ from tidegate.adapters.storage import probing, stores
 from tidegate.config import settings
 from tidegate.core import checkup as judged
 from tidegate.core.checkup import Check
-from tidegate.core.checkup_storage import claim
+from tidegate.core.checkup_storage import claim, one_volume
 from tidegate.errors import RejectedError
 from tidegate.operations.doctor.findings import made, unset
 from tidegate.operations.doctor.wanted import Wanted
@@ -18,14 +18,33 @@ def storage(cluster: reading.Cluster, wanted: Wanted) -> Iterator[Check]:
     """The storage of published models, and the claims that are named."""
     uri = settings().storage_uri
     yield from made("storage", partial(_published, uri))
+    runs_in = wanted.runs_in or wanted.namespace
     if uri.startswith("pvc://"):
-        yield from _claim(cluster, uri.split("/")[2], wanted.namespace)
+        yield from _of_models(cluster, uri.split("/")[2], wanted.namespace, runs_in)
     if wanted.claim:
-        yield from _claim(cluster, wanted.claim, wanted.runs_in or wanted.namespace)
+        yield from _claim(cluster, f"claim {wanted.claim}", wanted.claim, runs_in)
 
 
-def _claim(cluster: reading.Cluster, name: str, namespace: str) -> Iterator[Check]:
-    yield from made(f"claim {name}", lambda: claim(name, cluster.claim(name, namespace)))
+def _of_models(
+    cluster: reading.Cluster, name: str, namespace: str, runs_in: str
+) -> Iterator[Check]:
+    """One claim that publish writes to and predictors read, or one in either namespace."""
+    if runs_in == namespace:
+        yield from _claim(cluster, f"claim {name} of models", name, namespace)
+        return
+    yield from _claim(cluster, f"claim {name} of models in {runs_in}", name, runs_in)
+    yield from _claim(
+        cluster, f"claim {name} of models in {namespace}", name, namespace, reads_only=True
+    )
+    yield one_volume(name, namespace, runs_in)
+
+
+def _claim(
+    cluster: reading.Cluster, title: str, name: str, namespace: str, *, reads_only: bool = False
+) -> Iterator[Check]:
+    yield from made(
+        title, lambda: claim(title, cluster.claim(name, namespace), reads_only=reads_only)
+    )
 
 
 def _published(uri: str) -> Check:
