@@ -24,6 +24,8 @@ class Model:
     def __init__(self) -> None:
         self.answers: list[tuple[int, Any]] = []
         self.hosts: set[str] = set()
+        self.broken: str = ""  # this model fails
+        self.models: list[str] = []
         self.asked: dict[str, Any] = {}
 
 
@@ -38,6 +40,10 @@ def model(monkeypatch: pytest.MonkeyPatch) -> Iterator[Model]:
         def do_POST(self) -> None:
             held.hosts.add(self.headers["Host"])
             held.asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            held.models.append(self.path.split("/")[3])
+            if held.models[-1] == held.broken:
+                self.reply(500, {"error": "execute() raised KeyError"})
+                return
             self.reply(*(held.answers.pop(0) if held.answers else (200, {"model_version": "7"})))
 
         def reply(self, code: int, body: Any) -> None:
@@ -104,6 +110,29 @@ def test_a_host_that_now_and_then_answers_as_another_version_is_not_on_one_revis
 def test_a_route_that_settles_after_a_wrong_answer_is_on_one_revision(model: Model) -> None:
     model.answers = [(200, {"model_version": "6"})]
     answers_as("h", Probe(model="m", inputs=INPUTS, version="7"))
+
+
+BESIDE = Probe(
+    model="m", inputs=INPUTS, version="7", beside=(Probe(model="n", inputs=INPUTS, version="7"),)
+)
+
+
+def test_the_models_beside_it_are_asked_after_it_by_their_own_names(model: Model) -> None:
+    said: list[str] = []
+    answers_as("h", BESIDE, say=said.append)
+    assert model.models == ["m"] * SAMPLE + ["n"] * SAMPLE
+    assert said == ["asking h for n version 7 beside it"]
+    answers_as("h", BESIDE.alone)
+    assert model.models[-SAMPLE:] == ["m"] * SAMPLE
+
+
+def test_a_broken_one_beside_it_is_named(model: Model) -> None:
+    model.broken = "n"
+    with pytest.raises(
+        RejectedError,
+        match=r"n, a model beside m: h refuses a request of zeros: HTTP 500.*KeyError",
+    ):
+        answers_as("h", BESIDE)
 
 
 def test_nobody_there_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:

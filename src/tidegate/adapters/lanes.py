@@ -15,7 +15,7 @@ from tidegate.adapters.ingress import Target, target
 from tidegate.adapters.load import Lane, Reply, Request
 from tidegate.config import settings
 from tidegate.core.asked import inputs_of
-from tidegate.documents import Deployment
+from tidegate.documents import Deployment, RepositoryModel
 from tidegate.policy import Policy
 
 GOLDEN_RATIO = 0.6180339887498949  # its multiples spread evenly, so a sample of answers is even too
@@ -72,6 +72,32 @@ def baseline_way(deployment: Deployment, policy: Policy, *, golden: Path) -> Way
     version = deployment.incumbent.version if deployment.incumbent else ""
     host = deployment.incumbent_host
     return _way(host, deployment, policy, golden, version or None, compared=False)
+
+
+def companion_way(
+    deployment: Deployment, policy: Policy, beside: RepositoryModel, *, golden: Path
+) -> Way:
+    """The way to a model beside the candidate, with its own golden rows.
+
+    Raises DocumentError or UsageError.
+    """
+    load, known = policy.load, serving.read_golden(golden)
+    rows, names = serving.golden_rows(known, beside.inputs), tuple(known.outputs)
+    requests = (
+        serving.grpc_requests(rows, beside.inputs, outputs=names, model=beside.name)
+        if load.protocol == "grpc"
+        else serving.rest_requests(rows, beside.inputs, outputs=names)
+    )
+    return Way(
+        to=target(settings(), deployment.candidate_host, load.headers),
+        protocol=load.protocol,
+        model=beside.name,
+        requests=requests,
+        rows=rows,
+        check=Check(golden=known, policy=policy, version=beside.version),
+        connections=1,
+        timeout_s=load.timeout_s,
+    )
 
 
 def _way(

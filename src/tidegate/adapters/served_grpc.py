@@ -2,8 +2,6 @@
 
 from collections.abc import Callable, Sequence
 
-import numpy as np
-
 from tidegate.adapters import serving
 from tidegate.adapters.grpc_connection import GrpcConnection, grpc_context
 from tidegate.adapters.ingress import target
@@ -30,7 +28,7 @@ def versions_over_grpc(
     """
     to = target(settings(), host, {})
     connection = GrpcConnection(to, ATTEMPT_S, tls=grpc_context(to))
-    rows = [{tensor.name: _zeros(tensor) for tensor in inputs}]
+    rows = [{tensor.name: serving.zeros(tensor) for tensor in inputs}]
     (request,) = serving.grpc_requests(rows, inputs, outputs=(), model=model)
     try:
         return tuple(_asked(connection, request, host, is_over) for _ in range(requests))
@@ -61,10 +59,3 @@ def _version(body: bytes, host: str) -> str:
     if not found:
         raise RejectedError(f"{host} does not name a model_version; serve it with Triton")
     return found
-
-
-def _zeros(tensor: Tensor) -> serving.Array:
-    shape = [max(axis, 1) for axis in tensor.shape]
-    if tensor.dtype == "STRING":
-        return np.full(shape, "", dtype=np.object_)
-    return np.zeros(shape, dtype=serving.NUMPY.get(tensor.dtype))

@@ -11,7 +11,7 @@ import httpx
 from tidegate.adapters.ingress import context, target
 from tidegate.config import settings
 from tidegate.documents import Probe, Tensor
-from tidegate.errors import ConflictError, RejectedError, UnavailableError
+from tidegate.errors import ConflictError, RejectedError, TidegateError, UnavailableError
 
 Json = dict[str, Any]
 log = logging.getLogger("tidegate")
@@ -91,8 +91,18 @@ def answers_as(
     say: Callable[[str], None] = log.info,
 ) -> None:
     """The version that the probe names answers every request of a sample: the host has all of its traffic on
-    one revision. Raises as `versions_answering`, and ConflictError when another version goes on answering: a
-    route that was just programmed may do so for a moment."""
+    one revision. Then the models beside it. Raises as `versions_answering`, and ConflictError when another
+    version goes on answering: a route that was just programmed may do so for a moment."""
+    _answers_as(host, probe, within_s=within_s, say=say)
+    for one in probe.beside:
+        say(f"asking {host} for {one.model} version {one.version} beside it")
+        try:
+            _answers_as(host, one, within_s=within_s, say=say)
+        except TidegateError as error:
+            raise type(error)(f"{one.model}, a model beside {probe.model}: {error}") from error
+
+
+def _answers_as(host: str, probe: Probe, *, within_s: float, say: Callable[[str], None]) -> None:
     patience = Patience(min(within_s, CONVERGE_S), say)
     while True:
         found = _versions(host, probe, within_s=within_s, say=say)

@@ -109,6 +109,14 @@ def _row(array: Array, row: int) -> Array:
     return one.reshape(1, 1) if one.ndim == 1 else one
 
 
+def zeros(tensor: Tensor) -> Array:
+    """One row of zeros, or of empty strings: what any model must take."""
+    shape = [max(axis, 1) for axis in tensor.shape]
+    if tensor.dtype == "STRING":
+        return np.full(shape, "")
+    return np.zeros(shape, dtype=NUMPY.get(tensor.dtype))
+
+
 Row = Mapping[str, Array]  # one request: its tensors by name, batch axis included
 
 

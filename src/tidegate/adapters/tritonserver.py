@@ -64,7 +64,9 @@ class Loaded:
         finally:
             client.close()
 
-    def answers(self, inputs: Mapping[str, Array], batch: int) -> dict[str, Array]:
+    def answers(
+        self, inputs: Mapping[str, Array], batch: int, *, what: str = "golden inputs"
+    ) -> dict[str, Array]:
         """The outputs for all rows, in batches of `batch` >= 1. Raises RejectedError when the model fails."""
         from tritonclient.http import InferenceServerClient
         from tritonclient.utils import InferenceServerException
@@ -80,7 +82,7 @@ class Loaded:
                 )
         except InferenceServerException as error:
             raise RejectedError(
-                f"Triton loads {self.name} and fails on golden inputs: {error}; correct the model"
+                f"Triton loads {self.name} and fails on {what}: {error}; correct the model"
             ) from error
         finally:
             client.close()

@@ -99,7 +99,8 @@ def next_for_live(seen: Observation | None, journal: Journal, waited_s: float) -
     decided = rules_of(journal).next_for_stage(seen, journal, waited_s)
     if not isinstance(decided, Done) or seen is None:
         return decided
-    return unproved(seen.created, seen.host, journal.probe, journal) or decided
+    probe = journal.probe.alone if journal.probe else None  # the preview has answered for the rest
+    return unproved(seen.created, seen.host, probe, journal) or decided
 
 
 # -- back

@@ -166,7 +166,8 @@ def _finishing(seen: Observation, journal: Journal, incumbent: Incumbent) -> Dec
         return Done(what=f"{name} is the stable predictor without a restart")
     anew = f"{name}, rollout {rollout}"
     done = Done(what=f"{name} is the stable predictor, but its pods were made anew")
-    return unproved(anew, seen.host, journal.probe, journal) or done
+    probe = journal.probe.alone if journal.probe else None
+    return unproved(anew, seen.host, probe, journal) or done
 
 
 # -- writing

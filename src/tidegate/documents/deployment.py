@@ -15,6 +15,14 @@ class Probe(Strict):
     inputs: tuple[Tensor, ...]
     version: str
     transport: Literal["http", "grpc"] = "http"
+    beside: tuple["Probe", ...] = Field(
+        default=(), description="The other models of its server, asked after it"
+    )
+
+    @property
+    def alone(self) -> "Probe":
+        """The same without its neighbours: where what counts is who has the traffic."""
+        return self.model_copy(update={"beside": ()})
 
 
 class Incumbent(Strict):

@@ -175,6 +175,10 @@ class RepositoryModel(Strict):
     version: str
     source: str = Field(description="the model version, or the folder of code in it")
     digest: str = Field(description="of the MLmodel file, or of the code")
+    inputs: tuple[Tensor, ...] = Field(default=(), description="as a client sends them")
+    unasked: str = Field(
+        default="", description="beside: why one request and its answer cannot be had of it"
+    )
 
 
 class ModelRepository(Document):

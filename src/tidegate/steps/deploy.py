@@ -6,6 +6,7 @@ from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from tidegate.core.asked import unasked
 from tidegate.core.decisions import Done, Refuse
 from tidegate.core.first_release import next_for_preview
 from tidegate.core.journal import Phase
@@ -57,6 +58,10 @@ def deploy(
     reason = "live (first release)" if result.initial else "ready at 0 %"
     if result.preview:
         reason = f"ready as {result.preview} (first release)"
+    reason += "".join(
+        f"; {name} beside it was not asked: {why}"
+        for name, why in unasked(document.repository, policy).items()
+    )
     return Deployed(verdict=Word.PASS.value, reason=reason, revision=result.candidate_revision)
 
 

@@ -44,8 +44,11 @@ def returnable(
 
 
 def _recorded(incumbent: Incumbent, stored: "StoredJournal | None") -> Probe | None:
+    """Without its neighbours: production returns to it for its own answers, whatever became of theirs."""
     before = stored.journal if stored else None
-    return before.probe if before and before.storage_uri == incumbent.storage_uri else None
+    if before is None or before.probe is None or before.storage_uri != incumbent.storage_uri:
+        return None
+    return before.probe.alone
 
 
 def _trouble(incumbent: Incumbent, host: str) -> str:

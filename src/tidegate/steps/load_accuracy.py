@@ -37,7 +37,7 @@ def accuracy_findings(deployed: Deployment, policy: Policy, golden: Path) -> lis
         (lanes.baseline_way(deployed, plain, golden=golden), deployed.incumbent.version),
     ]
     try:
-        candidate, incumbent = (_answers(way, version) for way, version in ways)
+        candidate, incumbent = (answers_of(way, version) for way, version in ways)
     except (TidegateError, ValueError, KeyError) as error:
         return [_invalid(name, error) for name in labels]
     found = []
@@ -67,7 +67,7 @@ def _of(name: str, rows: "list[Mapping[str, Array]]") -> "Array":
     return np.stack([row[name] for row in rows])
 
 
-def _answers(way: "Way", version: str) -> "list[Mapping[str, Array]]":
+def answers_of(way: "Way", version: str) -> "list[Mapping[str, Array]]":
     """The outputs of every row; `version` '' = any. Raises ValueError when a row is not answered by it."""
     from tidegate.adapters import serving
 

@@ -1,5 +1,7 @@
 """A repository in the real Triton before it is published: it loads, answers, and is served as written."""
 
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -7,10 +9,12 @@ from tidegate.core.model_config import ModelConfig
 from tidegate.documents import Finding, OptimizedModel, Word, worst
 from tidegate.errors import RejectedError, UsageError
 from tidegate.policy import Policy
+from tidegate.steps.companions import FOLDER
 from tidegate.steps.placing import Placed, asked
 
 if TYPE_CHECKING:
     from tidegate.adapters.golden_data import Array
+    from tidegate.adapters.tritonserver import Loaded
 
 NAME = "load and query"
 
@@ -22,7 +26,8 @@ def tried(
     repository: Path,
     golden: Path,
 ) -> tuple[Finding, ...]:
-    """One finding where a server is at hand and the policy wants it tried, else none.
+    """Findings where a server is at hand and the policy wants it tried, else none: one of what is released,
+    and one of each model beside it.
 
     Raises UsageError where the policy wants it always and there is no server.
     """
@@ -39,42 +44,90 @@ def tried(
             )
         return ()
     try:
-        word, message = _asked(models, model, policy, repository, golden)
+        return tuple(_findings(models, model, policy, repository, golden))
     except RejectedError as error:
-        word, message = Word.FAIL, str(error)
-    return (Finding(name=NAME, word=word, message=message),)
+        return (Finding(name=NAME, word=Word.FAIL, message=str(error)),)
 
 
-def _asked(
+def _findings(
     models: tuple[Placed, ...],
     model: OptimizedModel,
     policy: Policy,
     repository: Path,
     golden: Path,
+) -> Iterator[Finding]:
+    from tidegate.adapters import tritonserver
+
+    whole = asked(models)
+    names = [one.config.name for one in models]
+    with tritonserver.serving(repository, whole.config.name, *names) as loaded:
+        version = loaded.server_version()
+        if drift := _drift(models, loaded):
+            message = f"Triton {version} changes the config: {drift}"
+            yield Finding(name=NAME, word=Word.FAIL, message=message)
+            return
+        word, found = _compared(loaded, whole.config, golden, policy, _reference(models, model))
+        told = f"Triton {version}, wanted for {policy.triton.version}: {found}"
+        yield Finding(name=NAME, word=word, message=f"{told}, config served as written")
+        for one in models:
+            if one.entry.role == "beside":
+                yield _beside(loaded, one, golden.parent, policy)
+
+
+def _drift(models: tuple[Placed, ...], loaded: "Loaded") -> str:
+    from tidegate.core import served_config
+
+    return "; ".join(
+        line
+        for one in models
+        for line in served_config.drifted(one.config, loaded.config(one.config.name))
+    )
+
+
+def _beside(loaded: "Loaded", one: Placed, tree: Path, policy: Policy) -> Finding:
+    """By its own golden rows; without any by a row of zeros, which only shows that it answers."""
+    name, server = one.config.name, replace(loaded, name=one.config.name)
+    golden = tree / FOLDER / name / "golden.npz"
+    if why := one.entry.unasked:
+        return Finding(
+            name=f"{name}: {NAME}", word=Word.INCONCLUSIVE, message=f"not asked: {why}",
+            blocking=False,
+        )  # fmt: skip
+    try:
+        word, message = (
+            _compared(server, one.config, golden, policy, one.entry.source)
+            if golden.is_file()
+            else _answers_zeros(server, one)
+        )
+    except RejectedError as error:
+        word, message = Word.FAIL, str(error)
+    return Finding(name=f"{name}: {NAME}", word=word, message=message)
+
+
+def _answers_zeros(server: "Loaded", one: Placed) -> tuple[Word, str]:
+    from tidegate.adapters.serving import zeros
+
+    row = {tensor.name: zeros(tensor) for tensor in one.entry.inputs}
+    server.answers(row, len(next(iter(row.values()))), what="a row of zeros")
+    return Word.PASS, "a row of zeros is answered; it has no golden data to be compared with"
+
+
+def _compared(
+    loaded: "Loaded", config: ModelConfig, golden: Path, policy: Policy, reference: str
 ) -> tuple[Word, str]:
-    from tidegate.adapters import golden_data, tritonserver
-    from tidegate.core import parity, served_config
+    """The golden rows of one model, asked and judged as parity is. Raises RejectedError."""
+    from tidegate.adapters import golden_data
+    from tidegate.core import parity
 
     rows = golden_data.read(golden, what=golden.name)
-    config = asked(models).config
-    names = [one.config.name for one in models]
-    with tritonserver.serving(repository, config.name, *names) as loaded:
-        version = loaded.server_version()
-        drift = tuple(
-            line
-            for one in models
-            for line in served_config.drifted(one.config, loaded.config(one.config.name))
-        )
-        if drift:
-            return Word.FAIL, f"Triton {version} changes the config: {'; '.join(drift)}"
-        found = loaded.answers(rows.inputs, config.max_batch_size or _fixed_batch(config))
+    found = loaded.answers(rows.inputs, config.max_batch_size or _fixed_batch(config))
     shaped = {n: _shaped(a, rows.outputs[n]) for n, a in found.items() if n in rows.outputs}
     outputs = parity.judge(shaped, rows.outputs, policy.parity)
     bad = [output.message for output in outputs if output.word is not Word.PASS]
-    told = f"Triton {version}, wanted for {policy.triton.version}: {rows.rows} golden rows"
+    told = f"{rows.rows} golden rows"
     if bad:
         return worst(*(o.word for o in outputs)), f"{told}, answered otherwise: {'; '.join(bad)}"
-    return Word.PASS, f"{told} answered as by {_reference(models, model)}, config served as written"
+    return Word.PASS, f"{told} answered as by {reference}"
 
 
 def _shaped(found: "Array", golden: "Array") -> "Array":

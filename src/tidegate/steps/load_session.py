@@ -24,6 +24,7 @@ from tidegate.errors import DocumentError
 from tidegate.policy import Load, Policy
 from tidegate.steps.load_accuracy import accuracy_findings
 from tidegate.steps.load_beside import fairness_of, production_before
+from tidegate.steps.load_companions import companion_findings
 from tidegate.steps.load_cross_check import cross_checked
 from tidegate.steps.load_guard import ProductionGuard, guarding
 from tidegate.steps.load_sending import COMMAND, Sender, sending
@@ -85,6 +86,7 @@ def run(deployed: Deployment, policy: Policy, golden: Path, release_id: str) -> 
     ):
         _measure(session, sender, guard)
         session.findings += accuracy_findings(measured_as, policy, golden)
+        session.findings += companion_findings(measured_as, policy, golden.parent)
         report = _report(session, fairness_of(session, sender))
     _say_fitness(report)
     return report

@@ -195,6 +195,8 @@ def _code(one: Companion, policy: Policy, folder: Path, model: OptimizedModel) -
         version=model.subject.version,
         source=f"{one.code} of {model.subject}",
         digest=trees.digest_of(trees.files_of(folder)),
+        inputs=tensors(config)[0],
+        unasked=_unasked(config),
     )
     return Placed(config=config, entry=entry, tree=folder)
 
@@ -234,8 +236,16 @@ def _entry(config: ModelConfig, role: str, model: OptimizedModel) -> RepositoryM
             "version": model.subject.version,
             "source": str(model.subject),
             "digest": model.subject.digest,
+            "inputs": tensors(config)[0],
+            "unasked": _unasked(config),
         }
     )
+
+
+def _unasked(config: ModelConfig) -> str:
+    """What one request with one answer cannot ask."""
+    policy = config.model_transaction_policy
+    return "its transactions are decoupled" if policy is not None and policy.decoupled else ""
 
 
 def _labels(model: OptimizedModel, policy: Policy, tree: Path) -> tuple[str, ...]:

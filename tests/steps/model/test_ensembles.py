@@ -125,6 +125,10 @@ def test_three_steps_answer_as_one_and_another_model_stands_beside_them(ensemble
     (found,) = (f for f in document["findings"] if f["name"] == "load and query")
     assert found["word"] == "PASS"
     assert "500 golden rows answered as by the golden data of the ensemble" in found["message"]
+    beside = next(f for f in document["findings"] if f["name"] == "other: load and query")
+    assert (beside["word"], beside["message"]) == (
+        "PASS", "500 golden rows answered as by digits version 1",
+    )  # fmt: skip
     golden = golden_data.read(ensemble.path("optimized_model") / "golden.npz", what="golden.npz")
     assert list(golden.labels) == ["label"], "the load test judges accuracy by them"
     candidate = ensemble.document("candidate")["companions"]
@@ -161,6 +165,57 @@ def test_an_ensemble_that_answers_otherwise_than_its_golden_data_is_refused(
     result = ensemble.run("configure")
     assert result["verdict"] == "FAIL"
     assert "answered otherwise: output sure" in result["reason"]
+
+
+def beside_alone(ensemble: Release, code: str, config: str = POST_CONFIG) -> dict[str, Any]:
+    """configure of the released model with this code beside it."""
+    ensemble.policy["repository"]["models"] = [{"name": "beside", "code": "post"}]
+    assert until(ensemble, "optimize")["verdict"] == "PASS"
+    folder = ensemble.path("optimized_model") / "companions" / "beside"
+    (folder / "model.py").write_text(code)
+    (folder / "config.pbtxt").write_text(config)
+    document = ensemble.document("optimized")
+    document["tree_digest"] = trees.digest_of(trees.files_of(ensemble.path("optimized_model")))
+    ensemble.path("optimized").write_text(json.dumps(document))
+    return ensemble.run("configure")
+
+
+def found_beside(ensemble: Release) -> dict[str, Any]:
+    findings = ensemble.document("repository_document")["findings"]
+    found: dict[str, Any] = next(f for f in findings if f["name"] == "beside: load and query")
+    return found
+
+
+@pytest.mark.real
+def test_code_beside_the_model_is_asked_too_though_it_has_no_golden_data(
+    ensemble: Release,
+) -> None:
+    assert beside_alone(ensemble, POST_MODEL)["verdict"] == "PASS"
+    assert found_beside(ensemble)["message"].startswith("a row of zeros is answered")
+    (entry,) = (
+        m for m in ensemble.document("repository_document")["models"] if m["role"] == "beside"
+    )
+    assert [(t["name"], t["shape"]) for t in entry["inputs"]] == [("probabilities", [-1, 10])]
+
+
+@pytest.mark.real
+def test_one_that_loads_and_then_fails_is_refused_by_name(ensemble: Release) -> None:
+    result = beside_alone(ensemble, POST_MODEL.replace('"probabilities"', '"nowhere"'))
+    assert result["verdict"] == "FAIL"
+    assert result["reason"].startswith(
+        "beside: load and query: Triton loads beside and fails on a row of zeros: "
+    )
+
+
+@pytest.mark.real
+def test_one_whose_answers_are_decoupled_from_requests_is_said_not_to_be_asked(
+    ensemble: Release,
+) -> None:
+    decoupled = POST_CONFIG + "model_transaction_policy { decoupled: true }\n"
+    assert beside_alone(ensemble, POST_MODEL, decoupled)["verdict"] == "PASS"
+    found = found_beside(ensemble)
+    assert (found["word"], found["blocking"]) == ("INCONCLUSIVE", False)
+    assert found["message"] == "not asked: its transactions are decoupled"
 
 
 def test_code_needs_the_policys_word_before_anything_is_downloaded(ensemble: Release) -> None:

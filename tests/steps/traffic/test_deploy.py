@@ -19,7 +19,15 @@ from tests.steps.traffic.traffic_cluster import (
 from tidegate.adapters.release_lock import load_journal, save_journal
 from tidegate.adapters.standard import CONFIG
 from tidegate.core.journal import ActKind
-from tidegate.documents import Deployment, Refusal, Result, Word
+from tidegate.documents import (
+    Deployment,
+    Probe,
+    Refusal,
+    RepositoryModel,
+    Result,
+    Tensor,
+    Word,
+)
 from tidegate.sandbox.interfaces import RevisionStatus
 from tidegate.steps.deploy import staged
 from tidegate.steps.roll_back import returned
@@ -116,6 +124,48 @@ def test_another_version_behind_the_candidates_host_is_refused(serving_1: Cluste
     serving_1.answers[uri(2)] = "1"
     refused(stage(serving_1, 2), Word.INVALID, "is answered by version 1, not 2")
     assert serving_1.serving == {uri(1)}
+
+
+def other(**changes: Any) -> RepositoryModel:
+    """A model beside the released one."""
+    pixels = Tensor(name="pixels", dtype="FP32", shape=(-1, 64))
+    told = {"name": "other", "role": "beside", "backend": "python", "version": "2", "digest": "d"}
+    return RepositoryModel.model_validate(
+        told | {"source": "code of digits version 2", "inputs": (pixels,)} | changes
+    )
+
+
+def with_other(cluster: Cluster, one: RepositoryModel) -> Deployment | Refusal:
+    return staged(cluster.kube, published(2, one), policy(), "r2", poll_s=POLL_S)
+
+
+def test_a_broken_model_beside_the_candidate_is_refused_by_name_with_production_as_it_was(
+    serving_1: Cluster,
+) -> None:
+    serving_1.broken.add("other")
+    result = with_other(serving_1, other())
+    refused(result, Word.FAIL, "other, a model beside digits: ")
+    assert "other raised KeyError" in refused(result, Word.FAIL, "").reason
+    assert serving_1.serving == {uri(1)}
+    assert serving_1.journal.outcome is Result.ROLLED_BACK
+
+
+def test_an_incumbent_whose_neighbour_broke_since_is_still_one_to_return_to(
+    cluster: Cluster,
+) -> None:
+    staged_at(staged(cluster.kube, published(1, other(version="1")), policy(), "r1", poll_s=POLL_S))
+    end(cluster)
+    cluster.broken.add("other")
+    deployment = staged_at(stage(cluster, 2))
+    assert deployment.incumbent
+    assert deployment.incumbent.probe == Probe(
+        model=NAME, version="1", inputs=published(1).repository.inputs
+    )
+
+
+def test_one_that_no_single_request_can_ask_is_left_alone(serving_1: Cluster) -> None:
+    serving_1.broken.add("other")
+    staged_at(with_other(serving_1, other(unasked="its transactions are decoupled")))
 
 
 def test_a_second_release_is_refused_and_names_the_holder(serving_1: Cluster) -> None:

@@ -21,6 +21,7 @@ from tidegate.documents import (
     ModelRepository,
     Published,
     Refusal,
+    RepositoryModel,
     Subject,
     Tensor,
     Verdict,
@@ -108,6 +109,7 @@ class Cluster:
     kube: Kubernetes
     jobs: Jobs
     answers: dict[str, str] = field(default_factory=dict)  # storage URI -> version that answers
+    broken: set[str] = field(default_factory=set)  # models that fail, whoever serves them
 
     @property
     def service(self) -> InferenceServices:
@@ -203,6 +205,9 @@ def _handler(cluster: Cluster) -> type[BaseHTTPRequestHandler]:
             version = cluster.answers.get(spec.storage_uri, spec.storage_uri.rstrip("/")[-1])
             here = f"{self.headers['Host']} {spec.storage_uri}"  # this host alone
             version = cluster.answers.get(here, version)
+            if (model := self.path.split("/")[3]) in cluster.broken:
+                self._reply(500, {"error": f"{model} raised KeyError"})
+                return
             self._reply(200, {"model_name": NAME, "model_version": version, "outputs": []})
 
         def _reply(self, code: int, body: dict[str, Any]) -> None:
@@ -225,12 +230,13 @@ def uri(version: int) -> str:
     return f"s3://models/{NAME}/{version}/"
 
 
-def published(version: int) -> Published:
+def published(version: int, *beside: RepositoryModel) -> Published:
     subject = Subject(model=NAME, version=str(version), digest=f"sha256:{version:064d}")
     pixels = Tensor(name="pixels", dtype="FP32", shape=(-1, 64))
     repository = ModelRepository(
         subject=subject, triton_model=NAME, triton_version="2.51.0", model_version=str(version),
         backend="onnxruntime", max_batch_size=8, inputs=(pixels,), outputs=(pixels,), digest="d",
+        models=beside,
     )  # fmt: skip
     return Published(
         subject=subject, repository=repository, storage_uri=uri(version), uploaded=True
