@@ -89,7 +89,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--mode", default="", choices=("", *MODES), help="this mode alone")
     parser.add_argument("--real", action="store_true", help="the named cells on real Tritons")
     parser.add_argument("--course", default="", help="this course alone")
-    parser.add_argument("--workers", type=int, default=8, help="worlds at the same time")
+    parser.add_argument("--workers", type=int, default=12, help="worlds at the same time")
     parser.add_argument("--full", action="store_true", help="every rescue for every death")
     parser.add_argument("--every", type=int, default=1, help="a sample: every n-th cell alone")
     return parser.parse_args()

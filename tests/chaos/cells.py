@@ -103,8 +103,9 @@ def chosen(every: Iterable[Death], *, full: bool) -> Iterator[Death]:
             yield death
 
 
-def cells_of(dry: Result, *, beyond: int, full: bool) -> Iterator[Cell]:
+def cells_of(dry: Result, *, beyond: int, full: bool, last: int = 0) -> Iterator[Cell]:
     """Every write after the first `beyond`, before and after it x rescues that take turns; or all of it.
+    The `last` writes are left out.
 
     What a death leaves is told by the last write that was done: the two deaths that leave the same, after
     a write and before the next, meet two rescues, and what the next two leave meets the others.
@@ -112,7 +113,7 @@ def cells_of(dry: Result, *, beyond: int, full: bool) -> Iterator[Cell]:
     rescues = dry.cell.course.rescues
     for death in chosen(deaths(dry.writes), full=full):
         turn = (death.done + (death.moment != "before")) % len(rescues)
-        if death.number > beyond:
+        if beyond < death.number <= len(dry.writes) - last:
             for rescue in rescues if full else (rescues[turn],):
                 yield replace(dry.cell, death=death, rescue=rescue)
 
@@ -120,6 +121,12 @@ def cells_of(dry: Result, *, beyond: int, full: bool) -> Iterator[Cell]:
 def shared(writes: Sequence[str], others: Iterable[Sequence[str]]) -> int:
     """How many writes from the first on are also those of another course: a death there is the same."""
     return max((_alike(writes, other) for other in others), default=0)
+
+
+def shared_end(writes: Sequence[str], other: Sequence[str]) -> int:
+    """How many writes up to the last are also those of the course that this one joins, but for the first of
+    them: before it the two are not yet alike."""
+    return max(0, _alike(writes[::-1], other[::-1]) - 1)
 
 
 def _alike(ours: Sequence[str], theirs: Sequence[str]) -> int:

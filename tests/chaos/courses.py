@@ -39,6 +39,9 @@ class Course:
         ""  # before the verb: the write, or the share, right after which the release died
     )
     rescues: tuple[Verb, ...] = ("guard", "resume", "sweep")
+    joins: str = (
+        ""  # the course whose cluster and journal this one has from some write on, to the end
+    )
 
     @property
     def start(self) -> tuple[object, ...]:
@@ -91,11 +94,11 @@ COURSES = (
     ),
     Course(
         name="baseline", sentence="a good candidate is judged beside a dedicated baseline",
-        baseline="dedicated",
+        baseline="dedicated", joins="promote",
     ),
     Course(
         name="baseline-fails", sentence="the gate says FAIL beside a dedicated baseline",
-        baseline="dedicated", gate=Word.FAIL, candidate_may_serve=False,
+        baseline="dedicated", gate=Word.FAIL, candidate_may_serve=False, joins="gate-fails",
     ),
     Course(
         name="abort-staged", sentence="a release that died at 0 % is aborted", verb="abort",

@@ -4,7 +4,15 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from tests.chaos.cells import Cell, Result, base_of_double_faults, cells_of, double_faults, shared
+from tests.chaos.cells import (
+    Cell,
+    Result,
+    base_of_double_faults,
+    cells_of,
+    double_faults,
+    shared,
+    shared_end,
+)
 from tests.chaos.courses import COURSES, Course, Mode
 from tests.chaos.workers import Workers
 from tidegate.errors import UsageError
@@ -64,14 +72,18 @@ class Matrix:
         self._all(doubles[:: self._every], "every write of the guard")
 
     def _deaths(self, dry: Sequence[Result], number: int) -> Iterator[Cell]:
-        """The cells of one course, but for the beginning that it has in common with an earlier one."""
+        """The cells of one course, but for the beginning that it has in common with an earlier one, and the
+        end of the one that it joins."""
         one = dry[number]
         earlier = [
             result.writes for result in dry[:number]
             if result.cell.course.start == one.cell.course.start
         ]  # fmt: skip
-        beyond = 0 if self._full else shared(one.writes, earlier)
-        return cells_of(one, beyond=beyond, full=self._full)
+        if self._full:
+            return cells_of(one, beyond=0, full=True)
+        joined = (r.writes for r in dry[:number] if r.cell.course.name == one.cell.course.joins)
+        last = max((shared_end(one.writes, writes) for writes in joined), default=0)
+        return cells_of(one, beyond=shared(one.writes, earlier), last=last, full=False)
 
     def one(self, name: str) -> Result:
         """The one cell of this name. Raises UsageError when there is none."""

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.chaos.cells import Cell, Death, Result, cells_of, deaths, shared
+from tests.chaos.cells import Cell, Death, Result, cells_of, deaths, shared, shared_end
 from tests.chaos.client import Client
 from tests.chaos.courses import course
 from tests.chaos.dying import MOMENTS, Moment
@@ -100,3 +100,12 @@ def test_every_write_is_killed_before_and_after_and_its_neighbours_meet_every_re
 def test_only_a_beginning_that_an_earlier_course_has_too_is_left_out() -> None:
     assert shared(("a", "b", "c"), [("a", "x", "c"), ("a", "b", "y")]) == 2
     assert shared(("a", "b"), []) == 0
+
+
+def test_of_an_end_that_is_another_courses_the_write_at_which_they_join_is_still_killed() -> None:
+    ours, theirs = ("x", "copied", "copy removed", "c", "d", "e"), ("a", "b", "c", "d", "e")
+    assert shared_end(ours, theirs) == 2
+    assert shared_end(("x",), ("a",)) == 0
+    dry = Result(cell=PROMOTE, seconds=0, writes=ours)
+    cells = cells_of(dry, beyond=1, last=shared_end(ours, theirs), full=False)
+    assert {c.death.number for c in cells if c.death} == {2, 3, 4}
