@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from tidegate.adapters import captured, connections, serving
+from tidegate.adapters import captured, connections, served_answers, serving
 from tidegate.adapters.grpc_connection import grpc_connections
 from tidegate.adapters.ingress import Target, target
 from tidegate.adapters.load import Lane, Reply, Request
@@ -181,8 +181,8 @@ class Check:
         except (ValueError, KeyError) as error:
             return f"not a v2 answer ({type(error).__name__}: {error})"
         if not self.compared:
-            return serving.unusable(answer, self.golden, version=self.version)
+            return served_answers.unusable(answer, self.golden, version=self.version)
         parity = self.policy.parity
-        return serving.difference(
+        return served_answers.difference(
             answer, self.golden, request.row, parity=parity, version=self.version
         )
