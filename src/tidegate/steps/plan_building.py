@@ -49,8 +49,13 @@ def planned(given: "Given", converted: "Converted", profiles: Profiles) -> Plann
     _require_same_names(form, converted, given.what)
     engine = _inspected(engine, form)
     if not given_by_hand and not engine.reused:
-        plan_cache.keep(plan_cache.folder(), engine, path)
+        _say_unless_kept("files", plan_cache.keep(plan_cache.folder(), engine, path))
     return Planned(form=form, engine=engine)
+
+
+def _say_unless_kept(what: str, trouble: str) -> None:
+    if trouble:
+        say("optimize", f"the {what} of this build are not kept for the next one: {trouble}")
 
 
 def _library() -> Any:
@@ -164,7 +169,7 @@ def _by_python(given: "Given", converted: "Converted", profiles: Profiles, timin
     with trees.disk_errors(given.folder / PLAN):
         (given.folder / PLAN).write_bytes(built.plan)
     if order.wanted.timing_cache:
-        plan_cache.keep_timings(root, timings, built.timings)
+        _say_unless_kept("timings", plan_cache.keep_timings(root, timings, built.timings))
     return built.seconds
 
 

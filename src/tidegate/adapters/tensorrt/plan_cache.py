@@ -9,7 +9,7 @@ from tidegate.adapters import trees
 from tidegate.config import settings
 from tidegate.core.tensorrt import plan_version
 from tidegate.documents import Engine
-from tidegate.errors import TidegateError
+from tidegate.errors import TidegateError, UnavailableError
 
 PLAN, RECORD = "model.plan", "build.json"
 
@@ -41,14 +41,22 @@ def found(root: Path | None, key: str, target: Path) -> Engine | None:
     return None
 
 
-def keep(root: Path | None, engine: Engine, plan: Path) -> None:
-    """Keep a plan under its key: a folder that is renamed into place when it is whole."""
+def keep(root: Path | None, engine: Engine, plan: Path) -> str:
+    """Keep a plan under its key: a folder that is renamed into place when it is whole.
+
+    Why it could not be written; '' when it was. A build that took minutes is not lost for its copy.
+    """
     if root is None or not engine.key:
-        return
-    with trees.building(root / "plans" / engine.key) as target:
-        _copy(plan, target / PLAN)
-        record = {"digest": trees.file_digest(plan), "engine": engine.model_dump(mode="json")}
-        (target / RECORD).write_text(json.dumps(record, indent=1, sort_keys=True), encoding="utf-8")
+        return ""
+    try:
+        with trees.building(root / "plans" / engine.key) as target:
+            _copy(plan, target / PLAN)
+            record = {"digest": trees.file_digest(plan), "engine": engine.model_dump(mode="json")}
+            text = json.dumps(record, indent=1, sort_keys=True)
+            (target / RECORD).write_text(text, encoding="utf-8")
+    except (OSError, UnavailableError) as error:
+        return str(error)
+    return ""
 
 
 def timings(root: Path | None, name: str) -> bytes:
@@ -60,24 +68,33 @@ def timings(root: Path | None, name: str) -> bytes:
 
 
 def timing_file(root: Path | None, name: str) -> Path | None:
-    """Where trtexec reads and writes the timing cache of that name by itself."""
+    """Where trtexec reads and writes the timing cache of that name by itself; None where there is no folder
+    for it."""
     if root is None:
         return None
-    with trees.disk_errors(root / name):
+    try:
         root.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return None
     return root / name
 
 
-def keep_timings(root: Path | None, name: str, content: bytes) -> None:
-    """Write it as a whole; of two builds at once the later one's stays, and both were right."""
+def keep_timings(root: Path | None, name: str, content: bytes) -> str:
+    """Write it as a whole; of two builds at once the later one's stays, and both were right.
+
+    Why it could not be written; '' when it was.
+    """
     if root is None or not content:
-        return
-    with trees.disk_errors(root / name):
+        return ""
+    try:
         root.mkdir(parents=True, exist_ok=True)
         descriptor, temporary = tempfile.mkstemp(dir=root, prefix=f".{name}.")
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
         Path(temporary).replace(root / name)
+    except OSError as error:
+        return f"cannot write {root / name}: {error.strerror or error}"
+    return ""
 
 
 def head(plan: Path, *, what: str) -> plan_version.Version:
