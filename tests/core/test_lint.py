@@ -21,7 +21,15 @@ from tidegate.core.model_config import (
     WarmupInput,
 )
 from tidegate.core.model_config.instances import ModelRateLimiter
-from tidegate.core.model_config.whole import ModelMetrics, ModelResponseCache
+from tidegate.core.model_config.scheduling import (
+    Control,
+    ControlInput,
+    InitialState,
+    State,
+    StrategyDirect,
+    StrategyOldest,
+)
+from tidegate.core.model_config.whole import Latest, ModelMetrics, ModelResponseCache
 from tidegate.documents import Tensor, Word
 from tidegate.policy import Triton
 
@@ -87,6 +95,11 @@ def reshape(dims: tuple[int, ...], shape: tuple[int, ...], **changes: Any) -> Re
 
 def batching(**changes: Any) -> dict[str, Any]:
     return {"dynamic_batching": ModelDynamicBatching(**changes)}
+
+
+def sequential(**changes: Any) -> Repository:
+    batcher = ModelSequenceBatching(**changes)
+    return repository(config={"dynamic_batching": None, "sequence_batching": batcher})
 
 
 INNER = ModelConfig(
@@ -200,6 +213,19 @@ BROKEN = {
     "metrics config: unknown": repository(server={"arguments": ("--metrics-config", "fast=true")}),
     "metrics config: freezes": repository(
         server={"arguments": ("--metrics-config=counter_latencies=false",)}
+    ),
+    "sequence signals": sequential(control_input=(ControlInput(control=(Control(),)),)),
+    "sequence signals: of no type": sequential(
+        control_input=(ControlInput(name="S", control=(Control(),)),)
+    ),
+    "sequence batches": sequential(oldest=StrategyOldest(preferred_batch_size=(64,))),
+    "sequence start": sequential(state=(State(input_name="I", initial_state=(InitialState(),)),)),
+    "sequence tensors": sequential(),
+    "sequence tensors: a client's too": sequential(
+        direct=StrategyDirect(), control_input=(ControlInput(name="X", control=(Control(),)),)
+    ),
+    "version policy: none": repository(
+        config={"version_policy": ModelVersionPolicy(latest=Latest())}
     ),
     "ordering": repository(
         config={

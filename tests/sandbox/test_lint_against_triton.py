@@ -106,6 +106,7 @@ def drawn() -> list[Trial]:
     groups = [
         *several(triton_trials.faulty(), SOUND),
         *several(triton_trials.sound_ensembles().map(Trial), OF_EACH),
+        *several(triton_trials.sound_sequences().map(Trial), OF_EACH),
         *(one for name in faults for one in several(triton_trials.faulty(name), OF_EACH)),
         *(one for pair in pairs for one in several(triton_trials.faulty(*pair), 2)),
     ]

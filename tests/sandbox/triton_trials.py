@@ -26,7 +26,16 @@ from tidegate.core.model_config import (
     WarmupInput,
 )
 from tidegate.core.model_config.instances import ModelRateLimiter
-from tidegate.core.model_config.whole import ModelMetrics, ModelResponseCache
+from tidegate.core.model_config.scheduling import (
+    Control,
+    ControlInput,
+    InitialState,
+    ModelSequenceBatching,
+    State,
+    StrategyDirect,
+    StrategyOldest,
+)
+from tidegate.core.model_config.whole import Latest, ModelMetrics, ModelResponseCache
 
 SERVER = Server(version=(2, 51), gpus=0, backends=frozenset({"python", "onnxruntime"}))
 INNER = ModelConfig(
@@ -235,12 +244,57 @@ def warmed_from_file(draw: st.DrawFn, config: ModelConfig) -> Mapping[str, Any]:
     return warmed(draw, config, inputs=whole)
 
 
+def sequential(**changes: Any) -> Fault:
+    """A sequence batcher in the place of the dynamic one."""
+    one = ModelSequenceBatching(**({"direct": StrategyDirect()} | changes))
+    return config_fault(
+        lambda _, __: {"dynamic_batching": None, "sequence_batching": one, "max_batch_size": 4}
+    )
+
+
+def drawn_sequence(*choices: dict[str, Any]) -> Fault:
+    return lambda draw, trial: sequential(**draw(st.sampled_from(choices)))(draw, trial)
+
+
+START = Control(kind="CONTROL_SEQUENCE_START", int32_false_true=(0, 1))
+ID = Control(kind="CONTROL_SEQUENCE_CORRID", data_type="TYPE_UINT64")
+MEMORY = State(input_name="I", output_name="O", data_type="TYPE_FP32", dims=(2,))
+ZEROS = InitialState(name="zeros", data_type="TYPE_FP32", dims=(2,), zero_data=True)
+SOUND_SEQUENCE = ModelSequenceBatching(
+    oldest=StrategyOldest(max_candidate_sequences=4, preferred_batch_size=(2,)),
+    control_input=(ControlInput(name="S", control=(START,)), ControlInput(name="C", control=(ID,))),
+    state=(replace(MEMORY, initial_state=(ZEROS,)),),
+)
+
+
+def oldest(**changes: Any) -> dict[str, Any]:
+    return {"direct": None, "oldest": StrategyOldest(**({"max_candidate_sequences": 4} | changes))}
+
+
+def signalled(*controls: Control, name: str = "S") -> dict[str, Any]:
+    return {"control_input": tuple(ControlInput(name=name, control=(c,)) for c in controls)}
+
+
+def starting(**changes: Any) -> dict[str, Any]:
+    return {"state": (replace(MEMORY, initial_state=(replace(ZEROS, **changes),)),)}
+
+
 FAULTS: Mapping[str, Fault] = {
     "name": lambda _, trial: replace(trial, folder="other"),
     "text": lambda _, trial: replace(trial, extra='bogus: "field"\n'),
     "version folders": lambda _, trial: replace(trial, versions=()),
     "version policy": config_fault(
-        lambda _, __: {"version_policy": ModelVersionPolicy(specific=Specific(versions=(9,)))}
+        lambda d, _: {
+            "version_policy": d(
+                st.sampled_from(
+                    [
+                        ModelVersionPolicy(specific=Specific(versions=(9,))),
+                        ModelVersionPolicy(specific=Specific()),
+                        ModelVersionPolicy(latest=Latest()),
+                    ]
+                )
+            )
+        }
     ),
     "backend": config_fault(lambda d, _: {"backend": d(st.sampled_from(["tensorrt", "fil", "x"]))}),
     "label file": config_fault(
@@ -274,7 +328,31 @@ FAULTS: Mapping[str, Fault] = {
         lambda _, __: {"response_cache": ModelResponseCache(enable=True)}
     ),
     "rate limiter": group(rate_limiter=ModelRateLimiter(priority=2)),
-}
+    "sequence signals": drawn_sequence(
+        signalled(START, START),
+        signalled(START, name=""),
+        signalled(Control(kind="CONTROL_SEQUENCE_END")),
+        signalled(replace(START, fp32_false_true=(0.0, 1.0))),
+        signalled(replace(START, int32_false_true=(0,))),
+        signalled(replace(ID, data_type="TYPE_FP32")),
+    ),
+    "sequence batches": drawn_sequence(
+        oldest(preferred_batch_size=(0,)),
+        oldest(preferred_batch_size=(64,)),
+        {"direct": StrategyDirect(minimum_slot_utilization=2.0)},
+    ),
+    "sequence start": drawn_sequence(
+        starting(name=""), starting(dims=(3,)), starting(dims=(-1,)),
+        starting(data_type="TYPE_INT32"), starting(zero_data=None, data_file="absent"),
+    ),
+    "sequence tensors": drawn_sequence(
+        {"direct": None},
+        oldest(max_candidate_sequences=0),
+        signalled(START, name="X0"),
+        {"state": (replace(MEMORY, output_name=""),)},
+        {"state": (MEMORY, replace(MEMORY, output_name="P"))},
+    ),
+}  # fmt: skip
 
 
 def step(**changes: Any) -> Callable[[ModelConfig], Mapping[str, Any]]:
@@ -313,6 +391,13 @@ ENSEMBLE_FAULTS: Mapping[str, Fault] = {
 def sound_ensembles(draw: st.DrawFn) -> ModelConfig:
     tags = draw(st.dictionaries(st.sampled_from("abc"), st.sampled_from("def"), max_size=2))
     return replace(ensemble(draw(st.integers(1, 4))), metric_tags=tags)
+
+
+@st.composite
+def sound_sequences(draw: st.DrawFn) -> ModelConfig:
+    """A sound config with every signal and a state that a server takes."""
+    config = replace(draw(sound()), dynamic_batching=None, max_batch_size=4)
+    return replace(config, sequence_batching=SOUND_SEQUENCE)
 
 
 @st.composite

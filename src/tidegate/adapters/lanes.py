@@ -15,7 +15,7 @@ from tidegate.adapters.ingress import Target, target
 from tidegate.adapters.load import Lane, Reply, Request
 from tidegate.config import settings
 from tidegate.core.asked import inputs_of
-from tidegate.documents import Deployment, RepositoryModel
+from tidegate.documents import Deployment, RepositoryModel, Tensor
 from tidegate.policy import Policy
 
 GOLDEN_RATIO = 0.6180339887498949  # its multiples spread evenly, so a sample of answers is even too
@@ -83,10 +83,8 @@ def companion_way(
     """
     load, known = policy.load, serving.read_golden(golden)
     rows, names = serving.golden_rows(known, beside.inputs), tuple(known.outputs)
-    requests = (
-        serving.grpc_requests(rows, beside.inputs, outputs=names, model=beside.name)
-        if load.protocol == "grpc"
-        else serving.rest_requests(rows, beside.inputs, outputs=names)
+    requests = _sent(
+        rows, beside.inputs, names, load.protocol, beside.name, sequential=beside.sequential
     )
     return Way(
         to=target(settings(), deployment.candidate_host, load.headers),
@@ -109,7 +107,7 @@ def _way(
     *,
     compared: bool,
 ) -> Way:
-    load, golden = policy.load, serving.read_golden(golden_path)
+    load, golden = policy.load, _of_clients(deployment, serving.read_golden(golden_path))
     rows, requests = _asked(deployment, policy, golden_path.parent, golden)
     return Way(
         to=target(settings(), host, load.headers),
@@ -121,6 +119,15 @@ def _way(
         connections=load.max_connections,
         timeout_s=load.timeout_s,
     )
+
+
+def _of_clients(deployment: Deployment, golden: serving.Golden) -> serving.Golden:
+    """Without the states that a server keeps: they are outputs of the graph, and of no answer."""
+    if not deployment.repository.sequential:
+        return golden
+    given = {tensor.name for tensor in deployment.repository.outputs}
+    outputs = {name: array for name, array in golden.outputs.items() if name in given}
+    return replace(golden, outputs=outputs)
 
 
 def _asked(
@@ -143,10 +150,27 @@ def _encoded(
 ) -> tuple[Request, ...]:
     inputs = inputs_of(deployment.repository, policy)
     names = () if policy.serving.transformer else tuple(golden.outputs)
-    if policy.load.protocol == "grpc":
-        model = deployment.repository.triton_model
-        return serving.grpc_requests(rows, inputs, outputs=names, model=model)
-    return serving.rest_requests(rows, inputs, outputs=names)
+    repository, protocol = deployment.repository, policy.load.protocol
+    return _sent(
+        rows, inputs, names, protocol, repository.triton_model, sequential=repository.sequential
+    )
+
+
+def _sent(
+    rows: Sequence[serving.Row],
+    inputs: Sequence[Tensor],
+    outputs: Sequence[str],
+    protocol: str,
+    model: str,
+    *,
+    sequential: bool,
+) -> tuple[Request, ...]:
+    """The rows encoded for the protocol; of a model with a memory each as a sequence of its own."""
+    if protocol == "grpc":
+        return serving.grpc_requests(
+            rows, inputs, outputs=outputs, model=model, sequential=sequential
+        )
+    return serving.rest_requests(rows, inputs, outputs=outputs, sequential=sequential)
 
 
 @dataclass(slots=True, kw_only=True)

@@ -19,6 +19,7 @@ def versions_over_grpc(
     model: str,
     inputs: Sequence[Tensor],
     *,
+    sequential: bool = False,
     requests: int,
     is_over: Callable[[str], bool],
 ) -> tuple[str, ...]:
@@ -29,7 +30,7 @@ def versions_over_grpc(
     to = target(settings(), host, {})
     connection = GrpcConnection(to, ATTEMPT_S, tls=grpc_context(to))
     rows = [{tensor.name: serving.zeros(tensor) for tensor in inputs}]
-    (request,) = serving.grpc_requests(rows, inputs, outputs=(), model=model)
+    (request,) = serving.grpc_requests(rows, inputs, outputs=(), model=model, sequential=sequential)
     try:
         return tuple(_asked(connection, request, host, is_over) for _ in range(requests))
     finally:

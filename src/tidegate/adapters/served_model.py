@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 
 from tidegate.adapters.ingress import context, target
+from tidegate.adapters.sequence_ids import sequence_id, sequence_of_one
 from tidegate.config import settings
 from tidegate.documents import Probe, Tensor
 from tidegate.errors import ConflictError, RejectedError, TidegateError, UnavailableError
@@ -64,6 +65,7 @@ def versions_answering(
     model: str,
     inputs: Sequence[Tensor],
     *,
+    sequential: bool = False,
     requests: int = SAMPLE,
     within_s: float = 30.0,
     say: Callable[[str], None] = log.info,
@@ -75,7 +77,7 @@ def versions_answering(
     patience = Patience(within_s, say)
     with _client(host) as client:
         _answer(lambda: client.get(f"/v2/models/{model}/ready"), host, patience)
-        body = _request(inputs)
+        body = _request(inputs, sequential=sequential)
         answers = [
             _answer(lambda: client.post(f"/v2/models/{model}/infer", json=body), host, patience)
             for _ in range(requests)
@@ -119,15 +121,30 @@ def _versions(
     host: str, probe: Probe, *, within_s: float, say: Callable[[str], None]
 ) -> tuple[str, ...]:
     if probe.transport == "http":
-        return versions_answering(host, probe.model, probe.inputs, within_s=within_s, say=say)
+        return versions_answering(
+            host,
+            probe.model,
+            probe.inputs,
+            sequential=probe.sequential,
+            within_s=within_s,
+            say=say,
+        )
     from tidegate.adapters.served_grpc import versions_over_grpc
 
     over = Patience(within_s, say).is_over
-    return versions_over_grpc(host, probe.model, probe.inputs, requests=SAMPLE, is_over=over)
+    return versions_over_grpc(
+        host,
+        probe.model,
+        probe.inputs,
+        sequential=probe.sequential,
+        requests=SAMPLE,
+        is_over=over,
+    )
 
 
-def _request(inputs: Sequence[Tensor]) -> Json:
-    return {"inputs": [_input(tensor) for tensor in inputs]}
+def _request(inputs: Sequence[Tensor], *, sequential: bool) -> Json:
+    said = {"parameters": sequence_of_one(sequence_id())} if sequential else {}
+    return {"inputs": [_input(tensor) for tensor in inputs], **said}
 
 
 def _input(tensor: Tensor) -> Json:

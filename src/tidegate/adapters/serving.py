@@ -16,10 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tidegate.adapters.load import Request
+from tidegate.adapters.sequence_ids import sequence_id, sequence_of_one
 from tidegate.documents import Tensor
 from tidegate.errors import DocumentError
 
 Array = NDArray[Any]
+Parameters = Mapping[str, int | bool]
 NUMPY: Mapping[str, str] = {
     "BOOL": "?", "INT8": "<i1", "INT16": "<i2", "INT32": "<i4", "INT64": "<i8", "UINT8": "<u1",
     "UINT16": "<u2", "UINT32": "<u4", "UINT64": "<u8", "FP16": "<f2", "FP32": "<f4", "FP64": "<f8",
@@ -134,14 +136,24 @@ def _input(golden: Golden, tensor: Tensor) -> Array:
 
 
 def rest_requests(
-    rows: Sequence[Row], inputs: Sequence[Tensor], *, outputs: Sequence[str]
+    rows: Sequence[Row],
+    inputs: Sequence[Tensor],
+    *,
+    outputs: Sequence[str],
+    sequential: bool = False,
 ) -> tuple[Request, ...]:
-    """One REST request per row, that asks for the named outputs in binary."""
-    return tuple(_rest_request(row, inputs, outputs, n) for n, row in enumerate(rows))
+    """One REST request per row, for the named outputs in binary; if `sequential` each a sequence."""
+    return tuple(
+        _rest_request(row, inputs, outputs, n, _sequence(sequential)) for n, row in enumerate(rows)
+    )
+
+
+def _sequence(sequential: bool) -> Parameters:
+    return sequence_of_one(sequence_id()) if sequential else {}
 
 
 def _rest_request(
-    row: Row, inputs: Sequence[Tensor], outputs: Sequence[str], number: int
+    row: Row, inputs: Sequence[Tensor], outputs: Sequence[str], number: int, said: Parameters
 ) -> Request:
     tensors, chunks = [], []
     for tensor in inputs:
@@ -156,7 +168,9 @@ def _rest_request(
             }
         )
     wanted = [{"name": name, "parameters": {"binary_data": True}} for name in outputs]
-    header = json.dumps({"inputs": tensors, "outputs": wanted}, separators=(",", ":")).encode()
+    parameters = {"parameters": said} if said else {}
+    whole = {"inputs": tensors, "outputs": wanted, **parameters}
+    header = json.dumps(whole, separators=(",", ":")).encode()
     return Request(row=number, body=b"".join((header, *chunks)), header_length=len(header))
 
 
@@ -195,25 +209,34 @@ def _from_json(data: Any, datatype: str) -> Array:
 
 
 def grpc_requests(
-    rows: Sequence[Row], inputs: Sequence[Tensor], *, outputs: Sequence[str], model: str
+    rows: Sequence[Row],
+    inputs: Sequence[Tensor],
+    *,
+    outputs: Sequence[str],
+    model: str,
+    sequential: bool = False,
 ) -> tuple[Request, ...]:
-    """One serialised ModelInferRequest per row."""
-    return tuple(_grpc_request(row, inputs, outputs, model, n) for n, row in enumerate(rows))
+    """One serialised ModelInferRequest per row; each a sequence, if `sequential`."""
+    messages = [_grpc_message(row, inputs, outputs, model, _sequence(sequential)) for row in rows]
+    return tuple(Request(row=n, body=one.SerializeToString()) for n, one in enumerate(messages))
 
 
-def _grpc_request(
-    row: Row, inputs: Sequence[Tensor], outputs: Sequence[str], model: str, number: int
-) -> Request:
+def _grpc_message(
+    row: Row, inputs: Sequence[Tensor], outputs: Sequence[str], model: str, said: Parameters
+) -> Any:
     from tritonclient.grpc import service_pb2
 
     message = service_pb2.ModelInferRequest(model_name=model)
+    for key, value in said.items():
+        kind = "bool_param" if isinstance(value, bool) else "int64_param"
+        setattr(message.parameters[key], kind, value)
     for tensor in inputs:
         one = row[tensor.name]
         message.inputs.add(name=tensor.name, datatype=_wire(tensor.dtype), shape=list(one.shape))
         message.raw_input_contents.append(raw(one, tensor.dtype))
     for name in outputs:
         message.outputs.add(name=name)
-    return Request(row=number, body=message.SerializeToString())
+    return message
 
 
 def read_grpc(body: bytes) -> Answer:

@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tidegate.adapters.model_config_text import from_message
+from tidegate.adapters.sequence_ids import sequence_id, sequence_of_one
 from tidegate.config import VARIABLES, settings
 from tidegate.core.model_config import ModelConfig
 from tidegate.errors import RejectedError, UnavailableError, UsageError
@@ -65,9 +66,17 @@ class Loaded:
             client.close()
 
     def answers(
-        self, inputs: Mapping[str, Array], batch: int, *, what: str = "golden inputs"
+        self,
+        inputs: Mapping[str, Array],
+        batch: int,
+        *,
+        sequential: bool = False,
+        what: str = "golden inputs",
     ) -> dict[str, Array]:
-        """The outputs for all rows, in batches of `batch` >= 1. Raises RejectedError when the model fails."""
+        """The outputs for all rows, in batches of `batch` >= 1, each a sequence of its own if `sequential`.
+
+        Raises RejectedError when the model fails.
+        """
         from tritonclient.http import InferenceServerClient
         from tritonclient.utils import InferenceServerException
 
@@ -77,9 +86,9 @@ class Loaded:
         rows, parts = len(next(iter(inputs.values()))), list[dict[str, Array]]()
         try:
             for at in range(0, rows, batch):
-                parts.append(
-                    _ask(client, self.name, {n: a[at : at + batch] for n, a in inputs.items()})
-                )
+                some = {n: a[at : at + batch] for n, a in inputs.items()}
+                said = sequence_of_one(sequence_id()) if sequential else {}
+                parts.append(_ask(client, self.name, some, said))
         except InferenceServerException as error:
             raise RejectedError(
                 f"Triton loads {self.name} and fails on {what}: {error}; correct the model"
@@ -89,7 +98,9 @@ class Loaded:
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
-def _ask(client: Any, model: str, inputs: Mapping[str, Array]) -> dict[str, Array]:
+def _ask(
+    client: Any, model: str, inputs: Mapping[str, Array], said: Mapping[str, int | bool]
+) -> dict[str, Array]:
     from tritonclient.http import InferInput
     from tritonclient.utils import np_to_triton_dtype
 
@@ -99,7 +110,7 @@ def _ask(client: Any, model: str, inputs: Mapping[str, Array]) -> dict[str, Arra
         one = InferInput(name, list(plain.shape), np_to_triton_dtype(plain.dtype))
         one.set_data_from_numpy(np.ascontiguousarray(plain))
         given.append(one)
-    answer = client.infer(model, given)
+    answer = client.infer(model, given, **said)
     names = [output["name"] for output in answer.get_response()["outputs"]]
     return {name: _text(answer.as_numpy(name)) for name in names}
 

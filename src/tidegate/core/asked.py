@@ -32,6 +32,7 @@ def probe_of(repository: ModelRepository, policy: Policy, *, version: str = "") 
         inputs=inputs_of(repository, policy),
         version=version or repository.model_version,
         transport=policy.serving.port,
+        sequential=repository.sequential,
         beside=() if version else _neighbours(repository, policy),
     )
 
@@ -48,7 +49,13 @@ def unasked(repository: ModelRepository, policy: Policy) -> Mapping[str, str]:
 
 def _neighbours(repository: ModelRepository, policy: Policy) -> tuple[Probe, ...]:
     return tuple(
-        Probe(model=one.name, inputs=one.inputs, version=one.version, transport=policy.serving.port)
+        Probe(
+            model=one.name,
+            inputs=one.inputs,
+            version=one.version,
+            transport=policy.serving.port,
+            sequential=one.sequential,
+        )
         for one in beside(repository)
         if not _why_unasked(one, policy)
     )

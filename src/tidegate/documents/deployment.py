@@ -15,6 +15,9 @@ class Probe(Strict):
     inputs: tuple[Tensor, ...]
     version: str
     transport: Literal["http", "grpc"] = "http"
+    sequential: bool = Field(
+        default=False, description="Each request is a sequence of its own, begun and ended"
+    )
     beside: tuple["Probe", ...] = Field(
         default=(), description="The other models of its server, asked after it"
     )

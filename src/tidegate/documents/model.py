@@ -176,6 +176,7 @@ class RepositoryModel(Strict):
     source: str = Field(description="the model version, or the folder of code in it")
     digest: str = Field(description="of the MLmodel file, or of the code")
     inputs: tuple[Tensor, ...] = Field(default=(), description="as a client sends them")
+    sequential: bool = Field(default=False, description="as ModelRepository.sequential")
     unasked: str = Field(
         default="", description="beside: why one request and its answer cannot be had of it"
     )
@@ -203,6 +204,9 @@ class ModelRepository(Document):
     findings: tuple[Finding, ...] = ()
     models: tuple[RepositoryModel, ...] = Field(
         default=(), description="all of them, where there are more than one"
+    )
+    sequential: bool = Field(
+        default=False, description="a request must name the sequence that it is of"
     )
 
 

@@ -7,6 +7,7 @@ environment (`tidegate.config`). Parsing text and fetching the policy are adapte
 from tidegate.policy.load import Curve, Guard, Load, Recording
 from tidegate.policy.model import Model, Optimize, Parity, Tolerance
 from tidegate.policy.repository import Companion, Repository
+from tidegate.policy.scheduling import SequenceBatching, VersionPolicy
 from tidegate.policy.section import Section
 from tidegate.policy.serving import Serving, unsupported
 from tidegate.policy.slo import (
@@ -61,6 +62,7 @@ __all__ = [
     "Repository",
     "RestartsSlo",
     "Section",
+    "SequenceBatching",
     "Serving",
     "ShapeRange",
     "Slo",
@@ -70,5 +72,6 @@ __all__ = [
     "Tolerance",
     "Traffic",
     "Triton",
+    "VersionPolicy",
     "unsupported",
 ]

@@ -5,9 +5,15 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from tidegate.policy.load import inside
+from tidegate.policy.scheduling import SequenceBatching, VersionPolicy
 from tidegate.policy.section import Section
 
 Kind = Literal["KIND_AUTO", "KIND_CPU", "KIND_GPU"]
+# Of the dynamic batcher alone.
+DYNAMIC = (
+    "max_queue_delay_us", "max_queue_size", "queue", "preferred_batch_sizes", "preserve_ordering",
+    "priority_levels", "default_priority", "priority_queues",
+)  # fmt: skip
 
 
 class Queue(Section):
@@ -109,6 +115,12 @@ class Triton(Section):
     priority_queues: dict[Annotated[int, Field(strict=False)], Queue] = Field(
         default_factory=dict, description="Queues of their own, by level"
     )
+    sequence_batching: SequenceBatching | None = Field(
+        default=None, description="For a model with a memory, in place of the dynamic batcher"
+    )
+    version_policy: VersionPolicy | None = Field(
+        default=None, description="By default Triton's own: the newest version"
+    )
     labels: tuple[str, ...] = Field(
         default=(),
         strict=False,
@@ -148,6 +160,15 @@ class Triton(Section):
             also = [part for part in parts if self._says(part)]
             if also and self._says(whole):
                 raise ValueError(f"{whole} and {also[0]} say the same; keep one")
+        return self
+
+    @model_validator(mode="after")
+    def _one_batcher(self) -> Self:
+        said = [n for n in DYNAMIC if n in self.model_fields_set and self._says(n)]
+        if self.sequence_batching is not None and said:
+            raise ValueError(
+                f"{said[0]} is of the dynamic batcher, and sequence_batching takes its place; keep one"
+            )
         return self
 
     @model_validator(mode="after")

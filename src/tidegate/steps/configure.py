@@ -6,10 +6,11 @@ from pathlib import Path
 from tidegate.core.manifest import released_template
 from tidegate.core.model_config import ModelConfig
 from tidegate.documents import Finding, ModelRepository, OptimizedModel, Refusal, Word
+from tidegate.errors import DocumentError
 from tidegate.policy import Policy
 from tidegate.steps import gpu_serving
 from tidegate.steps.load_and_query import tried
-from tidegate.steps.placing import Placed, asked, linted, placed, tensors
+from tidegate.steps.placing import Placed, asked, is_sequential, linted, placed, tensors
 from tidegate.steps.progress import say
 from tidegate.steps.registry import InDocument, InPolicy, InTree, OutDocument, OutTree, step
 
@@ -44,6 +45,7 @@ def configure(
     model, policy = files.read(optimized, OptimizedModel), files.read_policy(policy_document)
     trees.require(optimized_model, model.tree_digest, what="optimized_model")
     models = placed(model, policy, optimized_model)
+    _require_sendable(models, policy)
     notes = (*_notes(models[0].config, policy), *gpu_serving.notes(model, policy))
     findings = (*linted(models, policy), *notes)
     bad = [finding for finding in findings if finding.word is Word.FAIL and finding.blocking]
@@ -61,13 +63,27 @@ def configure(
     return Configured(verdict=Word.PASS.value, reason=reason)
 
 
+def _require_sendable(models: tuple[Placed, ...], policy: Policy) -> None:
+    """Raises DocumentError: requests of one sequence mean nothing beside others and out of their order."""
+    if policy.load.capture and is_sequential(models):
+        raise DocumentError(
+            f"load.capture: {policy.load.capture} is of a model with sequences, whose requests a load test "
+            "would send out of order; remove it, and each golden row is sent as a sequence of one request"
+        )
+
+
 def _notes(config: ModelConfig, policy: Policy) -> tuple[Finding, ...]:
     """What the policy asked for and the graph does not allow; served all the same."""
     notes = []
     if policy.triton.max_batch_size and not config.max_batch_size:
         notes.append("the model has no free batch axis: served without batching")
     if policy.triton.warmup and not config.model_warmup:
-        notes.append("an input has free dims of unknown size: no warm-up")
+        why = "it would lack the signals of a sequence"
+        notes.append(
+            f"no warm-up: {why}"
+            if config.sequence_batching
+            else "an input has free dims of unknown size: no warm-up"
+        )
     return tuple(
         Finding(name="configure", word=Word.INCONCLUSIVE, message=note, blocking=False)
         for note in notes
@@ -101,8 +117,9 @@ def _document(
     findings: tuple[Finding, ...],
     digest: str,
 ) -> ModelRepository:
-    whole = asked(models)
-    inputs, outputs = (model.inputs, model.outputs) if whole is models[0] else tensors(whole.config)
+    whole, sequential = asked(models), is_sequential(models)
+    own = whole is models[0] and not sequential
+    inputs, outputs = (model.inputs, model.outputs) if own else tensors(whole.config)
     return ModelRepository(
         subject=model.subject,
         triton_model=whole.config.name,
@@ -117,6 +134,7 @@ def _document(
         compute_capability=model.engine.compute_capability if model.engine else "",
         findings=findings,
         models=tuple(one.entry for one in models) if len(models) > 1 else (),
+        sequential=sequential,
     )
 
 

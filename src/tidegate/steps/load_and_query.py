@@ -108,7 +108,8 @@ def _answers_zeros(server: "Loaded", one: Placed) -> tuple[Word, str]:
     from tidegate.adapters.serving import zeros
 
     row = {tensor.name: zeros(tensor) for tensor in one.entry.inputs}
-    server.answers(row, len(next(iter(row.values()))), what="a row of zeros")
+    size, sequential = len(next(iter(row.values()))), one.entry.sequential
+    server.answers(row, size, sequential=sequential, what="a row of zeros")
     return Word.PASS, "a row of zeros is answered; it has no golden data to be compared with"
 
 
@@ -120,9 +121,15 @@ def _compared(
     from tidegate.core import parity
 
     rows = golden_data.read(golden, what=golden.name)
-    found = loaded.answers(rows.inputs, config.max_batch_size or _fixed_batch(config))
-    shaped = {n: _shaped(a, rows.outputs[n]) for n, a in found.items() if n in rows.outputs}
-    outputs = parity.judge(shaped, rows.outputs, policy.parity)
+    sequential = config.sequence_batching is not None
+    size = config.max_batch_size or _fixed_batch(config)
+    # What the server fills in and keeps of a sequence is in the graph, and so in its golden data.
+    sent = {t.name: rows.inputs[t.name] for t in config.input} if sequential else rows.inputs
+    given = {t.name for t in config.output} if sequential else rows.outputs.keys()
+    wanted = {name: array for name, array in rows.outputs.items() if name in given}
+    found = loaded.answers(sent, 1 if sequential else size, sequential=sequential)
+    shaped = {n: _shaped(a, wanted[n]) for n, a in found.items() if n in wanted}
+    outputs = parity.judge(shaped, wanted, policy.parity)
     bad = [output.message for output in outputs if output.word is not Word.PASS]
     told = f"{rows.rows} golden rows"
     if bad:

@@ -56,6 +56,12 @@ def asked(models: tuple[Placed, ...]) -> Placed:
     return next((one for one in models if one.entry.role == "ensemble"), models[0])
 
 
+def is_sequential(models: tuple[Placed, ...]) -> bool:
+    """Whether what clients ask wants to know the sequence of each request."""
+    released = (one for one in models if one.entry.role != "beside")
+    return any(one.config.sequence_batching is not None for one in released)
+
+
 def linted(models: tuple[Placed, ...], policy: Policy) -> tuple[Finding, ...]:
     """What the rules say of each; a companion's findings carry its name."""
     configs = {one.config.name: one.config for one in models}
@@ -152,6 +158,7 @@ def _converted(
                 update={
                     "model_name": one.name, "config": one.config, "parameters": {},
                     "labels": (), "labels_file": "", "label_output": "",
+                    "sequence_batching": None, "version_policy": None,
                 }
             ),
             "repository": policy.repository.model_copy(update={"models": ()}),
@@ -196,6 +203,7 @@ def _code(one: Companion, policy: Policy, folder: Path, model: OptimizedModel) -
         source=f"{one.code} of {model.subject}",
         digest=trees.digest_of(trees.files_of(folder)),
         inputs=tensors(config)[0],
+        sequential=config.sequence_batching is not None,
         unasked=_unasked(config),
     )
     return Placed(config=config, entry=entry, tree=folder)
@@ -237,6 +245,7 @@ def _entry(config: ModelConfig, role: str, model: OptimizedModel) -> RepositoryM
             "source": str(model.subject),
             "digest": model.subject.digest,
             "inputs": tensors(config)[0],
+            "sequential": config.sequence_batching is not None,
             "unasked": _unasked(config),
         }
     )

@@ -83,13 +83,14 @@ def test_one_that_the_server_cannot_even_poll_is_refused_at_once_with_what_its_l
     optimized: Any,
 ) -> None:
     optimized.policy["triton"] = {
-        "config": "sequence_batching { oldest { preferred_batch_size: 64 } }"
-    }
+        "response_cache": True, "config": "model_transaction_policy { decoupled: true }",
+    }  # fmt: skip
+    optimized.policy["serving"] = {"args": ["--cache-config=local,size=1048576"]}
     result = optimized.run("configure")
     assert result["verdict"] == "FAIL"
     assert result["reason"] == (
-        "load and query: Triton does not load digits: sequence batching preferred batch size must be <= "
-        "max batch size for digits"
+        "load and query: Triton does not load digits: Response Cache does not currently support model "
+        "digits with 'decoupled' transaction policy. Please disable the response cache."
     )
 
 

@@ -44,6 +44,12 @@ def _versions(r: Repository) -> str:
 def _version_policy(r: Repository) -> str:
     policy = r.config.version_policy
     wanted = policy.specific.versions if policy and policy.specific else ()
+    none = policy is not None and (
+        (policy.latest is not None and policy.latest.num_versions < 1)
+        or (policy.specific is not None and not wanted)
+    )
+    if none:
+        return "version_policy serves no version; write latest { num_versions: 1 }, or drop it"
     absent = set(wanted) - set(r.versions)
     return f"version_policy names {min(absent)}, which has no folder; add it" if absent else ""
 

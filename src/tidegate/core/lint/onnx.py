@@ -30,7 +30,7 @@ def _graph(r: Repository) -> str:
     batching = r.config.max_batch_size > 0
     pairs = ((r.config.input, r.graph.inputs), (r.config.output, r.graph.outputs))
     for declared, graph in pairs:
-        known = {t.name: t for t in graph}
+        known = {t.name: t for t in graph if t.name not in kept_by_the_server(r)}
         if {t.name for t in declared} != set(known):
             return f"the config names {[t.name for t in declared]}, the graph {sorted(known)}"
         for tensor in declared:
@@ -38,6 +38,15 @@ def _graph(r: Repository) -> str:
             if wrong:
                 return wrong
     return ""
+
+
+def kept_by_the_server(r: Repository) -> frozenset[str]:
+    """Signals and states of a sequence: tensors of the graph that no client sends or gets."""
+    sequence = r.config.sequence_batching
+    if sequence is None:
+        return frozenset()
+    states = [name for one in sequence.state for name in (one.input_name, one.output_name)]
+    return frozenset((*(one.name for one in sequence.control_input), *states))
 
 
 def _unlike(tensor: ModelTensor, graph: Tensor, *, batching: bool) -> str:

@@ -6,6 +6,7 @@ from tidegate.core.model_config.backends import DEFAULT_FILES, backend_parameter
 from tidegate.core.model_config.from_policy import batching, groups, labelled
 from tidegate.core.model_config.merging import merged, settled
 from tidegate.core.model_config.on_gpu import OnGpu, on_gpus, optimization
+from tidegate.core.model_config.sequences import sequenced, version_policy
 from tidegate.core.model_config.tensors import ModelInput, ModelOutput, ModelTensorReshape
 from tidegate.core.model_config.whole import (
     ModelConfig,
@@ -77,6 +78,17 @@ def _concrete(tensor: ModelInput, shape: tuple[int, ...] | None) -> tuple[int, .
     return tensor.dims
 
 
+def _warmed(
+    wanted: Triton,
+    declared: tuple[ModelInput, ...],
+    shapes: Mapping[str, tuple[int, ...]],
+    size: int,
+) -> tuple[ModelWarmup, ...]:
+    """A warm-up passes the batcher by, so it would lack the signals of a sequence."""
+    is_wanted = wanted.warmup and wanted.sequence_batching is None
+    return warmup_requests(declared, shapes, size) if is_wanted else ()
+
+
 def build(
     *,
     name: str,
@@ -102,7 +114,11 @@ def build(
     if written is not None and written.max_batch_size and "max_batch_size" not in settled(wanted):
         wanted = wanted.model_copy(update={"max_batch_size": written.max_batch_size})
     size = wanted.max_batch_size if is_batchable(inputs, outputs) else 0
-    declared = tuple(model_input(t, batching=size > 0) for t in inputs)
+    every = tuple(model_input(t, batching=size > 0) for t in inputs)
+    made = tuple(model_output(t, batching=size > 0) for t in outputs)
+    sequence = wanted.sequence_batching
+    declared = tuple(t for t in every if sequence is None or t.name not in sequence.inputs)
+    given = tuple(t for t in made if sequence is None or t.name not in sequence.outputs)
     said = {
         **backend_parameters(backend, wanted.threads),
         **(parameters or {}),
@@ -113,12 +129,14 @@ def build(
         backend=backend,
         max_batch_size=size,
         input=declared,
-        output=labelled(tuple(model_output(t, batching=size > 0) for t in outputs), labels, wanted),
+        output=labelled(given, labels, wanted),
         instance_group=on_gpus(groups(wanted), wanted, on_gpu),
-        dynamic_batching=batching(wanted) if size else None,
+        dynamic_batching=batching(wanted) if size and sequence is None else None,
+        sequence_batching=sequenced(sequence, every, made, size) if sequence else None,
+        version_policy=version_policy(wanted.version_policy) if wanted.version_policy else None,
         default_model_filename="" if model_file == DEFAULT_FILES.get(backend) else model_file,
         parameters={key: ModelParameter(string_value=value) for key, value in said.items()},
-        model_warmup=warmup_requests(declared, shapes, size) if wanted.warmup else (),
+        model_warmup=_warmed(wanted, declared, shapes, size),
         metric_tags=wanted.metric_tags,
         response_cache=ModelResponseCache(enable=True) if wanted.response_cache else None,
         model_metrics=metrics,

@@ -29,6 +29,8 @@ DECIDES = {
     "instances": "instance_group",
     "instance_kind": "instance_group",
     "instance_groups": "instance_group",
+    "sequence_batching": "sequence_batching",
+    "version_policy": "version_policy",
     "response_cache": "response_cache",
     "histogram_buckets_ms": "model_metrics",
     "warmup": "model_warmup",
@@ -39,7 +41,8 @@ T = TypeVar("T")
 def settled(wanted: Triton, backend: str = "onnxruntime") -> Mapping[str, str]:
     """Which fields of the config are decided, and by whom: the model, or a field that the policy sets."""
     decides = {**DECIDES, "threads": f"parameters.{THREADS.get(backend, '')}"}
-    said = {decides[name]: f"triton.{name}" for name in decides if name in wanted.model_fields_set}
+    names = [n for n in decides if n in wanted.model_fields_set and getattr(wanted, n) is not None]
+    said = {decides[name]: f"triton.{name}" for name in names}
     named = {f"parameters.{key}": "triton.parameters" for key in wanted.parameters}
     named |= {f"metric_tags.{key}": "triton.metric_tags" for key in wanted.metric_tags}
     return {"name": "the policy", "backend": "the model", "platform": "the model"} | said | named
@@ -49,6 +52,10 @@ def merged(generated: ModelConfig, written: ModelConfig, wanted: Triton) -> Mode
     """The generated config with the hand-written one in it. Raises DocumentError for a contradiction."""
     decided = settled(wanted, generated.backend)
     other = written.sequence_batching or written.ensemble_scheduling
+    if generated.sequence_batching is not None and written.dynamic_batching is not None:
+        raise DocumentError(
+            f"{WHAT}: has the dynamic batcher, in whose place triton.sequence_batching is; drop one"
+        )
     if other is not None and generated.dynamic_batching is not None:
         said = [who for path, who in decided.items() if path.startswith("dynamic_batching.")]
         if said:

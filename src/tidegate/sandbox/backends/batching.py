@@ -22,7 +22,7 @@ class BatchedModel(ABC):
         config = json.loads(args["model_config"])
         directory = Path(args["model_repository"]) / args["model_version"]
         self.batching = config["max_batch_size"] > 0
-        self.inputs = [tensor["name"] for tensor in config["input"]]
+        self.inputs = [tensor["name"] for tensor in config["input"]] + _signals(config)
         self.outputs = [tensor["name"] for tensor in config["output"]]
         self.types = {
             t["name"]: pb_utils.triton_string_to_numpy(t["data_type"]) for t in config["output"]
@@ -64,7 +64,7 @@ class BatchedModel(ABC):
             if tensor is None:  # an optional input
                 continue
             array = tensor.as_numpy()
-            shape = self.model_shapes[name]
+            shape = self.model_shapes.get(name)
             if shape is not None:
                 array = array.reshape(array.shape[:1] + shape if self.batching else shape)
             feeds[name] = _text(array) if array.dtype == np.object_ else array
@@ -124,6 +124,16 @@ class BatchedModel(ABC):
         return pb_utils.InferenceResponse(
             output_tensors=[], error=pb_utils.TritonError(f"{self.name}: {error}")
         )
+
+
+def _signals(config):
+    """Inputs by which a model learns of its sequence; the server fills them in."""
+    sequence = config.get("sequence_batching", {})
+    if sequence.get("state"):
+        raise pb_utils.TritonModelException(
+            "sequence_batching.state is kept by the C++ backends alone, and not by their stand-ins here"
+        )
+    return [one["name"] for one in sequence.get("control_input", [])]
 
 
 def parameters(config):
