@@ -166,7 +166,8 @@ def _decide(decision: Literal["approve", "reject"], name: str, namespace: str, r
 
 @operations_app.command(rich_help_panel=PANEL)
 def resume(name: Release, namespace: Everywhere = "") -> None:
-    """Finish what a dead run left: a promotion goes on from its last confirmed step, a return is finished.
+    """Finish what a dead run left: a promotion goes on from its last confirmed step, a return is finished, a
+    roll-back to an earlier version goes on from where it was staged.
 
     A run that still lives is stopped by this. A release that has ended is told, and its alias moved if its
     run died before that; one that is still being staged or judged, or is past its deadline, is refused (exit
@@ -174,6 +175,7 @@ def resume(name: Release, namespace: Everywhere = "") -> None:
     """
     from tidegate.adapters.kubernetes import connect
     from tidegate.core.journal import Phase
+    from tidegate.core.takeover import is_fast_staging
     from tidegate.operations.finding import found, operator
     from tidegate.operations.resume import resumed
     from tidegate.steps.live_gate import judge_step
@@ -186,7 +188,8 @@ def resume(name: Release, namespace: Everywhere = "") -> None:
         judge = partial(judge_step, pods=RestartWatch(kube))
         ended = resumed(kube, stored, who=operator(), judge=judge, aliases=mlflow_aliases())
     _tell(ended)
-    if stored.journal.phase is Phase.PROMOTING and ended.outcome is not Result.PROMOTED:
+    forward = stored.journal.phase is Phase.PROMOTING or is_fast_staging(stored.journal)
+    if forward and ended.outcome is not Result.PROMOTED:
         raise NotPromotedError(f"release {ended.release_id} was not promoted: {ended.reason}")
 
 

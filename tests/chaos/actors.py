@@ -142,7 +142,8 @@ def _resume(kube: Kubernetes, job: Job) -> Any:
     """`tidegate resume`; where it says to start the run again with the same release id, that."""
     stored = load_journal(kube, NAMESPACE, job.name)
     ours = stored is not None and job.is_about(stored.journal)
-    if stored is None or not ours or stored.journal.phase in {Phase.STAGING, Phase.STAGED}:
+    is_staging = stored is not None and stored.journal.phase in {Phase.STAGING, Phase.STAGED}
+    if stored is None or not ours or (is_staging and not stored.journal.fast_track):
         again = _rollback if job.course.verb == "rollback" else _release
         return again(kube, job)
     journal = resumed(

@@ -205,6 +205,11 @@ def dies_and_is_done_again(cluster: Cluster, lives_for: int) -> None:
     if cluster.journal.phase is Phase.PROMOTING:
         journal = resume(cluster, Judge(at_100=Word.FAIL))
         assert journal.outcome is Result.PROMOTED  # no gate for what was promoted before
+    elif cluster.journal.fast_track and not cluster.journal.is_over:
+        again = len(cluster.journal.acts)
+        journal = resume(cluster)
+        assert (journal.outcome, journal.hand) == (Result.PROMOTED, "resumed by ann@laptop")
+        assert [a.kind for a in journal.acts] == ["STAGE", "SHIFT"], f"staged anew after {again}"
     else:
         swept(alive, "", now_s=1e12, poll_s=POLL_S)
         if cluster.serving == {uri(2)}:

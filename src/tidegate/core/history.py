@@ -61,6 +61,10 @@ class History(Strict):
         versions = [one.named for one in reversed(self.promoted)]
         return ", ".join(versions) or "nothing that tidegate has promoted"
 
+    def served_from(self, storage_uri: str) -> Promoted | None:
+        """The newest that was published there."""
+        return next((p for p in reversed(self.promoted) if p.storage_uri == storage_uri), None)
+
     def find(self, to: str, serving_uri: str) -> Promoted | None:
         """The newest that is meant: a version, a revision, or what served before what serves now."""
         meant = [

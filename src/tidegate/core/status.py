@@ -14,6 +14,7 @@ from tidegate.core.dedicated_baseline import is_forgotten
 from tidegate.core.drift import drift_of, edits_of
 from tidegate.core.journal import ActRecord, Journal, Phase
 from tidegate.core.observation import Observation
+from tidegate.core.takeover import is_fast_staging
 from tidegate.core.traffic import rules_of
 from tidegate.documents import Result, Strict, Subject
 
@@ -234,6 +235,6 @@ def next_command(journal: Journal, seen: Observation | None, *, past: bool) -> s
         return f"tidegate resume {at}  # moves the alias" if journal.is_alias_left else ""
     if not unapprovable(journal):
         return f"tidegate approve {at}  # or reject-approval; counts once its gate says PASS"
-    if journal.phase in {Phase.STAGING, Phase.STAGED}:
+    if journal.phase in {Phase.STAGING, Phase.STAGED} and not is_fast_staging(journal):
         return f"tidegate abort {at}  # or let its run go on"
     return f"tidegate resume {at}  # if its run has died"

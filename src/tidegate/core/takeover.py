@@ -1,6 +1,6 @@
 """Who may take a release from its run, and what its run is told then. Pure."""
 
-from tidegate.core.claim import is_dead
+from tidegate.core.claim import can_resume, is_dead
 from tidegate.core.journal import Journal, Phase
 
 
@@ -23,6 +23,12 @@ def resumed_by(journal: Journal, now_s: float) -> str:
     return journal.hand if alive and not journal.fast_track else ""
 
 
+def is_fast_staging(journal: Journal) -> bool:
+    """A roll-back to an earlier version that is not yet promoted: it needs no evidence, so nothing is missing
+    to go on with it."""
+    return journal.fast_track and can_resume(journal) and bool(journal.policy)
+
+
 def resume_refusal(journal: Journal, now_s: float) -> str:
     """Why this release cannot be gone on with; '' when it can, or has ended."""
     named = f"release {journal.release_id} of {journal.subject}"
@@ -32,6 +38,8 @@ def resume_refusal(journal: Journal, now_s: float) -> str:
     if is_dead(journal, now_s):
         late = f"{now_s - journal.deadline_s:.0f} s past its deadline while {journal.phase}"
         return f"{named} is {late}; run: tidegate sweep --namespace {journal.namespace}"
+    if is_fast_staging(journal):
+        return ""
     if journal.phase is not Phase.PROMOTING:
         return (
             f"{named} is {journal.phase}, and its evidence is not in the cluster; start its run again "

@@ -4,11 +4,12 @@ import time
 from typing import TYPE_CHECKING
 
 from tidegate.core.journal import Journal, Phase
-from tidegate.core.takeover import resume_refusal
+from tidegate.core.takeover import is_fast_staging, resume_refusal
 from tidegate.documents import Result
 from tidegate.errors import ConflictError
 from tidegate.operations.fast_track import answering
 from tidegate.operations.recorded import deployment_of, ended_as, policy_of
+from tidegate.operations.rollback import gone_on
 from tidegate.operations.seizing import PATIENCE_S, holder_name, seized
 from tidegate.steps.ending import give_back
 from tidegate.steps.promote import JUDGE_EVERY_S, Aliases, Judge, move_alias, promoted
@@ -30,8 +31,8 @@ def resumed(
     judge_every_s: float = JUDGE_EVERY_S,
     patience_s: float = PATIENCE_S,
 ) -> Journal:
-    """The journal, ended: a return is finished, a promotion goes on from its last confirmed step, and one
-    that died before it moved the alias moves it.
+    """The journal, ended: a return is finished, a promotion goes on from its last confirmed step, a roll-back
+    to an earlier version from where it was staged, and one that died before it moved the alias moves it.
 
     The candidate must be as it was staged: template, revision and readiness are judged at every look as
     in promote, and so is live traffic. Raises ConflictError for what cannot be gone on with.
@@ -48,6 +49,8 @@ def resumed(
         return taken.journal
     if taken.journal.phase is Phase.RETURNING:
         return _returned(kube, taken, poll_s)
+    if is_fast_staging(taken.journal):
+        return gone_on(kube, taken, aliases=aliases, poll_s=poll_s, judge_every_s=judge_every_s)
     return _promoted(kube, taken, judge, aliases, poll_s, judge_every_s)
 
 
@@ -65,7 +68,9 @@ def _alias_moved(
 def _within_s(journal: Journal) -> float:
     if journal.phase is Phase.RETURNING:
         return journal.return_within_s + 60
-    return policy_of(journal).traffic.step_timeout_s + GRACE_S
+    policy = policy_of(journal)
+    starting = policy.serving.ready_timeout_s if is_fast_staging(journal) else 0.0
+    return starting + policy.traffic.step_timeout_s + GRACE_S
 
 
 def _returned(kube: "Kubernetes", stored: "StoredJournal", poll_s: float) -> Journal:

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 from tidegate.core.claim import holder_refusal
 from tidegate.core.history import Promoted
 from tidegate.core.journal import Journal
-from tidegate.documents import Published, Refusal, Result, Word
+from tidegate.documents import Deployment, Published, Refusal, Result, Word
 from tidegate.errors import ConflictError, NotPromotedError, UsageError
 from tidegate.operations.abort import aborted
 from tidegate.operations.fast_track import answering, fast
 from tidegate.operations.recorded import ended_as, policy_of
+from tidegate.policy import Policy
 from tidegate.steps.deploy import staged
 from tidegate.steps.promote import JUDGE_EVERY_S, Aliases, promoted
 from tidegate.steps.traffic_driver import POLL_S
@@ -53,6 +54,41 @@ def rolled_back(
         "hand": f"rolled back by {who}",
     }
     deployment = staged(kube, _published(target), policy, _release_id(), poll_s=poll_s, noted=noted)
+    return _promoted(kube, stored, deployment, policy, aliases, poll_s, judge_every_s)
+
+
+def gone_on(
+    kube: "Kubernetes",
+    stored: "StoredJournal",
+    *,
+    aliases: Aliases,
+    poll_s: float = POLL_S,
+    judge_every_s: float = JUDGE_EVERY_S,
+) -> Journal:
+    """The same of a roll-back whose run died before it was promoted; the journal is ours by now."""
+    from tidegate.adapters.release_history import history_of
+
+    journal = stored.journal
+    what = f"ConfigMap of {journal.namespace}/{journal.name}"
+    target = history_of(stored.config_map["data"], what=what).served_from(journal.storage_uri)
+    if target is None:
+        raise ConflictError(
+            f"{journal.storage_uri} is no longer remembered; run: tidegate abort {journal.name}"
+        )
+    policy = policy_of(journal)
+    deployment = staged(kube, _published(target), policy, journal.release_id, poll_s=poll_s)
+    return _promoted(kube, stored, deployment, policy, aliases, poll_s, judge_every_s)
+
+
+def _promoted(
+    kube: "Kubernetes",
+    stored: "StoredJournal",
+    deployment: Deployment | Refusal,
+    policy: Policy,
+    aliases: Aliases,
+    poll_s: float,
+    judge_every_s: float,
+) -> Journal:
     if isinstance(deployment, Refusal):
         return _refused(deployment, stored.journal)
     outcome = promoted(
