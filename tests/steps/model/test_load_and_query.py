@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from tests.steps.model.networks import convolutions, images
-from tidegate.adapters import trees
+from tidegate.adapters import trees, tritonserver
 from tidegate.errors import UsageError
 
 SERVER = shlex.join([sys.executable, "-m", "tidegate.sandbox.tritonserver"])
@@ -182,3 +182,16 @@ def test_a_server_ends_with_the_step_that_was_killed(optimized: Any) -> None:
     for server in left:
         server.kill()
     assert left == []
+
+
+@pytest.mark.real
+def test_what_a_server_has_started_ends_with_it_when_it_is_killed_outright(optimized: Any) -> None:
+    assert optimized.run("configure")["verdict"] == "PASS"
+    with tritonserver.serving(optimized.path("repository"), "digits"):
+        below = psutil.Process().children(recursive=True)
+        (server,) = (one for one in below if one.name() == "tritonserver")
+        stubs = [one for one in server.children() if "stub" in one.name()]
+        assert stubs
+        server.kill()
+        _, left = psutil.wait_procs(stubs, timeout=20)
+        assert left == []
