@@ -6,6 +6,7 @@ from typing import Any
 
 from tests.core.test_adoption import FOREIGN, seen
 from tidegate.core.claim import Claim, claim
+from tidegate.core.coming_up import COMPANION_S, unready_companion
 from tidegate.core.decisions import Refuse
 from tidegate.core.drift import edits_of_companions
 from tidegate.core.isvc.components import companions
@@ -63,6 +64,27 @@ def test_a_first_release_is_live_only_when_its_transformer_is_ready_too() -> Non
     assert is_live(up, storage_uri=OLD)
     without = replace(up, conditions={**up.conditions, "TransformerReady": Condition()})
     assert not is_live(without, storage_uri=OLD)
+
+
+def test_a_companion_that_crashes_is_suspected_by_its_last_line_and_refused_when_it_stays_so() -> (
+    None
+):
+    message = (
+        'Revision "fraud-transformer-00001" failed with message: Container failed with: Traceback\n'
+        "  File features.py, line 3\nKeyError: 'customer_id'."
+    )
+    broken = Condition(status="False", reason="RevisionFailed", message=message)
+    whole = seen(FOREIGN, version="7", **HELD)
+    crashed = replace(whole, conditions={**whole.conditions, "TransformerReady": broken})
+    found = unready_companion(crashed)
+    assert found is not None
+    assert (found.about, found.persist_s) == ("transformer", COMPANION_S)
+    assert found.suspicion.startswith("spec.transformer does not start: RevisionFailed: Revision")
+    assert found.suspicion.endswith("KeyError: 'customer_id'.")
+    assert "\n" not in found.suspicion
+    loading = {**whole.conditions, "TransformerReady": Condition(status="Unknown")}
+    assert unready_companion(replace(whole, conditions=loading)) is None
+    assert unready_companion(seen(FOREIGN, version="7")) is None
 
 
 def test_somebody_elses_edit_of_the_transformer_is_named() -> None:

@@ -5,9 +5,12 @@ The rules of both modes ask here; which revision it is about, and when it is up,
 
 from tidegate.core.decisions import RECONCILE_S, Refuse, Wait, diagnosed
 from tidegate.core.diagnosis import SPEC_REASONS
+from tidegate.core.last_words import last_words
 from tidegate.core.observation import Observation
 from tidegate.core.readiness import failure_of, suspicion_of
 from tidegate.documents import Word
+
+COMPANION_S = 45.0  # what asks the predictor as it starts may have crashed before that was up
 
 
 def refused_spec(seen: Observation) -> Refuse | Wait | None:
@@ -44,3 +47,24 @@ def starting(seen: Observation, name: str) -> Refuse | Wait:
     shown += [f"not seen: {u}" for u in seen.unseen]
     why = f" ({'; '.join(shown)})" if shown else ""
     return Wait(what=f"{name} to load{why}", word=Word.FAIL)
+
+
+def unready_companion(seen: Observation) -> Wait | None:
+    """The transformer or explainer that is not ready though the predictor is; None while it only loads.
+
+    KServe has the container's last lines in the condition. Its fault is not the model's.
+    """
+    for kind in seen.companions:
+        shown = seen.condition(f"{kind.capitalize()}Ready")
+        if shown.status == "False":
+            said = f"spec.{kind} does not start: {_words(shown.reason, shown.message)}"
+            return Wait(
+                what=f"this to pass: {said}", suspicion=said, about=kind, persist_s=COMPANION_S
+            )
+    return None
+
+
+def _words(reason: str, message: str) -> str:
+    """Which revision, and the last thing that its container said."""
+    first, *rest = message.splitlines() or [""]
+    return f"{reason}: {first}" + (f" ... {last_words(rest)}" if rest else "")

@@ -6,7 +6,7 @@ template that is rolled out at 100 is a roll-back to the revision before; and wh
 revision is un-Ready, Knative applies no percent at all.
 """
 
-from tidegate.core.coming_up import starting, unreconciled
+from tidegate.core.coming_up import starting, unready_companion, unreconciled
 from tidegate.core.decisions import (
     Act,
     Decision,
@@ -99,7 +99,8 @@ def _staging(
 def _coming_up(seen: Observation) -> Refuse | Wait:
     found = starting(seen, seen.created)
     if isinstance(found, Wait) and not found.suspicion and seen.ready == seen.created:
-        return Wait(what=f"routes and replicas of {seen.created}", word=Word.FAIL)
+        routes = Wait(what=f"routes and replicas of {seen.created}", word=Word.FAIL)
+        return unready_companion(seen) or routes
     return found
 
 
