@@ -1,8 +1,9 @@
 """A transformer for digits: clients send raw pixels of 0 to 16, the model takes them scaled to 0 to 1.
 
-It listens where KServe says, asks the model in its own pod, and hands its answer on with `model_version` as
-it is, by which a release tells two versions apart. Everything else (readiness, metadata) it passes through:
-it is ready when the model is. It reads JSON, as captured requests come, and binary tensors.
+It listens where KServe says, asks the model, in its own pod or by the predictor's name, and hands its answer
+on with `model_version` as it is, by which a release tells two versions apart. Everything else (readiness,
+metadata) it passes through: it is ready when the model is. It reads JSON, as captured requests come, and
+binary tensors.
 """
 
 import argparse
@@ -93,6 +94,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--http_port", type=int, default=8081)
     parser.add_argument("--predictor_host", default="localhost:8080")
+    parser.add_argument("--model_name", help="KServe's; the path of a request names the model")
     parser.add_argument("--host", default="127.0.0.1", help="0.0.0.0 in a pod")
     parser.add_argument("--raw", default="pixels", help="the client's tensor")
     parser.add_argument("--tensor", default="X", help="the model's")

@@ -26,7 +26,7 @@ PATTERNS = {
     "canary", "canary-standard", "blue-green", "hpa", "kpa", "scale-to-zero", "keda-gpu-utilization",
     "keda-queue-time", "mig", "time-slicing", "service-monitor", "dashboards", "dcgm", "transformer",
     "transformer-component", "explainer", "logger", "inference-graph", "sklearn-v1", "grpc", "several-gpus",
-    "ensemble", "several-models",
+    "ensemble", "several-models", "digits-transformer", "digits-transformer-component", "digits-explainer",
 }  # fmt: skip
 
 
