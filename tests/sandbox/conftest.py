@@ -45,12 +45,23 @@ def spawner() -> Iterator[Spawner]:
 
 
 @pytest.fixture(scope="session")
+def _gateway() -> list[EnvoyIngress]:
+    """The ingress, once there is one: it and the runtime ask each other."""
+    return []
+
+
+@pytest.fixture(scope="session")
 def runtime(
-    tmp_path_factory: pytest.TempPathFactory, digits: Digits, spawner: Spawner
+    tmp_path_factory: pytest.TempPathFactory,
+    digits: Digits,
+    spawner: Spawner,
+    _gateway: list[EnvoyIngress],
 ) -> Iterator[TritonRuntime]:
     """Two ready revisions of the same model."""
-    directory = tmp_path_factory.mktemp("runtime")
-    with TritonRuntime(directory, spawner=spawner, back_off_s=(0.0, 0.2), drain_s=0.5) as started:
+    with TritonRuntime(
+        tmp_path_factory.mktemp("runtime"), spawner=spawner, back_off_s=(0.0, 0.2), drain_s=0.5,
+        address=lambda name: _gateway[0].address(name),
+    ) as started:  # fmt: skip
         for name in (BLUE, GREEN):
             started.start(revision(name, digits.repository))
         for name in (BLUE, GREEN):
@@ -60,12 +71,16 @@ def runtime(
 
 @pytest.fixture(scope="session")
 def _envoy(
-    tmp_path_factory: pytest.TempPathFactory, runtime: TritonRuntime, spawner: Spawner
+    tmp_path_factory: pytest.TempPathFactory,
+    runtime: TritonRuntime,
+    spawner: Spawner,
+    _gateway: list[EnvoyIngress],
 ) -> Iterator[EnvoyIngress]:
     directory = tmp_path_factory.mktemp("envoy")
     with EnvoyIngress(
         directory, endpoints=runtime.endpoints, spawner=spawner, drain_s=0.3
     ) as started:
+        _gateway.append(started)
         yield started
 
 

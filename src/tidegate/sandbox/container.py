@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import httpx
 
+from tidegate.errors import TidegateError
 from tidegate.sandbox.process import Child
 
 _ERROR = re.compile(r"E\d{4} |error: |.*(unrecognized|[Uu]sage:)")
@@ -36,7 +37,7 @@ class Container:
         self.child, self.refused, self.answered = None, "", False
         try:
             self.child = self.spawn()
-        except OSError as error:
+        except (OSError, TidegateError) as error:
             self.refused = str(error)
 
     @property

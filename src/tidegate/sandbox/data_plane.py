@@ -66,6 +66,7 @@ class DataPlane:
         self.runtime = TritonRuntime(
             root, spawner=spawner, sandbox_id=sandbox_id, logs=logs, on_change=on_change,
             claims=_claims(),
+            address=lambda name: self.ingress.address(name),
         )  # fmt: skip
         self.jobs = ProcessJobs(root / "jobs", spawner=spawner, sandbox_id=sandbox_id)
         self.ingress = EnvoyIngress(
@@ -110,7 +111,7 @@ class DataPlane:
             if _is_of(pod, found.spec) and found.spec.namespace == namespace:
                 if container == STORAGE_INITIALIZER:
                     return found.status.message if found.status.reason == STORAGE_FAILED else ""
-                own = found.spec.program
+                own = found.spec.program if found.spec.has_model else None
                 is_beside = own is not None and own.container == container
                 log = log_of(found.log, container) if is_beside else found.log
                 return log.read_text(errors="replace") if log.exists() else ""

@@ -1,7 +1,8 @@
-"""The ingress: a real Envoy whose clusters and routes are two files, replaced atomically.
+"""The ingress: a real Envoy whose clusters, listeners and routes are three files, replaced atomically.
 
 A change is made before it is broken: new clusters, then routes, then, after a drain, the old
 clusters go. `program` returns when the data plane itself answers with the new version.
+It is the gateway inside the cluster, too: `address` gives a name of the cluster a port of its own.
 """
 
 import json
@@ -19,7 +20,7 @@ from tidegate.sandbox import binaries, envoy_config
 from tidegate.sandbox.container import answers
 from tidegate.sandbox.envoy_config import Json, Key
 from tidegate.sandbox.interfaces import HostRoute
-from tidegate.sandbox.ports import wanted_or_free
+from tidegate.sandbox.ports import free_port, wanted_or_free
 from tidegate.sandbox.process import Child, Spawner
 from tidegate.sandbox.revision import Endpoint
 
@@ -47,6 +48,7 @@ class EnvoyIngress:
         self.admin_port = wanted_or_free(None, flag="")
         self._directory = directory
         self._clusters_file = directory / "clusters" / "clusters.json"
+        self._listeners_file = directory / "listeners" / "listeners.json"
         self._routes_file = directory / "routes" / "routes.json"
         self._log = log or directory / "envoy.log"
         self._endpoints = endpoints
@@ -58,6 +60,7 @@ class EnvoyIngress:
         self._version = 0
         self._routes: tuple[HostRoute, ...] = ()
         self._served: dict[Key, Sequence[Endpoint]] = {}
+        self._local: dict[str, int] = {}  # host in the cluster -> the port that stands for it
         self._lock = threading.RLock()
         self._drop: threading.Timer | None = None
         self._client = httpx.Client(timeout=5.0, trust_env=False)
@@ -70,9 +73,10 @@ class EnvoyIngress:
 
     def start(self, *, timeout_s: float = 20.0) -> None:
         """Start Envoy with an empty table."""
-        for file in (self._clusters_file, self._routes_file):
+        for file in (self._clusters_file, self._listeners_file, self._routes_file):
             file.parent.mkdir(parents=True, exist_ok=True)
         _write(self._clusters_file, envoy_config.clusters_document(0, {}))
+        _write(self._listeners_file, self._listeners())
         _write(self._routes_file, envoy_config.routes_document(0, ()))
         _write(self._directory / "bootstrap.json", self._bootstrap())
         self.child = self._spawn()
@@ -93,6 +97,18 @@ class EnvoyIngress:
         """Look the endpoints up again: a restarted server may listen elsewhere."""
         with self._lock:
             self.program(self._routes)
+
+    def address(self, name: str) -> str:
+        """Host and port on this machine of `<service>.<namespace>`, by a listener made when first asked.
+
+        It answers 404 while no route of that name is in the table, as a gateway of the cluster does.
+        """
+        host = f"{name}.svc.cluster.local"
+        with self._lock:
+            if host not in self._local:
+                self._listen(host, free_port())
+                self._apply_routes(self._routes)
+            return f"127.0.0.1:{self._local[host]}"
 
     def admin(self, path: str) -> str:
         """What Envoy's admin interface answers; UnavailableError when it does not."""
@@ -120,9 +136,20 @@ class EnvoyIngress:
         self._await(self._clusters_version, "cluster_manager.cds")
         self._served = dict(wanted)
 
+    def _listen(self, host: str, port: int) -> None:
+        self._version += 1
+        self._local[host] = port
+        _write(self._listeners_file, self._listeners())
+        self._await(self._listeners_version, "listener_manager.lds")
+        self._await_answer(port)
+
+    def _listeners(self) -> Json:
+        return envoy_config.listeners_document(self._version, self._local, self._routes_file)
+
     def _apply_routes(self, table: tuple[HostRoute, ...]) -> None:
         self._version += 1
-        _write(self._routes_file, envoy_config.routes_document(self._version, table))
+        document = envoy_config.routes_document(self._version, table, self._local)
+        _write(self._routes_file, document)
         self._await(self._routes_version, f"http.ingress.rds.{envoy_config.ROUTES}")
         self._routes = table
 
@@ -138,14 +165,31 @@ class EnvoyIngress:
                 raise UnavailableError(f"envoy did not apply the configuration; read {self._log}")
             time.sleep(_POLL_S)
 
+    def _await_answer(self, port: int, timeout_s: float = 10.0) -> None:
+        """A new listener is in the configuration a moment before its worker takes connections."""
+        deadline = time.monotonic() + timeout_s
+        while self._told_version(f"http://127.0.0.1:{port}") == "":
+            if time.monotonic() > deadline:
+                raise UnavailableError(f"envoy does not listen on {port}; read {self._log}")
+            time.sleep(_POLL_S)
+
     def _clusters_version(self) -> str:
-        text = self.admin("/stats?filter=cluster_manager.cds.version_text&type=TextReadouts")
+        return self._version_text("cluster_manager.cds")
+
+    def _listeners_version(self) -> str:
+        return self._version_text("listener_manager.lds")
+
+    def _version_text(self, stats: str) -> str:
+        text = self.admin(f"/stats?filter={stats}.version_text&type=TextReadouts")
         return text.strip().partition(": ")[2].strip('"')
 
     def _routes_version(self) -> str:
         """Asked through the listener: Envoy runs one worker, so its answer is what requests get."""
+        return self._told_version(self.url)
+
+    def _told_version(self, url: str) -> str:
         try:
-            return self._client.get(self.url, headers={"host": envoy_config.VERSION_HOST}).text
+            return self._client.get(url, headers={"host": envoy_config.VERSION_HOST}).text
         except httpx.HTTPError:
             return ""
 
@@ -174,6 +218,7 @@ class EnvoyIngress:
             port=self.port,
             admin_port=self.admin_port,
             clusters=self._clusters_file,
+            listeners=self._listeners_file,
             routes=self._routes_file,
         )
 

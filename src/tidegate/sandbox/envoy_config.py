@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tidegate.sandbox.interfaces import HostRoute
+from tidegate.sandbox.interfaces import HostRoute, Weights
 from tidegate.sandbox.revision import Endpoint
 
 Json = dict[str, Any]
@@ -36,15 +36,15 @@ def revision_of(cluster: str) -> Key | None:
     return (parts[0], parts[1]) if len(parts) == 3 else None
 
 
-def bootstrap(*, port: int, admin_port: int, clusters: Path, routes: Path) -> Json:
-    """What Envoy is started with; everything that changes is read from two watched files."""
+def bootstrap(*, port: int, admin_port: int, clusters: Path, listeners: Path, routes: Path) -> Json:
+    """What Envoy is started with; everything that changes is read from three watched files."""
     return {
         "node": {"id": "tidegate", "cluster": "tidegate"},
         "admin": {"address": _address(admin_port)},
         "stats_flush_interval": "0.2s",  # how old a histogram may be when it is asked for
         "stats_config": {"histogram_bucket_settings": [_buckets()]},
-        "dynamic_resources": {"cds_config": _file(clusters)},
-        "static_resources": {"listeners": [_listener(port, routes)]},
+        "dynamic_resources": {"cds_config": _file(clusters), "lds_config": _file(listeners)},
+        "static_resources": {"listeners": [_listener("ingress", port, routes)]},
     }
 
 
@@ -59,16 +59,29 @@ def clusters_document(version: int, endpoints: Mapping[Key, Sequence[Endpoint]])
     return {"version_info": str(version), "resources": resources}
 
 
-def routes_document(version: int, routes: Sequence[HostRoute]) -> Json:
-    """Every host as a virtual host, and the one that tells the version."""
-    hosts = [_virtual_host(route) for route in routes]
+def listeners_document(version: int, local: Mapping[str, int], routes: Path) -> Json:
+    """A listener for each name of the cluster that a process here asks; all share the table of routes."""
+    resources = [
+        {"@type": f"{_TYPE}config.listener.v3.Listener", **_listener(name, port, routes)}
+        for name, port in sorted(local.items())
+    ]
+    return {"version_info": str(version), "resources": resources}
+
+
+def routes_document(
+    version: int, routes: Sequence[HostRoute], local: Mapping[str, int] | None = None
+) -> Json:
+    """Every host as a virtual host, and the one that tells the version.
+
+    `local`: host -> the port of its own listener; what is sent to that port has it for its host.
+    """
+    hosts = [_virtual_host(route, (local or {}).get(route.host)) for route in routes]
     return {
         "version_info": str(version),
         "resources": [
             {
                 "@type": f"{_TYPE}config.route.v3.RouteConfiguration",
                 "name": ROUTES,
-                "ignore_port_in_host_matching": True,
                 "virtual_hosts": [*hosts, _version_host(version)],
             }
         ],
@@ -77,22 +90,30 @@ def routes_document(version: int, routes: Sequence[HostRoute]) -> Json:
 
 def revisions_of(routes: Iterable[HostRoute]) -> set[Key]:
     """Every revision that a table names."""
-    return {(namespace, name) for r in routes for namespace, name, _ in r.weights}
+    listed = [w for r in routes for w in (r.weights, *(rule.weights for rule in r.rules))]
+    return {(namespace, name) for weights in listed for namespace, name, _ in weights}
 
 
-def _virtual_host(route: HostRoute) -> Json:
+def _virtual_host(route: HostRoute, port: int | None) -> Json:
+    # With any port or none; `ignore_port_in_host_matching` would make all local listeners one host.
+    named = [route.host, f"{route.host}:*", *([f"127.0.0.1:{port}"] if port else [])]
+    ruled = [
+        {"match": {"safe_regex": {"regex": rule.regex}}, **_action(route, "http", rule.weights)}
+        for rule in route.rules
+    ]
     return {
         "name": route.host,
-        "domains": [route.host],
+        "domains": named,
         "routes": [
-            {"match": {"prefix": "/", "grpc": {}}, **_action(route, "grpc")},
-            {"match": {"prefix": "/"}, **_action(route, "http")},
+            *ruled,
+            {"match": {"prefix": "/", "grpc": {}}, **_action(route, "grpc", route.weights)},
+            {"match": {"prefix": "/"}, **_action(route, "http", route.weights)},
         ],
     }
 
 
-def _action(route: HostRoute, protocol: str) -> Json:
-    weights = [(ns, name, percent) for ns, name, percent in route.weights if percent > 0]
+def _action(route: HostRoute, protocol: str, to: Weights) -> Json:
+    weights = [(ns, name, percent) for ns, name, percent in to if percent > 0]
     if not weights:
         body = {"inline_string": f"no revision serves {route.host}"}
         return {"direct_response": {"status": 503, "body": body}}
@@ -158,10 +179,10 @@ def _thresholds() -> Json:
     return dict.fromkeys(kinds, _NO_LIMIT)
 
 
-def _listener(port: int, routes: Path) -> Json:
+def _listener(name: str, port: int, routes: Path) -> Json:
     manager = {
         "@type": f"{_TYPE}extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
-        "stat_prefix": "ingress",
+        "stat_prefix": name,
         "codec_type": "AUTO",
         "stream_idle_timeout": "0s",
         "rds": {"route_config_name": ROUTES, "config_source": _file(routes)},
@@ -175,7 +196,7 @@ def _listener(port: int, routes: Path) -> Json:
     }
     filters = [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]
     return {
-        "name": "ingress",
+        "name": name,
         "address": _address(port),
         # Envoy's default would let a second Envoy on the port have every other connection, unnoticed.
         "enable_reuse_port": False,

@@ -14,13 +14,17 @@ Phase = Literal["Pending", "Initializing", "Loading", "Ready", "Failed", "Stoppe
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Program:
-    """A container that is run here as a process of its own: a collocated transformer."""
+    """A container that is run here as a process of its own: a transformer, an explainer."""
 
-    container: str  # transformer-container
+    container: (
+        str  # transformer-container beside a model; kserve-container of a component of its own
+    )
     argv: tuple[str, ...]  # with the ports of its pod, which become free ones of this machine
     port: int
     env: Mapping[str, str] = field(default_factory=dict)
     ready_path: str = ""  # answers 200 once it can serve; empty: it takes connections
+    is_alone: bool = False  # nothing else is in its pod: no model, no Triton
+    reaches: tuple[str, ...] = ()  # names in the cluster that it may ask: digits-predictor.default
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +51,16 @@ class RevisionSpec:
     def server(self) -> str:
         """One name for each server; the first goes by the template's own."""
         return f"{self.name}.{self.replica}" if self.replica else self.name
+
+    @property
+    def has_model(self) -> bool:
+        """A Triton is in the pod; not so for a transformer or an explainer of its own."""
+        return self.program is None or not self.program.is_alone
+
+    @property
+    def component(self) -> str:
+        """Which part of the InferenceService it is."""
+        return self.labels.get("component", "predictor")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,14 +131,24 @@ class JobRunner(Protocol):
         """Kill them; a second call changes nothing."""
 
 
+Weights = tuple[tuple[str, str, int], ...]  # (namespace, revision name, percent): sum 100, all > 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PathRule:
+    """Requests of one host that go elsewhere, by their path."""
+
+    regex: str  # RE2, of the whole path without the query
+    weights: Weights
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostRoute:
     """One virtual host at the ingress."""
 
     host: str  # digits-predictor.default.example.com, latest-digits-predictor.default.example.com
-    weights: tuple[
-        tuple[str, str, int], ...
-    ]  # (namespace, revision name, percent): sum 100, all > 0
+    weights: Weights
+    rules: tuple[PathRule, ...] = ()  # before `weights`, the first that matches
     answers: Mapping[str, str] = field(default_factory=dict)
     """What the revision header of an answer says, where it is not the revision's own name: in Standard
     mode the Service, which outlives a ReplicaSet."""

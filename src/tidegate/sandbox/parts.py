@@ -57,13 +57,16 @@ def _inside(name: str, port: int) -> Part:
 
 def _revision(pod: Pod) -> Part:
     ends, status = pod.endpoint, pod.status
+    ports = {"http": ends.http}
+    if pod.spec.has_model:
+        ports |= {"grpc": ends.grpc, "metrics": ends.metrics}
+        ports |= {"transformer": ends.program} if ends.program else {}
     return Part(
         name=f"{pod.spec.namespace}/{pod.spec.server}",
         state=status.phase,
         pid=pod.pid or 0,
         create_time=pod.create_time,
-        ports={"http": ends.http, "grpc": ends.grpc, "metrics": ends.metrics}
-        | ({"transformer": ends.program} if ends.program else {}),
+        ports=ports,
         since=pod.since,
         log=str(pod.log),
         detail=f"{status.reason} {status.message}".strip(),

@@ -109,9 +109,12 @@ class Prometheus:
 
 
 def targets_of(pods: Iterable[Pod], *, queue_proxy_port: int) -> list[dict[str, Any]]:
-    """Of each pod: a revision's queue-proxy and its Triton, a Deployment's Triton alone; and the gateway."""
+    """Of each pod: a revision's queue-proxy and its Triton, a Deployment's Triton alone; and the gateway.
+
+    Pods of a transformer or an explainer are not scraped: the PodMonitor selects `component: predictor`.
+    """
     groups = [_gateway(queue_proxy_port)]
-    for pod in pods:
+    for pod in (pod for pod in pods if pod.spec.component == "predictor"):
         spec = pod.spec
         if spec.workload == "Revision":
             path = page_path(spec.namespace, spec.name, spec.replica)

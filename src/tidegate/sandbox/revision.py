@@ -34,18 +34,18 @@ class Endpoint:
     http: int
     grpc: int
     metrics: int
-    program: int | None = None
+    program: int | None = None  # of a pod without a model, it is the other three as well
     replica: int = 0  # whose they are
     is_activator: bool = False
 
     @property
     def entry(self) -> int:
-        """Where requests go: to the transformer, when there is one."""
+        """Where requests go: to the program before the model, when there is one."""
         return self.program or self.http
 
     @property
     def grpc_entry(self) -> int:
-        """Likewise; a pod has one port, so nothing goes past the transformer."""
+        """Likewise; a pod has one port, so nothing goes past the program."""
         return self.program or self.grpc
 
     def of_pod(self, spec: RevisionSpec) -> dict[int, int]:
@@ -71,6 +71,7 @@ class Revision:
         sandbox_id: str,
         back_off_s: tuple[float, ...],
         on_change: Callable[[], None],
+        address: Callable[[str], str],
         after: "Revision | None" = None,
     ) -> None:
         self.spec = spec
@@ -86,6 +87,7 @@ class Revision:
         self._sandbox_id = sandbox_id
         self._back_off_s = back_off_s
         self._on_change = on_change
+        self._address = address
         self._after = after
         self._stop = threading.Event()
         self._drain_s, self._grace_s = 0.0, 15.0
@@ -112,23 +114,23 @@ class Revision:
 
     @property
     def child(self) -> Child | None:
-        """The model's server; None before it is started."""
+        """The pod's main process, the model's server where there is one; None before it is started."""
         return self._containers[0].child
 
     def _of_pod(self) -> list[Container]:
         model = Container(
             name="", spawn=self._spawn, url=lambda: _url(self.endpoint.http, "/v2/health/ready")
         )
-        wanted = self.spec.program
+        wanted, found = self.spec.program, [model] if self.spec.has_model else []
         if wanted is None:
-            return [model]
-        beside = Container(
+            return found
+        own = Container(
             name=wanted.container,
             spawn=self._spawn_program,
             url=lambda: _url(self.endpoint.entry, wanted.ready_path or "/"),
             any_answer=not wanted.ready_path,
         )
-        return [model, beside]
+        return [*found, own]
 
     def _live(self) -> None:
         if self._after is not None:  # its own earlier life still has the folder
@@ -141,6 +143,8 @@ class Revision:
 
     def _initialize(self) -> bool:
         """Fetch the model, again and again with back-off, as an init container is restarted."""
+        if not self.spec.has_model:
+            return True
         while not self._stop.is_set():
             self._set(phase="Initializing")
             try:
@@ -192,9 +196,9 @@ class Revision:
         assert wanted is not None
         return Child(
             f"program/{self.spec.namespace}.{self.spec.server}",
-            program.arguments(wanted, known),
-            env=program.environment(self.spec, wanted, known),
-            log=log_of(self.log, wanted.container),
+            program.arguments(wanted, known, self._address),
+            env=program.environment(self.spec, wanted, known, self._address),
+            log=log_of(self.log, wanted.container) if self.spec.has_model else self.log,
             spawner=self._spawner,
             sandbox_id=self._sandbox_id,
         )
@@ -227,7 +231,7 @@ class Revision:
         if any(word in message for word in _PORT_TAKEN):
             self._move()
         reason = "ModelLoadFailed" if load_failed and not ended.name else "CrashLoop"
-        if self._is_out_of_memory and not ended.name:
+        if self._is_out_of_memory and ended is self._containers[0]:
             reason, self._is_out_of_memory = "OutOfMemory", False
         self._fail(reason, message, exit_code=ended.exit_code, container=ended.name)
 
@@ -286,6 +290,9 @@ def _url(port: int, path: str) -> str:
 
 
 def _new_endpoint(spec: RevisionSpec) -> Endpoint:
+    if not spec.has_model:
+        port = ports.free_port()  # the pod's one
+        return Endpoint(http=port, grpc=port, metrics=port, program=port, replica=spec.replica)
     return Endpoint(
         http=ports.free_port(), grpc=ports.free_port(), metrics=ports.free_port(),
         program=ports.free_port() if spec.program else None, replica=spec.replica,

@@ -1,4 +1,8 @@
-"""The kubelet of the sandbox: one real tritonserver for each replica, restarted like a container."""
+"""The kubelet of the sandbox: one real tritonserver for each replica, restarted like a container.
+
+A transformer or an explainer of its own is a revision with its own program in place of the server.
+`address` says where a name of the cluster is on this machine.
+"""
 
 import threading
 import uuid
@@ -45,6 +49,7 @@ class TritonRuntime:
         back_off_s: tuple[float, ...] = (0.0, 5.0, 10.0, 20.0, 40.0),
         on_change: Callable[[], None] = lambda: None,
         most_servers: int | None = None,
+        address: Callable[[str], str] = lambda name: name,
     ) -> None:
         self._directory = directory
         self._logs = logs or directory
@@ -56,6 +61,7 @@ class TritonRuntime:
         self._back_off_s = back_off_s
         self.on_change = on_change
         self._most = room.most_servers() if most_servers is None else most_servers
+        self._address = address
         self._revisions: dict[Key, Revision] = {}
         self._refused: dict[Key, RevisionStatus] = {}
         self._lock = threading.Lock()
@@ -147,6 +153,7 @@ class TritonRuntime:
             sandbox_id=self._sandbox_id,
             back_off_s=self._back_off_s,
             on_change=lambda: self.on_change(),
+            address=self._address,
             after=after,
         )
 

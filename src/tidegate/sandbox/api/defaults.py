@@ -7,6 +7,8 @@ from tidegate.sandbox.api.kinds import Json
 MODE = "serving.kserve.io/deploymentMode"
 MODES = {"Serverless": "Knative", "RawDeployment": "Standard"}  # old names, still accepted
 _WRITTEN = {"Standard", "ModelMesh"}  # cluster defaults that the webhook writes onto an object
+_CUSTOM = ("transformer", "explainer")
+_SERVING = "kserve-container"
 SHORTHANDS = (
     "sklearn", "xgboost", "tensorflow", "pytorch", "triton", "onnx", "huggingface", "pmml",
     "lightgbm", "paddle",
@@ -26,10 +28,19 @@ def defaulted(item: Json, default_mode: str = "") -> Json:
     model = predictor.get("model")
     if isinstance(model, dict):
         predictor = predictor | {"model": _with_protocol(model)}
+    beside = {one: _named(item["spec"][one]) for one in _CUSTOM if one in item["spec"]}
     return item | {
-        "spec": item["spec"] | {"predictor": predictor},
+        "spec": item["spec"] | beside | {"predictor": predictor},
         "metadata": _annotated(item.get("metadata") or {}, predictor.get("model"), default_mode),
     }
+
+
+def _named(component: Any) -> Any:
+    """The first container is the serving one, whatever it was called (transformer_custom.go: Default)."""
+    containers = component.get("containers") if isinstance(component, dict) else None
+    if not isinstance(containers, list) or not containers or not isinstance(containers[0], dict):
+        return component
+    return component | {"containers": [containers[0] | {"name": _SERVING}, *containers[1:]]}
 
 
 def _long_form(predictor: Json) -> Json:

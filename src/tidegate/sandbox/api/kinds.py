@@ -49,6 +49,7 @@ class Kind:
             "serving.kserve.io",
             "serving.knative.dev",
             "gateway.networking.k8s.io",
+            "networking.istio.io",
             "argoproj.io",
             "keda.sh",
             "monitoring.coreos.com",
@@ -197,6 +198,11 @@ ROUTES = Kind(
     kind="Route", short_names=("rt",),
     columns=(URL, READY, REASON),
 )  # fmt: skip
+VIRTUALSERVICES = Kind(
+    group="networking.istio.io", version="v1beta1", plural="virtualservices",
+    kind="VirtualService", short_names=("vs",), has_status=False,
+    columns=(Column("Gateways", "spec.gateways"), Column("Hosts", "spec.hosts")),
+)  # fmt: skip
 
 # No controller of ours runs these; they are kept as somebody wrote them.
 WORKFLOWS = Kind(
@@ -243,7 +249,7 @@ ALL: tuple[Kind, ...] = (
     NAMESPACES, NODES, PODS, EVENTS, CONFIGMAPS, SECRETS, CLAIMS, SERVICEACCOUNTS, SERVICES,
     DEPLOYMENTS, REPLICASETS, JOBS, INGRESSES, HTTPROUTES, LEASES, CRDS, INFERENCESERVICES,
     SERVINGRUNTIMES,
-    CLUSTERSERVINGRUNTIMES, KSERVICES, CONFIGURATIONS, REVISIONS, ROUTES, WORKFLOWS,
+    CLUSTERSERVINGRUNTIMES, KSERVICES, CONFIGURATIONS, REVISIONS, ROUTES, VIRTUALSERVICES, WORKFLOWS,
     WORKFLOWTEMPLATES, CLUSTERWORKFLOWTEMPLATES, CRONWORKFLOWS, INFERENCEGRAPHS, SCALEDOBJECTS,
     PODMONITORS, SERVICEMONITORS,
 )  # fmt: skip

@@ -31,6 +31,8 @@ def complaints(new: Json, old: Json | None) -> Iterator[str]:
     yield from webhook_canary.name_change(new, old)
     yield from _implementation(predictor)
     yield from _model(predictor.get("model"))
+    yield from _one_of(spec.get("transformer"), ("containers",), "TransformerSpec")
+    yield from _one_of(spec.get("explainer"), ("art", "containers"), "ExplainerSpec")
     for component in ("predictor", "transformer", "explainer"):
         yield from _extension(spec.get(component) or {}, new)
     yield from webhook_canary.complaints(new)
@@ -70,6 +72,15 @@ def _implementation(predictor: Json) -> Iterator[str]:
     if len(used) != 1:
         listed = ", ".join((*_IMPLEMENTATIONS, "containers"))
         yield f"exactly one of [{listed}] must be specified in PredictorSpec, found {used}"
+
+
+def _one_of(component: Any, names: tuple[str, ...], what: str) -> Iterator[str]:
+    if component is None:
+        return
+    given = component if isinstance(component, dict) else {}
+    used = [name for name in names if given.get(name) not in (None, [])]
+    if len(used) != 1:
+        yield f"exactly one of [{', '.join(names)}] must be specified in {what}, found {used}"
 
 
 def _model(model: Any) -> Iterator[str]:

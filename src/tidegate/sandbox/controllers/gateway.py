@@ -12,10 +12,10 @@ from tidegate.sandbox.api.metadata import timestamp
 from tidegate.sandbox.api.store import Store
 from tidegate.sandbox.controllers import conditions
 from tidegate.sandbox.controllers.conditions import Condition
-from tidegate.sandbox.controllers.hosts import Weights
 from tidegate.sandbox.controllers.ingress_table import IngressTable
 from tidegate.sandbox.controllers.objects import address
 from tidegate.sandbox.controllers.standard_objects import GATEWAY
+from tidegate.sandbox.interfaces import Weights
 
 Serving = Callable[[str, str], str]  # (namespace, app) -> ReplicaSet, or empty
 Apps = Mapping[tuple[str, str], str]  # (namespace, Service) -> app

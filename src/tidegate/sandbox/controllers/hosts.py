@@ -4,9 +4,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from tidegate.sandbox.controllers.traffic import Target
-from tidegate.sandbox.interfaces import HostRoute
+from tidegate.sandbox.interfaces import HostRoute, PathRule, Weights
 
-Weights = tuple[tuple[str, str, int], ...]
 SUFFIX = "-predictor"
 
 
@@ -17,6 +16,19 @@ class Routed:
     namespace: str
     name: str
     traffic: tuple[Target, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VirtualHost:
+    """A host that goes where others do; `rules` are (regex of the path, host), before `backend`."""
+
+    backend: str
+    rules: tuple[tuple[str, str], ...] = ()
+
+
+def inside(name: str, namespace: str) -> str:
+    """The name of a service for clients in the cluster."""
+    return f"{name}.{namespace}.svc.cluster.local"
 
 
 def host(name: str, namespace: str, domain: str, tag: str = "") -> str:
@@ -30,8 +42,7 @@ def wanted(routes: Iterable[Routed], domain: str) -> dict[str, Weights]:
     for route in routes:
         weights = _weights(route)
         table[host(route.name, route.namespace, domain)] = weights
-        # KServe's own virtual host, without the component's suffix, goes the same way.
-        table[host(route.name.removesuffix(SUFFIX), route.namespace, domain)] = weights
+        table[inside(route.name, route.namespace)] = weights
         for target in route.traffic:
             if target.tag:
                 alone = ((route.namespace, target.revision, 100),)
@@ -74,6 +85,21 @@ def as_routes(
     return [
         HostRoute(host=h, weights=table[h], answers=_named(table[h], names)) for h in sorted(table)
     ]
+
+
+def as_virtual_routes(
+    virtual: Mapping[str, VirtualHost], table: Mapping[str, Weights]
+) -> list[HostRoute]:
+    """Virtual hosts with the weights that their backends have now; one without a backend is left out."""
+    return [
+        HostRoute(host=name, weights=table[to.backend], rules=tuple(_rules(to, table)))
+        for name, to in sorted(virtual.items())
+        if to.backend in table
+    ]
+
+
+def _rules(to: VirtualHost, table: Mapping[str, Weights]) -> Iterable[PathRule]:
+    return (PathRule(regex=regex, weights=table.get(backend, ())) for regex, backend in to.rules)
 
 
 def _named(weights: Weights, answers: Mapping[str, str]) -> dict[str, str]:

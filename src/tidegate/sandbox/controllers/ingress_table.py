@@ -1,12 +1,15 @@
-"""The one table of the ingress, in two parts: the hosts of Knative's Routes, and those of HTTPRoutes."""
+"""The one table of the ingress: the hosts of Knative's Routes, those of HTTPRoutes, and virtual hosts.
+
+A virtual host has no weights of its own: it follows the Knative hosts that it names, in the same change.
+"""
 
 import logging
 from collections.abc import Mapping
 from typing import Literal
 
 from tidegate.sandbox.controllers import hosts
-from tidegate.sandbox.controllers.hosts import Weights
-from tidegate.sandbox.interfaces import Ingress
+from tidegate.sandbox.controllers.hosts import VirtualHost
+from tidegate.sandbox.interfaces import Ingress, Weights
 
 _log = logging.getLogger(__name__)
 Part = Literal["Knative", "Standard"]
@@ -18,6 +21,7 @@ class IngressTable:
     def __init__(self, ingress: Ingress) -> None:
         self._ingress = ingress
         self._parts: dict[Part, dict[str, Weights]] = {"Knative": {}, "Standard": {}}
+        self._virtual: dict[str, VirtualHost] = {}
         self.trouble = ""  # why the ingress did not take the last table
 
     def applied(self, part: Part) -> dict[str, Weights]:
@@ -28,15 +32,25 @@ class IngressTable:
         """Replace one part; on failure the whole table stays, `trouble` says why, and the next tries."""
         if table == self._parts[part] and not self.trouble:
             return
-        parts = self._parts | {part: dict(table)}
+        self._program(self._parts | {part: dict(table)}, self._virtual)
+
+    def put_virtual(self, table: Mapping[str, VirtualHost]) -> None:
+        """Likewise for the virtual hosts."""
+        if table != self._virtual or self.trouble:
+            self._program(self._parts, dict(table))
+
+    def _program(
+        self, parts: dict[Part, dict[str, Weights]], virtual: dict[str, VirtualHost]
+    ) -> None:
+        knative = parts["Knative"]
+        routes = [*hosts.as_routes(knative), *hosts.as_virtual_routes(virtual, knative)]
         try:
-            routes = hosts.as_routes(parts["Knative"])
             self._ingress.program([*routes, *hosts.as_routes(parts["Standard"], _services(parts))])
         except Exception as error:  # noqa: BLE001 - whatever the data plane raised: said, and tried again
             self.trouble = f"{type(error).__name__}: {error}"
             _log.warning("The ingress did not take its table: %s", self.trouble)
         else:
-            self._parts, self.trouble = parts, ""
+            self._parts, self._virtual, self.trouble = parts, virtual, ""
 
 
 def _services(parts: Mapping[Part, Mapping[str, Weights]]) -> dict[str, str]:

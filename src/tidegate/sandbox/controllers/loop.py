@@ -21,6 +21,7 @@ from tidegate.sandbox.controllers.knative import ConfigurationController, Servic
 from tidegate.sandbox.controllers.kserve import KserveController
 from tidegate.sandbox.controllers.revision import RevisionController
 from tidegate.sandbox.controllers.route import RouteController
+from tidegate.sandbox.controllers.virtual_service import VirtualServices
 from tidegate.sandbox.interfaces import Demand, Ingress, JobRunner, RevisionRuntime
 
 _log = logging.getLogger(__name__)
@@ -45,7 +46,8 @@ class ControllerLoop:
         self._store = store
         populate(store, domain, mode)
         table = IngressTable(ingress)
-        self._kserve = KserveController(store, clock, domain)
+        virtual = VirtualServices(store, table)
+        self._kserve = KserveController(store, clock, domain, virtual.publish)
         self._services = ServiceController(store, clock)
         self._configurations = ConfigurationController(store, clock)
         self._demand = demand

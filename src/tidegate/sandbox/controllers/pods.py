@@ -1,8 +1,10 @@
 """The pod that stands for a revision's server: its manifest, and its status from the runtime. Pure."""
 
 import re
+from dataclasses import replace
 
 from tidegate.sandbox.api.kinds import Json
+from tidegate.sandbox.controllers import components
 from tidegate.sandbox.controllers.objects import reference
 from tidegate.sandbox.controllers.template import SOURCE
 from tidegate.sandbox.controllers.troubles import (
@@ -51,7 +53,9 @@ def manifest(revision: Json) -> Json:
 
 
 def containers_for(containers: list[Json], uri: str) -> Json:
-    """The containers of a pod, with the one that fetches the model before them."""
+    """The containers of a pod, with the one that fetches the model before them, if there is one."""
+    if not uri:
+        return {"containers": containers}
     init = {"name": _INIT, "image": "kserve/storage-initializer", "args": [uri, "/mnt/models"]}
     return {"initContainers": [init], "containers": containers}
 
@@ -59,6 +63,8 @@ def containers_for(containers: list[Json], uri: str) -> Json:
 def spec(revision: Json) -> RevisionSpec:
     """What the runtime has to know."""
     meta, found = revision["metadata"], labels(revision)
+    if found.get("component", components.PREDICTOR) != components.PREDICTOR:
+        return _of_component(revision, found)
     container = next(iter(revision["spec"]["containers"]))
     return RevisionSpec(
         namespace=meta["namespace"], name=meta["name"],
@@ -71,15 +77,31 @@ def spec(revision: Json) -> RevisionSpec:
     )  # fmt: skip
 
 
+def _of_component(revision: Json, found: dict[str, str]) -> RevisionSpec:
+    """A transformer or an explainer of its own: one program, which asks the predictor by its name."""
+    meta, (container,) = revision["metadata"], revision["spec"]["containers"]
+    namespace, isvc = meta["namespace"], found["serving.kserve.io/inferenceservice"]
+    names = (isvc, *(components.service_name(isvc, one) for one in components.ALL))
+    return RevisionSpec(
+        namespace=namespace, name=meta["name"], service=found["serving.knative.dev/service"],
+        inferenceservice=isvc, storage_uri="", labels=found, memory_bytes=memory_limit(container),
+        program=replace(
+            _program(container), is_alone=True, reaches=tuple(f"{n}.{namespace}" for n in names)
+        ),
+    )  # fmt: skip
+
+
 def program(containers: list[Json]) -> Program | None:
     """The transformer beside the model: the container with the pod's port (CONST:499-500)."""
     found = next((c for c in containers if c.get("name") == TRANSFORMER), None)
-    if found is None:
-        return None
+    return _program(found) if found else None
+
+
+def _program(found: Json) -> Program:
     probe = (found.get("readinessProbe") or {}).get("httpGet") or {}
     ports = found.get("ports") or [{"containerPort": 8080}]
     return Program(
-        container=TRANSFORMER,
+        container=found["name"],
         argv=(*(found.get("command") or ()), *(found.get("args") or ())),
         port=int(ports[0]["containerPort"]),
         env={e["name"]: str(e.get("value", "")) for e in found.get("env") or []},
@@ -108,7 +130,6 @@ def status(seen: RevisionStatus, spec: Json) -> Json:
     """
     if seen.reason in NO_NODE:
         return {"phase": "Pending", "conditions": [_unscheduled(seen)]}
-    init = _container(_INIT, _init_state(seen), seen, is_ready=seen.phase in {"Loading", "Ready"})
     names = [_MAIN, *(c["name"] for c in spec["containers"][1:])]
     images = [{"image": c.get("image", ""), "imageID": ""} for c in spec["containers"]]
     every = [image | _main(name, seen) for name, image in zip(names, images, strict=True)]
@@ -120,9 +141,16 @@ def status(seen: RevisionStatus, spec: Json) -> Json:
             {"type": "PodScheduled", "status": "True"},
             {"type": "Ready", "status": ready},
         ],
-        "initContainerStatuses": [_image(spec, "initContainers") | init],
         "containerStatuses": every,
-    }
+    } | _initialized(seen, spec)
+
+
+def _initialized(seen: RevisionStatus, spec: Json) -> Json:
+    if not spec.get("initContainers"):
+        return {}
+    is_done = seen.phase in {"Loading", "Ready"}
+    init = _container(_INIT, _init_state(seen), seen, is_ready=is_done)
+    return {"initContainerStatuses": [_image(spec, "initContainers") | init]}
 
 
 def _unscheduled(seen: RevisionStatus) -> Json:

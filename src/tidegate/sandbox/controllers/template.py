@@ -33,9 +33,9 @@ _RUNTIME_ONLY = {
 }  # fmt: skip
 
 
-def canary_percent(isvc: Json) -> int | None:
-    """`canaryTrafficPercent` of the predictor."""
-    found: int | None = isvc["spec"]["predictor"].get("canaryTrafficPercent")
+def canary_percent(isvc: Json, component: str) -> int | None:
+    """`canaryTrafficPercent` of one component."""
+    found: int | None = isvc["spec"][component].get("canaryTrafficPercent")
     return found
 
 
@@ -53,10 +53,10 @@ def storage_refusal(uri: str) -> str:
     return f"storageUri, must be one of: [{listed}://] or match https://<account>.blob.core.windows.net/<path>, or be an absolute or relative local path. StorageUri [{uri}] is not supported."  # noqa: E501 - KServe's sentence
 
 
-def pod_refusal(isvc: Json) -> str:
+def pod_refusal(isvc: Json, component: str) -> str:
     """Why Knative's webhook refuses the pod; its message has value and path the wrong way round
     (knative/serving pkg/apis/serving/k8s_validation.go, ValidatePodSpec)."""
-    account = str(isvc["spec"]["predictor"].get("serviceAccountName") or "")
+    account = str(isvc["spec"][component].get("serviceAccountName") or "")
     if not account or _SUBDOMAIN.fullmatch(account):
         return ""
     return f"invalid value: serviceAccountName: spec.template.spec.{account}"
@@ -65,28 +65,42 @@ def pod_refusal(isvc: Json) -> str:
 def revision_template(isvc: Json, runtime: Json) -> Json:
     """The Knative revision template of the predictor."""
     predictor = isvc["spec"]["predictor"]
-    annotations = component_annotations(isvc, predictor, runtime) | _scaling(predictor)
+    annotations = component_annotations(isvc, predictor, runtime)
+    return _template(isvc, "predictor", annotations, containers(predictor, runtime))
+
+
+def component_template(isvc: Json, component: str, containers: list[Json]) -> Json:
+    """Likewise of a transformer or an explainer, with these containers."""
+    return _template(isvc, component, _inherited(isvc, isvc["spec"][component]), containers)
+
+
+def _template(
+    isvc: Json, component: str, inherited: dict[str, str], containers: list[Json]
+) -> Json:
+    part = isvc["spec"][component]
+    annotations = inherited | _scaling(part)
     annotations.pop(ROLLOUT, None)
-    spec = {"containers": containers(predictor, runtime)} | _knative_only(predictor)
-    labels = component_labels(isvc, predictor)
+    labels = component_labels(isvc, part, component)
+    spec = {"containers": containers} | _knative_only(part)
     return {"metadata": {"labels": labels, "annotations": annotations}, "spec": spec}
 
 
-def component_labels(isvc: Json, predictor: Json) -> dict[str, str]:
-    """The labels of all that one predictor leads to."""
+def component_labels(isvc: Json, part: Json, component: str = "predictor") -> dict[str, str]:
+    """The labels of all that one component leads to."""
     meta = isvc["metadata"]
-    identity = {ISVC_LABEL: meta["name"], "component": "predictor"}
-    return _strings(meta.get("labels")) | _strings(predictor.get("labels")) | identity
+    identity = {ISVC_LABEL: meta["name"], "component": component}
+    return _strings(meta.get("labels")) | _strings(part.get("labels")) | identity
+
+
+def _inherited(isvc: Json, part: Json) -> dict[str, str]:
+    """The InferenceService's annotations below the component's own."""
+    whole = _strings(isvc["metadata"].get("annotations")).items()
+    return {k: v for k, v in whole if k not in _DISALLOWED} | _strings(part.get("annotations"))
 
 
 def component_annotations(isvc: Json, predictor: Json, runtime: Json) -> dict[str, str]:
-    """Its annotations, the source of the model among them."""
-    inherited = _strings(isvc["metadata"].get("annotations")).items()
-    found = (
-        _strings(runtime["spec"].get("annotations"))
-        | {k: v for k, v in inherited if k not in _DISALLOWED}
-        | _strings(predictor.get("annotations"))
-    )
+    """A predictor's annotations, the source of the model among them."""
+    found = _strings(runtime["spec"].get("annotations")) | _inherited(isvc, predictor)
     uri = (predictor.get("model") or {}).get("storageUri")
     return found | ({SOURCE: uri} if uri else {})
 
