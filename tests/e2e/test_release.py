@@ -60,9 +60,11 @@ def alias(home: Home, model: str = "tiny") -> str:
 class Production:
     """Requests through the ingress while something else happens; every answer counted."""
 
-    def __init__(self, home: Home, name: str = "tiny", row: dict[str, Any] = ROW) -> None:
+    def __init__(
+        self, home: Home, name: str = "tiny", row: dict[str, Any] = ROW, service: str = ""
+    ) -> None:
         self.url = home.environment["TIDEGATE_INGRESS_URL"] + f"/v2/models/{name}/infer"
-        self.host, self.row = f"{name}-predictor.default.example.com", row
+        self.host, self.row = f"{service or f'{name}-predictor'}.default.example.com", row
         self.versions: list[str] = []
         self.failures: list[str] = []
         self._stop = threading.Event()
