@@ -141,6 +141,11 @@ def test_an_embedding_whose_texts_are_longer_than_every_golden_one(
         tolerance=tolerance, policy=policy,
         wrong=beyond if target == "onnxruntime" else {},  # OpenVINO answers it, with anything
     )  # fmt: skip
+    checked = routed.release.document("optimized")["parity"]["checks"]
+    (told,) = [
+        one["message"] for one in checked if one["output"] == f"texts of {LONGEST + 1} tokens"
+    ]
+    assert ("refused, as by" if target == "onnxruntime" else "answered, which the source") in told
     assert "dims: [-1, 32]" in config(routed)
     assert "max_batch_size: 32" in config(routed)
 

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
 
 def checks(converted: "Converted", policy: Policy) -> tuple[OutputParity, ...]:
-    """One finding for each kind of edge, each size of a free axis, and each size of batch."""
-    return (*_edges(converted, policy), *_shapes(converted, policy), *_batches(converted, policy))
+    """One finding for each kind of edge, each size of batch, and each size of another free axis."""
+    return (*_edges(converted, policy), *_batches(converted, policy), *_shapes(converted, policy))
 
 
 def _edges(converted: "Converted", policy: Policy) -> Iterator[OutputParity]:
@@ -32,15 +32,30 @@ def _edges(converted: "Converted", policy: Policy) -> Iterator[OutputParity]:
 
 
 def _shapes(converted: "Converted", policy: Policy) -> Iterator[OutputParity]:
-    """Rows of other sizes than the golden ones, by the same tolerances."""
+    """Rows of other sizes than the golden ones, by the same tolerances; too large ones are told."""
     for at in converted.shapes:
         try:
             measured = converted.form.run(at.inputs)
         except RejectedError as error:
-            message = f"{at.kind}: it fails and the source does not: {error}"
-            yield OutputParity(output=at.kind, word=Word.FAIL, compared=0, message=message)
+            word = Word.FAIL if at.expected else Word.PASS
+            message = f"it fails and the source does not: {error}"
+            if not at.expected:
+                message = "refused, as by the source"
+            yield OutputParity(
+                output=at.kind, word=word, compared=0, message=f"{at.kind}: {message}"
+            )
         else:
-            yield _found(at.kind, measured, at.expected, policy, "as by the source")
+            yield _sized(at.kind, measured, at.expected, policy)
+
+
+def _sized(
+    kind: str, measured: Mapping[str, Any], expected: Mapping[str, Any], policy: Policy
+) -> OutputParity:
+    """Without an expected answer nothing is right: whoever sends it must be kept from it."""
+    if expected:
+        return _found(kind, measured, expected, policy, "as by the source")
+    message = f"{kind}: answered, which the source refuses: cut what is longer before the model"
+    return OutputParity(output=kind, word=Word.PASS, compared=0, message=message)
 
 
 def _batches(converted: "Converted", policy: Policy) -> Iterator[OutputParity]:

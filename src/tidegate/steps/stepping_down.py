@@ -151,8 +151,8 @@ def _profiles(given: "Given", converted: "Converted") -> tuple[dict[str, ShapeRa
 
 
 def _observed(converted: "Converted") -> dict[str, tuple[tuple[int, ...], ...]]:
-    """The sizes of a row that the source was asked."""
-    asked = (converted.inputs, *(at.inputs for at in converted.shapes))
+    """The sizes of a row that the source answered."""
+    asked = (converted.inputs, *(at.inputs for at in converted.shapes if at.expected))
     return {name: tuple(rows[name].shape[1:] for rows in asked) for name in converted.inputs}
 
 

@@ -190,6 +190,26 @@ def test_a_length_that_only_the_source_takes_fails(tmp_path: Path) -> None:
     assert "it fails and the source does not" in found["rows of 9"].message
 
 
+def test_a_length_that_the_source_refuses_is_told_whether_it_is_answered_or_not(
+    tmp_path: Path,
+) -> None:
+    from dataclasses import replace
+
+    told = {}
+    for name, candidate in (("refuses", plain()), ("answers", mean())):
+        (tmp_path / name).mkdir()
+        whole = replace(
+            converted(candidate, mean(), tmp_path / name),
+            shapes=(replace(of_length(9), expected={}),),
+        )
+        (last,) = [
+            one for one in checks(whole, Policy.model_validate(POLICY)) if one.output == "rows of 9"
+        ]
+        told[name] = last.message
+    assert told["refuses"].endswith("refused, as by the source")
+    assert "answered, which the source refuses" in told["answers"]
+
+
 def test_without_batching_no_size_is_asked(tmp_path: Path) -> None:
     findings = found(plain(), plain(), tmp_path, triton={"max_batch_size": 0})
     assert not [name for name in findings if name.startswith("batches")]

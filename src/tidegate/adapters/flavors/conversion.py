@@ -87,7 +87,7 @@ class Converted:
     labels: tuple[str, ...] = ()
     parameters: Mapping[str, str] = field(default_factory=dict)  # of the backend
     edges: tuple[Edge, ...] = ()  # none where the source cannot be asked other inputs
-    shapes: tuple[Edge, ...] = ()  # rows of other sizes, where an axis but the batch is free
+    shapes: tuple[Edge, ...] = ()  # rows of other sizes; no answer: the source refuses them
     source_graph: Path | None = None  # where the source is a graph: its layers can be looked into
     folder: Path = Path()  # of model_file
 

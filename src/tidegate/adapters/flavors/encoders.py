@@ -63,14 +63,29 @@ def _answers(model: Any, inputs: Mapping[str, Array], what: str) -> dict[str, Ar
 
 
 def _lengths(model: Any, inputs: Mapping[str, Array], what: str) -> Iterator[Edge]:
-    """Golden tokens cut to one and to half, and repeated to as many as the model takes, up to LONGEST."""
+    """Golden tokens cut to one and to half, and repeated to as many as the model takes, up to LONGEST.
+
+    One token more has no answer where the model refuses it.
+    """
     golden = next(iter(inputs.values())).shape[1]
-    longest = min(_longest(model) or LONGEST, LONGEST)
-    for length in sorted({1, max(1, golden // 2), longest} - {golden}):
+    most = _longest(model) or LONGEST
+    for length in sorted({1, max(1, golden // 2), min(most, LONGEST)} - {golden}):
         rows = _sized(inputs, ROWS, length)
-        yield Edge(
-            kind=f"texts of {length} tokens", inputs=rows, expected=_answers(model, rows, what)
-        )
+        yield Edge(kind=_told(length), inputs=rows, expected=_answers(model, rows, what))
+    if most <= LONGEST:
+        yield _beyond(model, _sized(inputs, ROWS, most + 1), what)
+
+
+def _beyond(model: Any, rows: Mapping[str, Array], what: str) -> Edge:
+    try:
+        answers = _answers(model, rows, what)
+    except RejectedError:
+        answers = {}
+    return Edge(kind=_told(next(iter(rows.values())).shape[1]), inputs=rows, expected=answers)
+
+
+def _told(length: int) -> str:
+    return f"texts of {length} tokens"
 
 
 def _sized(inputs: Mapping[str, Array], rows: int, length: int) -> dict[str, Array]:
