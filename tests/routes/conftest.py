@@ -108,7 +108,9 @@ class Routed:
         record.add(f"{flavor} -> {target}", told, rows, worst, self.packages(route.modules))
 
     def packages(self, modules: tuple[str, ...]) -> tuple[str, ...]:
-        named = {"sklearn": "scikit-learn", "xgboost": "xgboost-cpu"}
+        named = {
+            "sklearn": "scikit-learn", "xgboost": "xgboost-cpu", "tensorflow": "tensorflow-cpu",
+        }  # fmt: skip
         return tuple(named.get(module, module) for module in modules) or ("onnx", "onnxruntime")
 
     def asked(

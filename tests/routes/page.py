@@ -31,6 +31,13 @@ Largest difference is of any output, absolute. Labels were all equal.
   The default tolerances of parity are those of FP32: give your own. The differences above are of such a CPU.
 - **PyTorch**: a program exported from one example row takes one row for good, and is served without batching.
   Log it with an example of two rows or more. A `.pth` is a pickle, and needs `model.allow_pickle`.
+- **Keras** by `mlflow.keras` is run and exported on PyTorch, whichever backend it was trained on; by
+  `mlflow.tensorflow`, and a SavedModel in either, on TensorFlow, by tf2onnx (opset 18 at most). Keras
+  numbers what has no name, so one input is served as golden data call it (`input` where they do not),
+  outputs are `output` or `output_<n>`; several inputs are named by their `keras.Input`, outputs of a
+  SavedModel by its signature. Axes that are `None` stay free. A SavedModel needs `serving_default`, one
+  signature, or one traced `__call__`. A Lambda layer, a class of your own and an `.h5` file are refused:
+  Keras' safe mode does not load them.
 - **transformers**: encoders for `text-classification`, `token-classification` and `feature-extraction`. A
   task that writes text, a decoder, an adapter without its base and a class that is not the library's own
   are refused by name. Weights are read from safetensors alone. The server takes token ids (`input_ids`,

@@ -18,6 +18,8 @@ MODULES: Mapping[str, str] = {
     "xgboost": "xgboost_trees",
     "lightgbm": "lightgbm_trees",
     "pytorch": "pytorch",
+    "keras": "keras_model",
+    "tensorflow": "tensorflow_model",
     "transformers": "encoders",
     "python_function": "python_function",
 }

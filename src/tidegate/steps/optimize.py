@@ -160,6 +160,7 @@ def _tools(route: Route) -> dict[str, str]:
         "onnxruntime",
         "scikit-learn",
         "skl2onnx",
+        "tensorflow-cpu",
         *TENSORRT,
         *route.modules,
     ):

@@ -89,12 +89,6 @@ def _native(
     )
 
 
-def _refused(flavor: str, why: str) -> tuple[Route, ...]:
-    """A flavor that is known and has no route."""
-    targets = ("onnxruntime", "openvino", "native", "tensorrt")
-    return tuple(Route(flavor=flavor, target=target, refused=why) for target in targets)
-
-
 ROUTES: tuple[Route, ...] = (
     *_onnx_targets("onnx", "taken as it is, weights inline below 2 GB", (), ""),
     Route(
@@ -136,8 +130,22 @@ ROUTES: tuple[Route, ...] = (
     _native("lightgbm", "LightGBM's own text", "fil", ("lightgbm", "treelite"), "lightgbm,trees"),
     *_onnx_targets("pytorch", "torch.onnx.export", ("torch", "onnxscript"), "pytorch"),
     _native("pytorch", "TorchScript, traced on the golden rows", "pytorch", ("torch",), "pytorch"),
-    *_refused(
-        "tensorflow", "is not built; convert it with tf2onnx, log it as onnx, and write onnxruntime"
+    *_onnx_targets(
+        "keras",
+        "torch.onnx.export, on Keras' PyTorch backend",
+        ("keras", "torch", "onnxscript"),
+        "keras",
+    ),
+    Route(
+        flavor="keras",
+        target="native",
+        refused="a Keras model has no other form; write onnxruntime or openvino",
+    ),
+    *_onnx_targets("tensorflow", "tf2onnx", ("tensorflow", "tf2onnx"), "tensorflow"),
+    Route(
+        flavor="tensorflow",
+        target="native",
+        refused="Triton has no TensorFlow backend any more; write onnxruntime or openvino",
     ),
     *_onnx_targets(
         "transformers",

@@ -1,0 +1,157 @@
+"""Both ends of a framework in a process of its own: what it is asked, and what it leaves in a folder.
+
+Keras chooses its backend when it is imported, and TensorFlow keeps what it takes: neither belongs into the
+process of a release. A program gets `<model> <folder> <opset>`, reads the rows there, and writes the answers
+and the graph beside them; what goes wrong is its one line on stdout, and exit code 1.
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tidegate.errors import RejectedError
+
+Array = npt.NDArray[Any]
+Groups = Mapping[str, Mapping[str, Array]]  # `golden`, or a kind of edge -> arrays by name
+GOLDEN = "golden"
+ROWS, ANSWERS, GRAPH = "rows.npz", "answers.npz", "exported.onnx"
+BATCH = 64
+WITHIN_S = 900.0
+REFUSED = 1
+
+
+def exported(program: str, model: Path, folder: Path, opset: int, rows: Groups) -> Groups:
+    """The framework's answers to the rows; the graph lies in the folder then.
+
+    Raises RejectedError with what the program said.
+    """
+    _write(folder / ROWS, rows)
+    command = [
+        sys.executable,
+        "-m",
+        f"{__package__}.{program}",
+        str(model),
+        str(folder),
+        str(opset),
+    ]
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=False, timeout=WITHIN_S,
+            env=os.environ | {"PYTHONWARNINGS": "ignore", "KERAS_HOME": str(folder)},
+        )  # fmt: skip
+    except subprocess.TimeoutExpired as error:
+        raise RejectedError(f"is not exported after {WITHIN_S:g} s") from error
+    if done.returncode != 0:
+        said = done.stdout.strip() or done.stderr.strip() or f"ended with {done.returncode}"
+        raise RejectedError(said.splitlines()[-1])
+    return _read(folder / ANSWERS)
+
+
+def _write(path: Path, groups: Groups) -> None:
+    arrays = {f"{group}/{n}": a for group, named in groups.items() for n, a in named.items()}
+    np.savez(path, **arrays)
+
+
+def _read(path: Path) -> dict[str, dict[str, Array]]:
+    found: dict[str, dict[str, Array]] = {}
+    with np.load(path, allow_pickle=False) as file:
+        for key in file.files:
+            group, _, name = key.partition("/")
+            found.setdefault(group, {})[name] = file[key]
+    return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """A model that its framework has loaded."""
+
+    inputs: tuple[str, ...]  # names of the rows' arrays, in the model's own order
+    outputs: tuple[str, ...]
+    ask: Callable[[list[Array]], list[Array]]
+    export: Callable[[Path], None]
+
+
+def main(load: Callable[[Path, Mapping[str, Array], int], Source]) -> int:
+    """The program's end: load, answer every group of rows, export."""
+    model, folder, opset = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
+    rows = _read(folder / ROWS)
+    try:
+        with _told("does not load"):
+            source = load(model, rows[GOLDEN], opset)
+        _write(folder / ANSWERS, dict(_answers(source, rows)))
+        with _told(f"cannot be converted to ONNX opset {opset}"):
+            source.export(folder / GRAPH)
+    except RejectedError as error:
+        sys.stdout.write(f"\n{error}\n")
+        return REFUSED
+    return 0
+
+
+class _told:  # noqa: N801  a context manager, which reads like a verb
+    """Any error of a framework as one line: `what: <what it began with>`."""
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: Any, error: BaseException | None, _: Any) -> None:
+        if isinstance(error, Exception) and not isinstance(error, RejectedError):
+            raise RejectedError(f"{self.what}: {cause(error)}") from error
+
+
+def cause(error: BaseException) -> str:
+    """The first line of what it began with: frameworks wrap that in advice."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0] if lines else type(error).__name__
+
+
+def _answers(source: Source, rows: Groups) -> Iterator[tuple[str, dict[str, Array]]]:
+    """To every group; a framework may refuse the edges."""
+    for group, named in rows.items():
+        arrays = [named[name] for name in source.inputs]
+        try:
+            with _told("fails on golden inputs"):
+                found = _batched(source, arrays)
+        except RejectedError:
+            if group == GOLDEN:
+                raise
+            continue
+        yield group, dict(zip(source.outputs, found, strict=True))
+
+
+def _batched(source: Source, arrays: list[Array]) -> list[Array]:
+    starts = range(0, len(arrays[0]), BATCH)
+    parts = [source.ask([a[at : at + BATCH] for a in arrays]) for at in starts]
+    return [np.concatenate(part) for part in zip(*parts, strict=True)]
+
+
+def ordered(named: Mapping[str, Array], names: list[str]) -> tuple[str, ...]:
+    """The rows' own names in the order in which the model takes them.
+
+    The one input of a model may be called as the rows call it: Keras numbers what has no name, and another
+    number would be another signature. Raises RejectedError.
+    """
+    if len(names) == 1 and len(named) == 1:
+        return tuple(named)
+    if set(names) != set(named):
+        raise RejectedError(
+            f"takes {', '.join(names)}, the golden data have {', '.join(named)}: "
+            "name the arrays input.<name>"
+        )
+    return tuple(names)
+
+
+def numbered(count: int) -> tuple[str, ...]:
+    """Names of outputs that have none of their own."""
+    return ("output",) if count == 1 else tuple(f"output_{n}" for n in range(count))

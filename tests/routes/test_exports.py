@@ -1,0 +1,46 @@
+"""A framework in a process of its own: what it is told, and what comes back when it fails."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tidegate.adapters.flavors.exports.process import GOLDEN, cause, exported, numbered, ordered
+from tidegate.errors import RejectedError
+
+ROWS = {"a": np.zeros((2, 3), np.float32), "b": np.zeros((2, 1), np.float32)}
+
+
+@pytest.mark.parametrize("program", ["keras_on_torch", "tensorflow_graph"])
+def test_what_does_not_load_is_one_line_whether_the_file_or_the_framework_is_missing(
+    program: str, tmp_path: Path
+) -> None:
+    with pytest.raises(RejectedError, match=r"^does not load: .+") as caught:
+        exported(program, tmp_path / "model.keras", tmp_path, 18, {GOLDEN: ROWS})
+    assert "\n" not in str(caught.value)
+
+
+def test_a_program_that_says_nothing_is_told_by_its_own_last_line(tmp_path: Path) -> None:
+    with pytest.raises(RejectedError, match="No module named"):
+        exported("no_such_program", tmp_path, tmp_path, 18, {GOLDEN: ROWS})
+
+
+def test_several_inputs_are_asked_in_the_models_order_and_by_its_names() -> None:
+    assert ordered(ROWS, ["b", "a"]) == ("b", "a")
+    with pytest.raises(
+        RejectedError, match=r"takes b, c, the golden data have a, b: name the arrays"
+    ):
+        ordered(ROWS, ["b", "c"])
+
+
+def test_the_one_input_is_called_as_golden_data_call_it() -> None:
+    assert ordered({"pixels": ROWS["a"]}, ["keras_tensor_17"]) == ("pixels",)
+    assert numbered(1) == ("output",)
+    assert numbered(2) == ("output_0", "output_1")
+
+
+def test_what_an_error_began_with_is_told_and_not_what_was_made_of_it() -> None:
+    wrapped = RuntimeError("many lines of advice")
+    wrapped.__cause__ = ValueError("\n  shape (3,) has no rows\nadvice")
+    assert cause(wrapped) == "shape (3,) has no rows"
+    assert cause(KeyboardInterrupt()) == "KeyboardInterrupt"
