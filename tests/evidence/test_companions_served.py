@@ -79,7 +79,8 @@ def test_what_is_not_compared_is_said_and_stops_nothing(golden_tree: Path) -> No
 
 def test_behind_a_transformer_in_the_pod_nobody_reaches_it(golden_tree: Path) -> None:
     transformed = policy(
-        serving={"transformer": {"image": "registry.example.com/t@sha256:1", "port": 8081}}
+        serving={"transformer": {"image": "registry.example.com/t@sha256:1", "port": 8081}},
+        load={"capture": "captured.jsonl"},
     )
     (one,) = companion_findings(beside(), transformed, golden_tree)
     assert one.message == "other: not asked: the pod's one port is its transformer's"
