@@ -23,6 +23,7 @@ max_batch_size: 32
 input { name: "probabilities" data_type: TYPE_FP32 dims: [10] }
 output { name: "sure" data_type: TYPE_BOOL dims: [1] }
 """
+DECOUPLED = "model_transaction_policy { decoupled: true }\n"
 POST_MODEL = """\
 import numpy as np
 import triton_python_backend_utils as pb_utils
@@ -167,17 +168,31 @@ def test_an_ensemble_that_answers_otherwise_than_its_golden_data_is_refused(
     assert "answered otherwise: output sure" in result["reason"]
 
 
-def beside_alone(ensemble: Release, code: str, config: str = POST_CONFIG) -> dict[str, Any]:
-    """configure of the released model with this code beside it."""
+@pytest.mark.real
+def test_code_beside_the_model_is_asked_too_and_one_that_loads_and_then_fails_is_refused_by_name(
+    ensemble: Release,
+) -> None:
     ensemble.policy["repository"]["models"] = [{"name": "beside", "code": "post"}]
     assert until(ensemble, "optimize")["verdict"] == "PASS"
-    folder = ensemble.path("optimized_model") / "companions" / "beside"
-    (folder / "model.py").write_text(code)
-    (folder / "config.pbtxt").write_text(config)
-    document = ensemble.document("optimized")
-    document["tree_digest"] = trees.digest_of(trees.files_of(ensemble.path("optimized_model")))
-    ensemble.path("optimized").write_text(json.dumps(document))
-    return ensemble.run("configure")
+    assert ensemble.run("configure")["verdict"] == "PASS"
+    assert found_beside(ensemble)["message"].startswith("a row of zeros is answered")
+    models = ensemble.document("repository_document")["models"]
+    (entry,) = (one for one in models if one["role"] == "beside")
+    assert [(t["name"], t["shape"]) for t in entry["inputs"]] == [("probabilities", [-1, 10])]
+
+    rewrite(ensemble, "config.pbtxt", POST_CONFIG + DECOUPLED)
+    assert ensemble.run("configure")["verdict"] == "PASS"
+    found = found_beside(ensemble)
+    assert (found["word"], found["blocking"]) == ("INCONCLUSIVE", False)
+    assert found["message"] == "not asked: its transactions are decoupled"
+
+    rewrite(ensemble, "config.pbtxt", POST_CONFIG)
+    rewrite(ensemble, "model.py", POST_MODEL.replace('"probabilities"', '"nowhere"'))
+    result = ensemble.run("configure")
+    assert result["verdict"] == "FAIL"
+    assert result["reason"].startswith(
+        "beside: load and query: Triton loads beside and fails on a row of zeros: "
+    )
 
 
 def found_beside(ensemble: Release) -> dict[str, Any]:
@@ -186,36 +201,12 @@ def found_beside(ensemble: Release) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.real
-def test_code_beside_the_model_is_asked_too_though_it_has_no_golden_data(
-    ensemble: Release,
-) -> None:
-    assert beside_alone(ensemble, POST_MODEL)["verdict"] == "PASS"
-    assert found_beside(ensemble)["message"].startswith("a row of zeros is answered")
-    (entry,) = (
-        m for m in ensemble.document("repository_document")["models"] if m["role"] == "beside"
-    )
-    assert [(t["name"], t["shape"]) for t in entry["inputs"]] == [("probabilities", [-1, 10])]
-
-
-@pytest.mark.real
-def test_one_that_loads_and_then_fails_is_refused_by_name(ensemble: Release) -> None:
-    result = beside_alone(ensemble, POST_MODEL.replace('"probabilities"', '"nowhere"'))
-    assert result["verdict"] == "FAIL"
-    assert result["reason"].startswith(
-        "beside: load and query: Triton loads beside and fails on a row of zeros: "
-    )
-
-
-@pytest.mark.real
-def test_one_whose_answers_are_decoupled_from_requests_is_said_not_to_be_asked(
-    ensemble: Release,
-) -> None:
-    decoupled = POST_CONFIG + "model_transaction_policy { decoupled: true }\n"
-    assert beside_alone(ensemble, POST_MODEL, decoupled)["verdict"] == "PASS"
-    found = found_beside(ensemble)
-    assert (found["word"], found["blocking"]) == ("INCONCLUSIVE", False)
-    assert found["message"] == "not asked: its transactions are decoupled"
+def rewrite(ensemble: Release, name: str, text: str) -> None:
+    """The companion's code as optimize would have left it."""
+    (ensemble.path("optimized_model") / "companions" / "beside" / name).write_text(text)
+    document = ensemble.document("optimized")
+    document["tree_digest"] = trees.digest_of(trees.files_of(ensemble.path("optimized_model")))
+    ensemble.path("optimized").write_text(json.dumps(document))
 
 
 def test_code_needs_the_policys_word_before_anything_is_downloaded(ensemble: Release) -> None:

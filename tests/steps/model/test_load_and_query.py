@@ -186,6 +186,7 @@ def test_a_server_ends_with_the_step_that_was_killed(optimized: Any) -> None:
 
 @pytest.mark.real
 def test_what_a_server_has_started_ends_with_it_when_it_is_killed_outright(optimized: Any) -> None:
+    optimized.policy["triton"] = {"load_and_query": "never"}
     assert optimized.run("configure")["verdict"] == "PASS"
     with tritonserver.serving(optimized.path("repository"), "digits"):
         below = psutil.Process().children(recursive=True)
