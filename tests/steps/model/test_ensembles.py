@@ -181,11 +181,12 @@ def test_code_beside_the_model_is_asked_too_and_one_that_loads_and_then_fails_is
     assert [(t["name"], t["shape"]) for t in entry["inputs"]] == [("probabilities", [-1, 10])]
 
     rewrite(ensemble, "config.pbtxt", POST_CONFIG + DECOUPLED)
+    ensemble.policy["triton"] = {"load_and_query": "never"}
     assert ensemble.run("configure")["verdict"] == "PASS"
-    found = found_beside(ensemble)
-    assert (found["word"], found["blocking"]) == ("INCONCLUSIVE", False)
-    assert found["message"] == "not asked: its transactions are decoupled"
+    models = ensemble.document("repository_document")["models"]
+    assert [m["unasked"] for m in models] == ["", "its transactions are decoupled"]
 
+    ensemble.policy["triton"] = {}
     rewrite(ensemble, "config.pbtxt", POST_CONFIG)
     rewrite(ensemble, "model.py", POST_MODEL.replace('"probabilities"', '"nowhere"'))
     result = ensemble.run("configure")
