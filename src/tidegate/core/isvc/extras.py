@@ -1,5 +1,6 @@
 """What stands beside an InferenceService: ScaledObjects, a monitor, a graph. Pure."""
 
+from tidegate.core.isvc import keda
 from tidegate.core.isvc.queries import query_of, threshold_of
 from tidegate.core.isvc.scraping import (
     OF_KNATIVE,
@@ -19,44 +20,40 @@ UNBOUNDED = 100  # KEDA's own default
 def scaled_object(policy: Policy, scaling: Keda, deployment: str) -> Json:
     """KEDA's object for one of the two Deployments that the predictor is in turn.
 
-    Beside a canary both scale, each by its own pods' load; the one whose Deployment is not there waits.
+    Beside a canary both scale, each by its own pods' load.
     """
     serving = policy.serving
-    pods = f"{deployment}-.*"
-    return {
-        "apiVersion": "keda.sh/v1alpha1",
-        "kind": "ScaledObject",
-        "metadata": {"name": deployment, "namespace": policy.namespace},
-        "spec": {
-            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": deployment},
-            "pollingInterval": scaling.polling_s,
-            "cooldownPeriod": scaling.cooldown_s,
-            "minReplicaCount": serving.min_replicas,
-            "maxReplicaCount": serving.max_replicas or UNBOUNDED,
-            "advanced": {
-                "horizontalPodAutoscalerConfig": {
-                    "behavior": {"scaleDown": {"stabilizationWindowSeconds": scaling.cooldown_s}}
-                }
-            },
-            "triggers": [
-                _trigger(one, scaling, policy.namespace, pods) for one in scaling.triggers
-            ],
-        },
-    }
+    behavior = keda.Behavior(
+        scale_down=keda.ScalingRules(stabilization_window_seconds=scaling.cooldown_s)
+    )
+    hpa = keda.HpaConfig(name=keda.shorter_hpa_name(deployment), behavior=behavior)
+    spec = keda.Spec(
+        scale_target_ref=keda.ScaleTarget(name=deployment),
+        polling_interval=scaling.polling_s,
+        cooldown_period=scaling.cooldown_s,
+        min_replica_count=serving.min_replicas,
+        max_replica_count=serving.max_replicas or UNBOUNDED,
+        advanced=keda.Advanced(horizontal_pod_autoscaler_config=hpa),
+        triggers=tuple(
+            _trigger(one, scaling, policy.namespace, f"{deployment}-.*") for one in scaling.triggers
+        ),
+    )
+    metadata = keda.Metadata(
+        name=deployment, namespace=policy.namespace, labels=dict(keda.MANAGED_BY)
+    )
+    return keda.ScaledObject(metadata=metadata, spec=spec).as_dict()
 
 
-def _trigger(trigger: Trigger, scaling: Keda, namespace: str, pods: str) -> Json:
-    access = {"authenticationRef": {"name": scaling.authentication}}
-    return {
-        "type": "prometheus",
-        "metricType": "Value",
-        "metadata": {
-            "serverAddress": scaling.server,
-            "query": query_of(trigger, namespace=namespace, pods=pods),
-            "threshold": threshold_of(trigger),
-        },
-        **(access if scaling.authentication else {}),
-    }
+def _trigger(trigger: Trigger, scaling: Keda, namespace: str, pods: str) -> keda.Trigger:
+    named = scaling.authentication
+    return keda.Trigger(
+        metadata=keda.PrometheusQuery(
+            server_address=scaling.server,
+            query=query_of(trigger, namespace=namespace, pods=pods),
+            threshold=threshold_of(trigger),
+        ),
+        authentication_ref=keda.AuthenticationRef(name=named) if named else None,
+    )
 
 
 def monitor(policy: Policy, mode: str) -> Json | None:

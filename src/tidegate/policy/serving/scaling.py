@@ -78,6 +78,7 @@ class Keda(Section):
     cooldown_s: int = Field(
         default=900,
         ge=0,
+        le=3600,  # the HPA's window takes no more
         description="Before fewer; replicas that vanish in a bake would be judged, too",
     )
     authentication: str = Field(default="", description="A TriggerAuthentication of the namespace")
