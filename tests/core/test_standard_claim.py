@@ -73,7 +73,10 @@ def test_a_cluster_that_cannot_split_is_refused_with_what_to_enable(
         (seen(predictor=predictor(workerSpec={"tensorParallelSize": 2})), "workerSpec is set"),
         (seen(predictor=predictor(model={})), "storageUri is empty"),
         (seen(predictor=predictor(minReplicas=0)), "minReplicas is 0"),
-        (seen(annotations=scaled_by("keda")), "a ScaledObject without triggers; use hpa or none"),
+        (
+            seen(annotations=scaled_by("keda")),
+            "a ScaledObject without triggers, which the API refuses",
+        ),
         (
             seen(annotations=scaled_by("external"), predictor=predictor(minReplicas=2)),
             "nobody would scale the canary",

@@ -154,10 +154,18 @@ RETIRED = (  # in Standard mode no otherwise: they remove it as the roll-back do
 )
 
 
+SCALED = (  # by KEDA, which is Standard mode's
+    replace(DEPLOY, name="deploy after a scaled one", before=Stage.left_scaled, run=lambda s: s.deploy(3)),
+    replace(PROMOTE, name="promote a scaled one", before=Stage.dark_scaled),
+)  # fmt: skip
+
+
 def in_standard(scenes: tuple[Scene, ...]) -> tuple[Scene, ...]:
     """The same in the other mode; a Job is a Job in either."""
     chosen = (s for s in scenes if s.step != GATE.step)
     return tuple(replace(s, name=f"{s.name}, Standard", mode="Standard") for s in chosen)
 
 
-SCENES = KNATIVE + in_standard(KNATIVE) + BESIDE + RETIRED + in_standard(BESIDE)
+SCENES = (
+    KNATIVE + in_standard(KNATIVE) + BESIDE + RETIRED + in_standard(BESIDE) + in_standard(SCALED)
+)

@@ -48,6 +48,7 @@ from tidegate.steps.roll_back import returned
 from tidegate.steps.sweep import swept
 
 CRASHED = RevisionStatus(phase="Failed", reason="CrashLoop", message="signal 11", exit_code=139)
+KEDA = {"kind": "keda", "triggers": [{"kind": "queue_time", "threshold": 20}]}
 LOADING = RevisionStatus(phase="Loading")
 STEPS = (10, 100)
 WHO = "ann@laptop"
@@ -98,6 +99,7 @@ class Stage:
     baseline: str = "matched"
     mode: str = "Knative"
     gpu: bool = False
+    keda: bool = False
     limits: tuple[float, float] = (3.0, 5.0)  # of the step's calls: all tries of one, and each
 
     def hurry(self) -> None:
@@ -114,6 +116,7 @@ class Stage:
         traffic["approval"] = self.approval
         serving: dict[str, Any] = {"ready_timeout_s": self.patience_s}
         serving |= {"gpu": {}} if self.gpu else {}
+        serving |= {"scaling": KEDA, "max_replicas": 4} if self.keda else {}
         load = {"baseline": self.baseline}
         chosen = {"traffic": {"steps": STEPS, **traffic}, "serving": serving, "load": load}
         return policy(**chosen, initial=self.initial)
@@ -244,6 +247,18 @@ class Stage:
         ready = [{"type": "Ready", "status": "True"}]
         status = {"allocatable": {"nvidia.com/gpu": "3"}, "conditions": ready}
         self.cluster.api.store.create(NODES, {"metadata": {"name": "gpu-1"}, "status": status})
+
+    def left_scaled(self) -> None:
+        """Version 1 serves and KEDA scales it; what scaled version 2 was left when that was taken back."""
+        self.keda = True
+        self.live()
+        self.deploy(2)
+        self.promote(at_10=Word.FAIL)
+
+    def dark_scaled(self) -> None:
+        """Version 1 serves and KEDA scales it; version 2 is staged."""
+        self.keda = True
+        self.dark()
 
     def dark_beside(self) -> None:
         """The same, and version 2 is staged with its baseline."""

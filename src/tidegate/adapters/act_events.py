@@ -26,6 +26,8 @@ REASONS = {
     ActKind.DISCARD: "ReleasePreviewRemoved",
     ActKind.BASELINE: "ReleaseBaselineCreated",
     ActKind.RETIRE: "ReleaseBaselineRemoved",
+    ActKind.FOLLOW: "ReleaseFollowed",
+    ActKind.UNFOLLOW: "ReleaseUnfollowed",
 }
 ENDS = {Result.PROMOTED: "ReleasePromoted", Result.ROLLED_BACK: "ReleaseRolledBack"}
 

@@ -40,6 +40,8 @@ class ActKind(StrEnum):
     DISCARD = "DISCARD"  # removes the preview
     BASELINE = "BASELINE"  # a copy of the incumbent, dark, for the load test alone
     RETIRE = "RETIRE"  # removes that copy
+    FOLLOW = "FOLLOW"  # Standard mode: KEDA scales the candidate from now on
+    UNFOLLOW = "UNFOLLOW"  # removes what would scale it while it is measured
 
 
 class Copy(Strict):
@@ -165,7 +167,8 @@ class Journal(Strict):
     reason: str = ""
     warnings: tuple[str, ...] = Field(
         default=(),
-        description="What did not hold of objectives that only warn, once it was promoted",
+        description="What did not hold of objectives that only warn, and what does not scale, once it was "
+        "promoted",
     )
     told: tuple[str, ...] = Field(
         default=(), description="What sweep has told of it, so that it tells nothing twice"

@@ -26,22 +26,28 @@ from tidegate.policy import (
 
 
 def acts_of(
-    seen: Observation | None, journal: Journal, policy: Policy
+    seen: Observation | None,
+    journal: Journal,
+    policy: Policy,
+    left: tuple[PlannedAct, ...] = (),
 ) -> tuple[Act, tuple[PlannedAct, ...]]:
-    """The first act as the rules decide it now, and all of them with their evidence."""
+    """The first act as the rules decide it now, and all of them with their evidence. `left`: what is removed
+    of an earlier release before the staging."""
     if journal.preview:
         return _by_preview(journal, policy)
+    follow = plan_standard.followed(journal, policy)
     first = rules_of(journal).next_for_stage(seen, journal, 0.0)
     assert isinstance(first, Act)  # nothing has happened yet, and the claim saw nothing foreign
     staging = PlannedAct(
         kind=first.kind, percent=first.percent, why=first.why, evidence=_staged(policy)
     )
     if journal.is_initial:
-        return first, (staging,)
+        return first, (staging, *follow)
     made, retired = _of_baseline(journal)
     shifts = {percent: _shift(percent, policy) for percent in policy.traffic.steps}
     if journal.mode == "Standard":
-        return first, (*made, staging, *retired, *plan_standard.onward(journal, shifts))
+        onward = plan_standard.onward(journal, shifts)
+        return first, (*made, *left, staging, *retired, *follow, *onward)
     return first, (*made, staging, *retired, *shifts.values())
 
 
@@ -73,6 +79,7 @@ def _by_preview(journal: Journal, policy: Policy) -> tuple[Act, tuple[PlannedAct
         PlannedAct(
             kind=live.kind, percent=live.percent, why=live.why, evidence="ready, one right answer"
         ),
+        *plan_standard.followed(journal, policy),
         PlannedAct(kind=ActKind.DISCARD, why=gone, evidence=f"only {journal.name} is left"),
     )
 

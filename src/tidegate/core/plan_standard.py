@@ -4,9 +4,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tidegate.core.journal import ActKind, Journal
+from tidegate.core.keda_scaling import candidates, wanted_for
 from tidegate.core.plan_documents import PlannedAct, Replicas, WayBack
-from tidegate.core.standard_manifest import overlaid, replicas_at
+from tidegate.core.standard_manifest import COLOURS, deployment_name, overlaid, replicas_at
 from tidegate.documents import Incumbent
+from tidegate.policy import Policy
 
 
 def onward(journal: Journal, shifts: Mapping[int, PlannedAct]) -> Iterator[PlannedAct]:
@@ -26,6 +28,23 @@ def onward(journal: Journal, shifts: Mapping[int, PlannedAct]) -> Iterator[Plann
     yield PlannedAct(
         kind=ActKind.RENAME, percent=100, why=why, evidence="none of its pods restarted"
     )
+
+
+def followed(journal: Journal, policy: Policy) -> Iterator[PlannedAct]:
+    """Where KEDA scales: from the first share on; of a first release, once it is live."""
+    name = deployment_name(journal.name, COLOURS[0])
+    if journal.incumbent is not None:
+        name = candidates(journal)
+    if journal.mode != "Standard" or wanted_for(policy, name) is None:
+        return
+    why = f"have KEDA scale {name}"
+    yield PlannedAct(kind=ActKind.FOLLOW, why=why, evidence="KEDA says that it is ready")
+
+
+def unfollowed(name: str) -> PlannedAct:
+    """What is left of an earlier release would scale the candidate while it is measured."""
+    why = f"remove ScaledObject {name} of an earlier release"
+    return PlannedAct(kind=ActKind.UNFOLLOW, why=why, evidence="it is gone")
 
 
 def ways_back(incumbent: Incumbent) -> tuple[WayBack, ...]:

@@ -1,7 +1,7 @@
 """Every object that a policy leads to, in the order in which they are applied. Pure.
 
-A release applies the InferenceService alone; what it needs before, and what stands beside it, is for
-`kubectl apply` or a GitOps repository.
+A release applies the InferenceService, and KEDA's ScaledObject of the candidate; what it needs before, and
+what stands beside it, is for `kubectl apply` or a GitOps repository.
 """
 
 from collections.abc import Iterator
@@ -16,6 +16,7 @@ from tidegate.policy.serving import OWN_RUNTIME, Keda
 
 BEFORE = "before the first release"
 BY_RELEASE = "written by the release"
+AT_SHARE = "written by the release before the first share"
 BESIDE = "beside the service, by kubectl apply"
 
 
@@ -55,7 +56,8 @@ def rendered(
     return (
         *(Rendered(when=BEFORE, manifest=one) for one in before),
         Rendered(when=BY_RELEASE, manifest=service),
-        *(Rendered(when=BESIDE, manifest=one) for one in _beside(policy, mode)),
+        *(Rendered(when=AT_SHARE, manifest=one) for one in _scaled(policy, mode)),
+        *(Rendered(when=BESIDE, manifest=one) for one in _beside(policy)),
     )
 
 
@@ -91,10 +93,14 @@ def _staged(policy: Policy, mode: str, candidate: Served, incumbent: Served, per
     return made
 
 
-def _beside(policy: Policy, mode: str) -> Iterator[Json]:
+def _scaled(policy: Policy, mode: str) -> Iterator[Json]:
+    """One for each name that the predictor takes in turn."""
     scaling = policy.serving.scaling
     if mode == "Standard" and isinstance(scaling, Keda) and scaling.via == "scaled_object":
         for colour in COLOURS:
             yield scaled_object(policy, scaling, deployment_name(policy.name, colour))
+
+
+def _beside(policy: Policy) -> Iterator[Json]:
     if policy.serving.graph:
         yield graph(policy, policy.serving.graph)

@@ -17,7 +17,8 @@ from tidegate.policy import Policy
 AUTOSCALER = "serving.kserve.io/autoscalerClass"
 SPLITTING = (0, 21)  # the first KServe that writes a canary's weight into the routes
 UNCOUNTED = {
-    "keda": "KServe makes the canary a ScaledObject without triggers",
+    "keda": "KServe makes the canary a ScaledObject without triggers, which the API refuses, and then "
+    "nothing of the service is reconciled",
     "external": "nobody would scale the canary",
 }
 

@@ -21,12 +21,14 @@ from tidegate.core.manifest import predictor
 from tidegate.core.observation import Observation
 from tidegate.core.plan import acts_of, needs, ways_back
 from tidegate.core.plan_documents import Need, Plan, PlannedAct
+from tidegate.core.plan_standard import unfollowed
 from tidegate.core.status import Served
 from tidegate.core.traffic import rules_of
 from tidegate.documents import Subject, Word
 from tidegate.policy import Policy
 from tidegate.steps.dropping import dropped_by, wrote_by
 from tidegate.steps.fitness import mode_for, nodes_checked
+from tidegate.steps.keda_following import keda_refusal, leftover
 
 if TYPE_CHECKING:
     from tidegate.adapters.inference_service import InferenceServices
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 
 UNPUBLISHED = "DIGEST"
+BEFORE = {ActKind.BASELINE, ActKind.UNFOLLOW}  # the staging
 VOLATILE = ("managedFields", "resourceVersion", "generation", "uid", "creationTimestamp")
 
 
@@ -70,11 +73,12 @@ def planned(kube: "Kubernetes", policy: Policy, subject: Subject, *, storage_uri
         return plan.model_copy(update=changes)
     journal = _journal(policy, subject, uri, start).in_mode(plan.mode)
     journal = with_baseline(journal, seen, policy)
-    found = admitted(nodes_checked(service, journal, policy), policy)
+    found = keda_refusal(kube, policy) or admitted(nodes_checked(service, journal, policy), policy)
     if isinstance(found, Refuse):
         changes = {"refused": found.word, "refusal": found.reason, "notices": notices}
         return plan.model_copy(update=changes)
-    return _filled(service, plan, seen, journal, policy, (*notices, *found))
+    left = leftover(kube, seen, journal)
+    return _filled(service, plan, seen, journal, policy, (*notices, *found), left)
 
 
 def _mode(seen: Observation | None, policy: Policy) -> str:
@@ -143,8 +147,10 @@ def _filled(
     journal: Journal,
     policy: Policy,
     notices: tuple[str, ...],
+    left: str,
 ) -> Plan:
-    first, acts = acts_of(seen, journal, policy)
+    removed = (unfollowed(left),) if left else ()
+    first, acts = acts_of(seen, journal, policy, removed)
     now, then = service.manifest(), _previewed(service, first, seen, journal, policy)
     _taken(service, journal)
     was = journal.incumbent
@@ -263,7 +269,7 @@ def _body(plan: Plan) -> Iterator[str]:
 
 def _shown(plan: Plan) -> int:
     """The act whose manifest is shown: the first on the service itself, or on its preview."""
-    return next(n for n, act in enumerate(plan.acts, 1) if act.kind is not ActKind.BASELINE)
+    return next(n for n, act in enumerate(plan.acts, 1) if act.kind not in BEFORE)
 
 
 def _act(act: PlannedAct) -> str:

@@ -20,6 +20,7 @@ from tidegate.steps.dropping import dropped_by, wrote_by
 from tidegate.steps.ending import give_back
 from tidegate.steps.fitness import dry_run_refusal, mode_for, with_preflight
 from tidegate.steps.incumbent import returnable
+from tidegate.steps.keda_following import keda_refusal
 from tidegate.steps.progress import say
 from tidegate.steps.signature_fit import signature_refusal
 from tidegate.steps.traffic_driver import Driver
@@ -84,7 +85,7 @@ def _entitled(
         return start
     journal = _journal(published, policy, release_id, start).in_mode(mode)
     journal = with_baseline(journal.model_copy(update=dict(noted)), seen, policy)
-    refusal = dry_run_refusal(service, seen, journal, policy)
+    refusal = keda_refusal(kube, policy) or dry_run_refusal(service, seen, journal, policy)
     return refusal or with_preflight(service, journal, policy)
 
 

@@ -19,6 +19,7 @@ from tidegate.policy import Policy
 from tidegate.steps.claiming import claimed
 from tidegate.steps.dedicated_baseline import brought_up, measured
 from tidegate.steps.ending import give_back
+from tidegate.steps.keda_following import left_unscaled
 from tidegate.steps.progress import say
 from tidegate.steps.registry import InDocument, InPolicy, OutDocument, step
 from tidegate.steps.stopping import finishing_acts
@@ -84,7 +85,8 @@ def staged(
         say("deploy", f"refused: {driver.reason}")
         return _refusal(published, driver.word, driver.reason)
     with driver.facing(driver.journal.preview or driver.journal.name):
-        trouble = _beside(driver, policy) or _brought_up(driver, policy)
+        trouble = _beside(driver, policy) or left_unscaled(driver, policy)
+        trouble = trouble or _brought_up(driver, policy)
         result = trouble or _deployment(driver, published)
     if isinstance(result, Refuse):
         reason = give_back(driver, result.reason)

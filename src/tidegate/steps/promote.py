@@ -18,6 +18,7 @@ from tidegate.steps.baking import bake, traffic_step
 from tidegate.steps.dedicated_baseline import made_room, retired
 from tidegate.steps.ending import Ended, give_back, telling_failure, told
 from tidegate.steps.first_release import discarded, went_live
+from tidegate.steps.keda_following import followed
 from tidegate.steps.progress import say
 from tidegate.steps.registry import InDocument, InPolicy, OutDocument, step
 from tidegate.steps.stopping import finishing_acts, retreating
@@ -143,9 +144,11 @@ def _stepped(
     """Every step that is still to do; why it stopped, or None at 100 %."""
     if staged.initial:
         confirmed = went_live(driver, policy) or _confirmed(driver, policy)
-        return confirmed or discarded(driver, policy)
+        return confirmed or followed(driver, policy) or discarded(driver, policy)
     if driver.journal.is_finishing:
         return None
+    if trouble := followed(driver, policy):
+        return trouble
     passed = {s.percent for s in driver.journal.steps if s.word is Word.PASS}
     for percent in steps_left(policy.traffic, passed):
         trouble = _step(driver, policy, percent, judged, judge_every_s)
@@ -235,7 +238,7 @@ def _finish(
 ) -> None:
     """Close the journal first, for traffic is proven; then the alias, which decides nothing."""
     journal = driver.journal
-    told = (*warnings, *warnings_of_steps(journal.steps))
+    told = (*journal.warnings, *warnings, *warnings_of_steps(journal.steps))
     reason = f"{journal.subject} serves all of production as {journal.candidate_revision}"
     if unread := alias_before.get("alias"):
         driver.say(unread)

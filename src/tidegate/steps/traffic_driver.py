@@ -30,6 +30,7 @@ from tidegate.steps.stopping import stop_if_asked
 from tidegate.steps.writing import written
 
 if TYPE_CHECKING:
+    from tidegate.adapters.keda import ScaledObjects
     from tidegate.adapters.kubernetes import Kubernetes
     from tidegate.adapters.release_lock import StoredJournal
     from tidegate.core.observation import Observation
@@ -75,6 +76,13 @@ class Driver:
     def stored(self) -> "StoredJournal":
         """The journal with the ConfigMap it came from."""
         return self._stored
+
+    @property
+    def scaled_objects(self) -> "ScaledObjects":
+        """KEDA's, in the namespace of the service."""
+        from tidegate.adapters.keda import ScaledObjects
+
+        return ScaledObjects(self._kube, self.journal.namespace)
 
     def say(self, message: str) -> None:
         """Progress of the step that drives."""

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from tidegate.core.decisions import Act
 from tidegate.core.first_release import manifest_of
 from tidegate.core.journal import ActKind, Journal
+from tidegate.core.keda_scaling import wanted_for
 from tidegate.core.manifest import Json, predictor
 from tidegate.core.traffic import rules_of
 from tidegate.errors import ConflictError, RejectedError
@@ -28,6 +29,15 @@ def written(
         return service.create(manifest_of(act.kind, journal, policy))
     if seen is None:
         raise ConflictError(f"{journal.name} is gone; look again")
+    if act.kind is ActKind.FOLLOW:
+        assert policy is not None
+        wanted = wanted_for(policy, act.name)
+        assert wanted is not None  # who decided it had one
+        driver.scaled_objects.create(wanted)
+        return None
+    if act.kind is ActKind.UNFOLLOW:
+        driver.scaled_objects.delete(act.name)
+        return None
     if act.kind in {ActKind.DELETE, ActKind.DISCARD, ActKind.RETIRE}:
         service.delete(seen.uid)
         return None

@@ -68,9 +68,9 @@ class Keda(Section):
     kind: Literal["keda"] = "keda"
     via: Literal["scaled_object", "auto_scaling"] = Field(
         default="scaled_object",
-        description="scaled_object: ScaledObjects of our own, one for each name that the predictor takes in "
-        "turn, with autoscalerClass external. auto_scaling: the predictor's own field and class keda; no "
-        "release then, for KServe gives a canary a ScaledObject without triggers",
+        description="scaled_object: a ScaledObject that each release writes for its candidate before the "
+        "first share, with autoscalerClass external. auto_scaling: the predictor's own field and class keda; "
+        "no release then, for KServe gives a canary a ScaledObject without triggers",
     )
     server: str = Field(default="http://prometheus-operated.monitoring:9090", pattern=r"^https?://")
     triggers: tuple[Trigger, ...] = Field(strict=False, min_length=1)

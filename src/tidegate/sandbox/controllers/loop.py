@@ -17,6 +17,7 @@ from tidegate.sandbox.controllers.deployment import DeploymentController
 from tidegate.sandbox.controllers.gateway import GatewayController
 from tidegate.sandbox.controllers.ingress_table import IngressTable
 from tidegate.sandbox.controllers.job import JobController
+from tidegate.sandbox.controllers.keda import KedaController
 from tidegate.sandbox.controllers.knative import ConfigurationController, ServiceController
 from tidegate.sandbox.controllers.kserve import KserveController
 from tidegate.sandbox.controllers.revision import RevisionController
@@ -55,6 +56,7 @@ class ControllerLoop:
         self._routes = RouteController(store, table, clock, domain)
         self._deployments = DeploymentController(store, runtime, clock)
         self._gateway = GatewayController(store, table, clock)
+        self._keda = KedaController(store, clock)
         self._jobs = JobController(store, jobs, clock) if jobs else None
         self._wake, self._stopping = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="controllers", daemon=True)
@@ -108,6 +110,7 @@ class ControllerLoop:
         self._deployments.reconcile()
         self._gateway.reconcile(self._deployments.serving)
         self._deployments.retire()
+        self._keda.reconcile()
 
     def _statuses(self) -> tuple[object, ...]:
         jobs = self._jobs.exits() if self._jobs else {}

@@ -1,0 +1,104 @@
+"""Carries out what `core.keda_scaling` decides: KEDA scales the candidate from its first share on."""
+
+from typing import TYPE_CHECKING
+
+from tidegate.core.decisions import Done, Refuse, Wait
+from tidegate.core.journal import Journal, Phase
+from tidegate.core.keda_scaling import (
+    candidates,
+    may_be_left,
+    next_for_scaler,
+    next_for_unscaled,
+    wanted_for,
+)
+from tidegate.documents import Word
+from tidegate.errors import RejectedError
+from tidegate.policy import Policy
+from tidegate.steps.traffic_driver import GRACE_S, Driver
+
+if TYPE_CHECKING:
+    from tidegate.adapters.keda import ScaledObjects
+    from tidegate.adapters.kubernetes import Kubernetes
+    from tidegate.core.observation import Observation
+
+
+def keda_refusal(kube: "Kubernetes", policy: Policy) -> Refuse | None:
+    """Why nothing could scale as the policy says; asked before the first write.
+
+    Raises RejectedError where the account may not look at what scales.
+    """
+    from tidegate.adapters.keda import ScaledObjects
+
+    objects = ScaledObjects(kube, policy.namespace)
+    if wanted_for(policy, policy.name) is None:
+        return None
+    if objects.is_installed():
+        objects.look(policy.name)
+        return None
+    reason = "serving.scaling is keda, and the cluster has no ScaledObjects; install KEDA"
+    return Refuse(word=Word.INVALID, reason=reason)
+
+
+def left_unscaled(driver: Driver, policy: Policy) -> Refuse | None:
+    """Before the staging: nothing of an earlier release would scale the candidate while it is measured."""
+    journal = driver.journal
+    if journal.mode != "Standard" or journal.is_initial or not may_be_left(driver.service.look()):
+        return None
+    name, objects = candidates(journal), driver.scaled_objects
+    if wanted_for(policy, name) is None and not _is_seen(objects, name):
+        return None
+    closed = driver.drive(
+        lambda _seen, _journal, _waited: next_for_unscaled(objects.look(name), name),
+        within_s=policy.traffic.step_timeout_s,
+    )
+    return _refused(closed, policy)
+
+
+def _is_seen(objects: "ScaledObjects", name: str) -> bool:
+    """Where something else scales, the account need not know of KEDA."""
+    try:
+        return objects.look(name) is not None
+    except RejectedError:
+        return False
+
+
+def leftover(kube: "Kubernetes", seen: "Observation | None", journal: Journal) -> str:
+    """The ScaledObject that a release would remove before its staging; '' when there is none."""
+    from tidegate.adapters.keda import ScaledObjects
+
+    if journal.mode != "Standard" or journal.is_initial or not may_be_left(seen):
+        return ""
+    name = candidates(journal)
+    return name if _is_seen(ScaledObjects(kube, journal.namespace), name) else ""
+
+
+def followed(driver: Driver, policy: Policy) -> Refuse | None:
+    """Before the first share: KEDA scales the candidate by the policy's bounds and triggers, and says so.
+
+    A first release is live all the same: what KEDA does not do is then a warning.
+    """
+    wanted = wanted_for(policy, candidates(driver.journal))
+    if driver.journal.mode != "Standard" or wanted is None:
+        return None
+    name, objects = candidates(driver.journal), driver.scaled_objects
+    driver.enter(Phase.PROMOTING, policy.traffic.step_timeout_s + GRACE_S)
+    closed = driver.drive(
+        lambda _seen, _journal, _waited: next_for_scaler(objects.look(name), wanted),
+        within_s=policy.traffic.step_timeout_s,
+    )
+    refusal = _refused(closed, policy)
+    if refusal is None or not driver.journal.is_initial:
+        return refusal
+    warned = [*driver.journal.warnings, f"nothing scales {name}: {refusal.reason}"]
+    warnings = tuple(dict.fromkeys(warned))  # a second run says it again
+    driver.save(driver.journal.model_copy(update={"warnings": warnings}))
+    return None
+
+
+def _refused(closed: Done | Refuse | Wait, policy: Policy) -> Refuse | None:
+    if isinstance(closed, Done):
+        return None
+    if isinstance(closed, Refuse):
+        return closed
+    reason = f"still waiting for {closed.what} after {policy.traffic.step_timeout_s:g} s"
+    return Refuse(word=closed.word, reason=reason)
