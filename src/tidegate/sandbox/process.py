@@ -195,12 +195,19 @@ def marked(marker: str) -> list[psutil.Process]:
 
 
 def kill_marked(marker: str) -> None:
-    """SIGKILL whatever carries the marker; psutil checks the creation time before each."""
-    leftovers = marked(marker)
-    for process in leftovers:
+    """SIGKILL whatever carries the marker; psutil checks the creation time before each.
+
+    It waits without reaping, or nobody else would learn how a child of ours ended.
+    """
+    leftovers = [(process, process.create_time()) for process in marked(marker)]
+    for process, _ in leftovers:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()
-    psutil.wait_procs(leftovers, timeout=5)
+    deadline = time.monotonic() + 5
+    while any(is_running(process.pid, born) for process, born in leftovers):
+        if time.monotonic() > deadline:
+            return
+        time.sleep(0.01)
 
 
 def _carries(process: psutil.Process, marker: str) -> bool:
