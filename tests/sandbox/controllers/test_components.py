@@ -1,7 +1,6 @@
 """A transformer and an explainer of their own, in Knative mode: KServe's rules, its traps included."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -211,6 +210,14 @@ def test_a_percent_that_knative_refuses_is_the_components_alone(whole: Cluster) 
     assert whole.ingress.table[HOST] == {TRANSFORMER: 100}
 
 
+def test_a_component_has_replicas_of_its_own(cluster: Cluster) -> None:
+    create(cluster, transformer=component() | {"minReplicas": 2})
+    see(cluster, READY, PREDICTOR, TRANSFORMER)
+    assert set(cluster.runtime.specs) == {PREDICTOR, TRANSFORMER, f"{TRANSFORMER}.1"}
+    found = cluster.api.store.get(REVISIONS, "default", TRANSFORMER)
+    assert found["status"]["actualReplicas"] == 2
+
+
 def test_the_explainer_of_a_service_that_drops_it_stays_and_gets_nothing(whole: Cluster) -> None:
     whole.patch({"spec": {"explainer": None}})
     (route,) = [r for r in whole.ingress.routes if r.host == HOST]
@@ -275,15 +282,13 @@ def test_a_component_without_one_implementation_is_refused_by_the_webhook(cluste
 
 
 @pytest.mark.skipif(not crd.SHARED, reason="TIDEGATE_SHARED names no folder with the CRDs")
-def test_what_the_controllers_write_is_known_by_the_crds_and_by_kserves_own_models() -> None:
-    admission = Admission(load(Path(crd.KSERVE)))
-    with running(crd_dir=Path(crd.KSERVE)) as strict:
-        create(strict, transformer=component(), explainer=component())
-        see(strict, READY, PREDICTOR, TRANSFORMER, EXPLAINER)
-        assert explained(strict) == {EXPLAINER: 100}
-        for kind in (INFERENCESERVICES, KSERVICES, REVISIONS, ROUTES):
-            for item in strict.api.store.items(kind):
-                assert admission.unknown_fields(kind, item) == []
-                admission.schemas.check(kind, item)
-        (again,) = read_by_kserve([strict.isvc()])
-        assert set(again["status"]["components"]) == {"predictor", "transformer", "explainer"}
+def test_what_the_controllers_write_is_known_by_the_crds_and_by_kserves_own_models(
+    whole: Cluster,
+) -> None:
+    admission = Admission(load(crd.KSERVE))
+    for kind in (INFERENCESERVICES, KSERVICES, REVISIONS, ROUTES):
+        for item in whole.api.store.items(kind):
+            assert admission.unknown_fields(kind, item) == []
+            admission.schemas.check(kind, item)
+    (again,) = read_by_kserve([whole.isvc()])
+    assert set(again["status"]["components"]) == {"predictor", "transformer", "explainer"}
