@@ -101,6 +101,28 @@ def test_an_operator_that_tf2onnx_has_no_form_for_is_named(routed: Routed) -> No
         routed.steps(optimize={"target": "onnxruntime"})
 
 
+@pytest.mark.parametrize("flavor", ["keras", "tensorflow"])
+def test_a_layer_that_is_code_is_not_run(routed: Routed, flavor: str) -> None:
+    trained(routed, "code", flavor)
+    with pytest.raises(RejectedError, match=r"does not load: .*[Ll]ambda.*log that as onnx"):
+        routed.steps(optimize={"target": "onnxruntime"})
+
+
+@pytest.mark.parametrize("flavor", ["keras", "tensorflow"])
+def test_a_model_in_an_older_format_is_refused_with_the_one_that_is_read(
+    routed: Routed, flavor: str
+) -> None:
+    release = routed.release
+    tree = release.mlmodel({flavor: {"data": "data", "save_format": "h5"}})
+    (tree / "data").mkdir()
+    (tree / "data" / "model.h5").write_bytes(b"HDF")
+    release.golden(tree, {"input": np.zeros((60, 3), np.float32)})
+    release.fetched(flavor)
+    release.policy["optimize"] = {"target": "onnxruntime"}
+    with pytest.raises(RejectedError, match=r"has no data/model\.keras: .* save it with Keras 3"):
+        release.run("optimize")
+
+
 def test_golden_data_with_other_inputs_are_refused_with_those_that_the_model_takes(
     routed: Routed,
 ) -> None:

@@ -55,6 +55,14 @@ def recurrent() -> tuple[keras.Model, dict[str, Any]]:
     return fitted(model, SERIES), {"input": SERIES}
 
 
+def code() -> tuple[keras.Model, dict[str, Any]]:
+    """With a layer that is somebody's code."""
+    model = keras.Sequential(
+        [keras.Input((8, 8, 1)), layers.Lambda(lambda x: x * 2), layers.Flatten(), layers.Dense(2)]
+    )
+    return fitted(model, IMAGES), {"input": IMAGES}
+
+
 def fitted(model: keras.Model, rows: Any) -> keras.Model:
     model.compile("adam", "sparse_categorical_crossentropy")
     model.fit(rows, TRUTH, epochs=2, verbose=0)
@@ -125,7 +133,7 @@ def traced() -> tuple[Any, dict[str, Any]]:
 
 
 MODELS = {
-    "convolution": convolution, "two_inputs": two_inputs, "recurrent": recurrent,
+    "convolution": convolution, "code": code, "two_inputs": two_inputs, "recurrent": recurrent,
     "declared": declared, "traced": traced, "gamma": gamma,
 }  # fmt: skip
 
