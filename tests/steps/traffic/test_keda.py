@@ -133,6 +133,18 @@ def test_somebody_elses_object_is_named_and_left_alone(standard: Cluster) -> Non
     assert standard.serving == {uri(1)}
 
 
+def test_a_first_release_is_live_and_warns_of_what_nothing_scales(standard: Cluster) -> None:
+    theirs = wanted_for(keda(9), BLUE)
+    assert theirs
+    theirs["metadata"].pop("labels")
+    ScaledObjects(standard.kube, "default").create(theirs)
+    assert release(standard, 1) is Result.PROMOTED
+    assert standard.serving == {uri(1)}
+    assert f"warning: nothing scales {BLUE}: ScaledObject default/{BLUE} is not tidegate's" in (
+        standard.journal.reason
+    )
+
+
 @pytest.mark.parametrize("lives_for", range(9))
 def test_after_a_death_at_any_write_about_the_object_production_is_whole(
     standard: Cluster, lives_for: int
