@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import httpx
 import pytest
+import tritonclient.grpc as grpcclient
 
 from tests.sandbox.real_servers import (
     HOST,
@@ -23,11 +24,13 @@ from tidegate.adapters.prometheus import Prometheus as Asked
 from tidegate.adapters.revision_metrics import RevisionMetrics
 from tidegate.policy.presets import PRESETS, query_of
 from tidegate.policy.promql import filled
+from tidegate.sandbox.activator import Activator
 from tidegate.sandbox.envoy import EnvoyIngress
 from tidegate.sandbox.interfaces import HostRoute
 from tidegate.sandbox.process import Spawner
 from tidegate.sandbox.prometheus import Prometheus, targets_of
 from tidegate.sandbox.queue_proxy import QueueProxyMetrics, RevisionLabels, page_path, pod_name
+from tidegate.sandbox.revision import Endpoint
 from tidegate.sandbox.triton import TritonRuntime
 
 pytestmark = pytest.mark.real
@@ -50,11 +53,24 @@ def runtime(
 
 
 @pytest.fixture(scope="module")
+def activator(runtime: TritonRuntime) -> Iterator[Activator]:
+    started = Activator(runtime.ready)
+    started.start()
+    yield started
+    started.close()
+
+
+@pytest.fixture(scope="module")
 def ingress(
-    tmp_path_factory: pytest.TempPathFactory, runtime: TritonRuntime, spawner: Spawner
-) -> Iterator[EnvoyIngress]:
+    tmp_path_factory: pytest.TempPathFactory, runtime: TritonRuntime, activator: Activator,
+    spawner: Spawner,
+) -> Iterator[EnvoyIngress]:  # fmt: skip
+    def endpoints(namespace: str, name: str) -> tuple[Endpoint, ...]:
+        held = activator.endpoint(namespace, name)
+        return (held,) if held else runtime.endpoints(namespace, name)
+
     folder = tmp_path_factory.mktemp("replicas-envoy")
-    with EnvoyIngress(folder, endpoints=runtime.endpoints, spawner=spawner, drain_s=0.3) as started:
+    with EnvoyIngress(folder, endpoints=endpoints, spawner=spawner, drain_s=0.3) as started:
         runtime.on_change = started.refresh
         started.program([ROUTE])
         yield started
@@ -173,6 +189,31 @@ def test_there_is_no_room_for_a_third_and_its_pod_says_why(
     assert "the sandbox runs at most 2 servers" in seen.message
     runtime.stop(NAMESPACE, PAIR, 2)
     assert runtime.status(NAMESPACE, PAIR, 2).phase == "Stopped"
+
+
+def test_requests_of_both_protocols_reach_the_pods_through_the_activator(
+    activator: Activator, ingress: EnvoyIngress, digits: Digits
+) -> None:
+    activator.hold({(NAMESPACE, PAIR): 10.0})
+    ingress.refresh()
+    held = activator.endpoint(NAMESPACE, PAIR)
+    assert held is not None
+    assert f"127.0.0.1:{held.grpc}::" in ingress.admin("/clusters")
+    try:
+        assert ask(ingress, digits, 5) == {200: 5}
+        client = grpcclient.InferenceServerClient(
+            f"127.0.0.1:{ingress.port}", channel_args=[("grpc.default_authority", HOST)]
+        )
+        tensor = grpcclient.InferInput("X", [2, 64], "FP32")
+        tensor.set_data_from_numpy(digits.images[:2])
+        for _ in range(5):
+            answer = client.infer("digits", [tensor]).as_numpy("label")
+            assert answer.ravel().tolist() == digits.answers(digits.images[:2])[0].tolist()
+        client.close()
+    finally:
+        activator.hold({})
+        ingress.refresh()
+    assert ask(ingress, digits, 5) == {200: 5}
 
 
 def test_a_pod_that_goes_takes_no_request_with_it(

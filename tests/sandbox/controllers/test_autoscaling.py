@@ -8,6 +8,7 @@ import pytest
 from tests.sandbox.controllers.emulated_cluster import Cluster, revision, running
 from tests.sandbox.controllers.fake_data_plane import LOADING, READY
 from tidegate.sandbox.api.kinds import PODS, REVISIONS
+from tidegate.sandbox.controllers.replica_pods import replica_of
 from tidegate.sandbox.interfaces import RevisionStatus
 
 R1 = revision(1)
@@ -105,6 +106,18 @@ def test_fewer_replicas_are_a_new_revision_and_the_old_one_keeps_its_own(cluster
     cluster.ready(1)
     cluster.patch({"spec": {"predictor": {"minReplicas": 1, "maxReplicas": 1}}})
     assert servers(cluster) == [R1, f"{R1}.1", f"{R1}.2", revision(2)]
+
+
+@pytest.mark.parametrize(
+    ("pod", "replica"),
+    [
+        ("digits-predictor-00001-deployment-x7k2p", 0),
+        ("digits-predictor-00001-deployment-r1-x7k2p", 1),
+        ("digits-blue-predictor-6c9d8f7b5x-r12-abcde", 12),
+    ],
+)
+def test_the_name_of_a_pod_says_whose_log_it_has(pod: str, replica: int) -> None:
+    assert replica_of(pod) == replica
 
 
 # -- pods by load
