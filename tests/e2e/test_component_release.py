@@ -3,6 +3,7 @@
 The tests are one story and run in the order of the file.
 """
 
+import contextlib
 import threading
 import time
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from typing import Any
 
 import httpx
 import numpy as np
+import psutil
 import pytest
 import yaml
 from kubernetes import client, config
@@ -174,9 +176,11 @@ def test_delete_ends_every_process_of_the_service(home: Home) -> None:
     assert holder is not None
 
     def running_now() -> list[str]:
-        kinds = ("revision", "program")
-        found = [p for kind in kinds for p in marked(f"{holder.sandbox_id}/{kind}")]
-        return [" ".join(process.cmdline()) for process in found]
+        kinds, found = ("revision", "program"), []
+        for process in [p for kind in kinds for p in marked(f"{holder.sandbox_id}/{kind}")]:
+            with contextlib.suppress(psutil.NoSuchProcess):  # it has ended meanwhile
+                found.append(" ".join(process.cmdline()))
+        return found
 
     assert sum("explainer.py" in one or "transformer.py" in one for one in running_now()) == 2
     config.load_kube_config(home.environment["KUBECONFIG"])
