@@ -348,6 +348,15 @@ def test_answers_of_the_response_cache_make_the_evidence_invalid(
     assert "answered 40 of 40 requests" in found[0].message
 
 
+def test_what_a_replicas_cache_answered_before_the_test_is_nothing_against_the_evidence(
+    serve: Serve, golden_tree: Path
+) -> None:
+    serve(candidate={"earlier_hits": [0, 700, 3]})
+    assert measure(golden_tree).findings == ()
+    serve(candidate={"cached": True, "earlier_hits": [0, 700, 3]})
+    assert [one.name for one in measure(golden_tree).findings] == ["response cache"]
+
+
 @pytest.mark.alone
 def test_a_server_that_never_warms_up_is_inconclusive(serve: Serve, golden_tree: Path) -> None:
     serve(candidate={"drift": 2})

@@ -3,7 +3,8 @@
 Run as a process: `python v2_server.py '<JSON>'`; prints its ports. Each host behaves as the JSON says:
 delay_ms, stall (second since the first request, length), error_every, wrong_every, nan_every, revision,
 version, cold (ms more at first, requests until that has worn off), drift (ms more with each request), cached
-(the response cache answers all), token (401 without it), json_only (binary tensors are refused). `tls` names
+(the response cache answers all), earlier_hits (what the cache of each of its replicas answered before; they are
+asked about it in turn), token (401 without it), json_only (binary tensors are refused). `tls` names
 files: cert, key, and client_ca.
 """
 
@@ -34,6 +35,7 @@ class Host:
         self.cold = wanted.get("cold")
         self.drift_s = wanted.get("drift", 0) / 1000
         self.cached = wanted.get("cached", False)
+        self.earlier_hits = itertools.cycle(wanted.get("earlier_hits", [0]))
         self.token = wanted.get("token", "")
         self.json_only = wanted.get("json_only", False)
         self.asked = 0
@@ -133,7 +135,8 @@ class Server:
 
     @staticmethod
     def statistics(host: Host) -> bytes:
-        hits = {"cache_hit": {"count": host.asked if host.cached else 0}}
+        count = next(host.earlier_hits) + (host.asked if host.cached else 0)
+        hits = {"cache_hit": {"count": count}}
         text = json.dumps({"model_stats": [{"name": "m", "inference_stats": hits}]}).encode()
         return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(text) + text
 
