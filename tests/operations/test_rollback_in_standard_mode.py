@@ -136,7 +136,7 @@ def test_a_version_that_served_in_the_other_mode_is_refused(promoted_2: Cluster)
 def test_after_a_death_at_a_write_production_is_whole_and_it_can_be_done_again(
     promoted_2: Cluster, lives_for: int
 ) -> None:
-    dies_and_is_done_again(promoted_2, lives_for)
+    dies_and_is_done_again(promoted_2, lives_for, ends_with="RENAME")
 
 
 def test_what_is_remembered_is_the_template_as_it_served(promoted_2: Cluster) -> None:

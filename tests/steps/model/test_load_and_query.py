@@ -188,9 +188,10 @@ def test_a_server_ends_with_the_step_that_was_killed(optimized: Any) -> None:
 def test_what_a_server_has_started_ends_with_it_when_it_is_killed_outright(optimized: Any) -> None:
     optimized.policy["triton"] = {"load_and_query": "never"}
     assert optimized.run("configure")["verdict"] == "PASS"
+    before = set(psutil.Process().children(recursive=True))
     with tritonserver.serving(optimized.path("repository"), "digits"):
-        below = psutil.Process().children(recursive=True)
-        (server,) = (one for one in below if one.name() == "tritonserver")
+        started = set(psutil.Process().children(recursive=True)) - before
+        (server,) = (one for one in started if one.name() == "tritonserver")
         stubs = [one for one in server.children() if "stub" in one.name()]
         assert stubs
         server.kill()
