@@ -3,9 +3,8 @@
 Run as a process: `python v2_server.py '<JSON>'`; prints its ports. Each host behaves as the JSON says:
 delay_ms, stall (second since the first request, length), error_every, wrong_every, nan_every, revision,
 version, cold (ms more at first, requests until that has worn off), drift (ms more with each request), cached
-(the response cache answers all), earlier_hits (of the cache of each of its replicas, which are asked in turn),
-token (401 without it), json_only (binary tensors are refused). `tls` names
-files: cert, key, and client_ca.
+(the response cache answers all), earlier_hits (of each replica's cache; they are asked in turn),
+token (401 without it), json_only (binary tensors are refused). `tls` names files: cert, key, and client_ca.
 """
 
 import asyncio
