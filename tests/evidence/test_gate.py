@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.evidence.conftest import CANDIDATE, SUBJECT, deployment, free_port, policy
+from tests.evidence.conftest import CANDIDATE, INCUMBENT, SUBJECT, deployment, free_port, policy
 from tidegate.adapters.files import read, read_any, write
 from tidegate.adapters.revision_metrics import open_metrics
 from tidegate.documents import (
@@ -19,6 +19,7 @@ from tidegate.documents import (
 )
 from tidegate.errors import DocumentError
 from tidegate.steps.execution import execute
+from tidegate.steps.load_beside import production_before
 from tidegate.steps.registry import steps
 
 ERRORS = {"kind": "errors", "limit": 0.01}
@@ -137,3 +138,14 @@ def test_a_query_is_about_the_candidate_alone(
 )
 def test_no_number_never_passes(past: str, tmp_path: Path, query: str, word: Word) -> None:
     assert gate(tmp_path, report(), ERRORS, PROMQL | {"query": query})["verdict"] == word
+
+
+def test_pods_that_no_scrape_has_met_yet_count_in_the_plan_and_not_in_what_was_measured(
+    past: str,
+) -> None:
+    seen = {"namespace": "good", "pods": {CANDIDATE: 2, INCUMBENT: 3}}
+    deployed = deployment().model_copy(update=seen)
+    assert production_before(deployed, policy())[1] == (2, 1)
+    metrics, _ = open_metrics(policy(), deployed)
+    assert metrics
+    assert metrics.replicas(CANDIDATE) == 1

@@ -193,8 +193,12 @@ def open_metrics(
         preset = preset_for(asked, policy.slo.source, deployed.mode)
     except (UnavailableError, RejectedError) as error:
         return None, str(error)
+    by_service = deployed.mode == "Standard"  # as the mesh counts; elsewhere its pods are scraped
     metrics = RevisionMetrics(
-        prometheus=asked, namespace=deployed.namespace, preset=preset, pods=deployed.pods
+        prometheus=asked,
+        namespace=deployed.namespace,
+        preset=preset,
+        pods=deployed.pods if by_service else {},
     )
     return metrics, ""
 

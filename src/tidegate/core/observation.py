@@ -138,6 +138,11 @@ class Observation:
         return int(self.predictor.get("minReplicas", 1))
 
     @property
+    def pods(self) -> dict[str, int]:
+        """Revision, or Deployment in Standard mode -> its pods; those without any are left out."""
+        return {one.name: one.replicas for one in self.revisions.values() if one.replicas}
+
+    @property
     def traffic(self) -> dict[str, int]:
         """Revision -> percent of production; revisions without a share are left out."""
         total: dict[str, int] = {}

@@ -174,13 +174,6 @@ def is_alone(seen: Observation, revision: str) -> bool:
     return seen.traffic == {revision: 100} and seen.is_true(ROUTED)
 
 
-def pods_of(seen: Observation) -> dict[str, int]:
-    """Deployment -> pods, for the mesh's metrics count requests by Service; in Knative mode they tell."""
-    if seen.mode != "Standard":
-        return {}
-    return {one.name: one.replicas for one in seen.revisions.values()}
-
-
 def service_host(seen: Observation, revision: str) -> str:
     """The host of a revision's own Service; '' while no route is there."""
     return next((share.host for share in seen.shares if share.revision == revision), "")

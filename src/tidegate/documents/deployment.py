@@ -75,7 +75,7 @@ class Deployment(Document):
         default=(), description="What was wrong with the nodes' GPUs, or could not be read of them"
     )
     pods: dict[str, int] = Field(
-        default_factory=dict, description="Standard mode: revision -> pods once it was staged"
+        default_factory=dict, description="Revision -> pods once it was staged"
     )
 
     @property

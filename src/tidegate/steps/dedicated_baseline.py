@@ -15,7 +15,6 @@ from tidegate.core.dedicated_baseline import (
 )
 from tidegate.core.journal import Journal, Phase
 from tidegate.core.observation import own_host
-from tidegate.core.standard_readiness import pods_of
 from tidegate.documents import DedicatedBaseline, Word
 from tidegate.errors import RejectedError, UnavailableError
 from tidegate.policy import Policy
@@ -72,7 +71,7 @@ def _seen(driver: Driver, name: str) -> "Observation":
 
 
 def measured(driver: Driver) -> tuple[tuple[DedicatedBaseline, ...], dict[str, int]]:
-    """The copies as a load test finds them, and the pods of each revision (Standard mode)."""
+    """The copies as a load test finds them, and the pods of each revision."""
     found: list[DedicatedBaseline] = []
     pods: dict[str, int] = {}
     for copy in driver.journal.copies_left:
@@ -80,7 +79,7 @@ def measured(driver: Driver) -> tuple[tuple[DedicatedBaseline, ...], dict[str, i
             seen = _seen(driver, copy.name)
         host = own_host(seen)
         found.append(DedicatedBaseline(name=copy.name, revision=seen.created, host=host))
-        pods |= pods_of(seen)
+        pods |= seen.pods
     return tuple(found), pods
 
 

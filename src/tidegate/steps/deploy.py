@@ -11,7 +11,6 @@ from tidegate.core.decisions import Done, Refuse
 from tidegate.core.first_release import next_for_preview
 from tidegate.core.journal import Phase
 from tidegate.core.observation import own_host
-from tidegate.core.standard_readiness import pods_of
 from tidegate.core.traffic import rules_of
 from tidegate.documents import Deployment, Published, Refusal, Word
 from tidegate.errors import UnavailableError
@@ -163,7 +162,7 @@ def _deployment(driver: Driver, published: Published) -> Deployment:
         preview=journal.preview,
         isvc_uid=seen.uid,
         preflight=journal.preflight,
-        pods=pods_of(seen) | pods,
+        pods=seen.pods | pods,
     )
 
 

@@ -20,7 +20,7 @@ def production_before(deployed: Deployment, policy: Policy) -> tuple[Production,
     from tidegate.adapters.revision_metrics import open_metrics
 
     metrics, why = open_metrics(policy, deployed)
-    replicas = _replicas(metrics, deployed)
+    replicas = _expected(deployed, *_replicas(metrics, deployed))
     if deployed.baseline:  # of the same size by its making; a scrape may not have seen all of it
         return Production(rate_rps=0.0), (replicas[0], replicas[0])
     if deployed.incumbent is None or policy.load.baseline == "none":
@@ -29,6 +29,12 @@ def production_before(deployed: Deployment, policy: Policy) -> tuple[Production,
         return Production(rate_rps=None, why=why), replicas
     say(COMMAND, f"asking Prometheus what {deployed.incumbent.revision} serves now")
     return metrics.production(deployed.incumbent.revision), replicas
+
+
+def _expected(deployed: Deployment, candidate: int, incumbent: int) -> tuple[int, int]:
+    """The candidate has been ready for a moment only: what deploy has seen of its pods may not all be scraped
+    yet. Once it was measured they are, and what was scraped counts."""
+    return max(candidate, deployed.pods.get(deployed.candidate_revision, 1)), incumbent
 
 
 def _replicas(metrics: "RevisionMetrics | None", deployed: Deployment) -> tuple[int, int]:

@@ -74,6 +74,12 @@ def test_a_candidate_is_staged_at_zero_with_hosts_of_its_own(serving_1: Cluster)
     assert [a.kind for a in serving_1.journal.acts if a.confirmed_s] == [ActKind.STAGE]
 
 
+def test_a_load_test_is_told_how_many_pods_each_revision_has(serving_1: Cluster) -> None:
+    deployment = staged_at(stage(serving_1, 2, serving={"min_replicas": 2, "max_replicas": 2}))
+    revisions = (deployment.candidate_revision, "digits-predictor-00001")
+    assert [deployment.pods[one] for one in revisions] == [2, 1]
+
+
 def test_production_never_reaches_the_candidate_while_it_is_staged(serving_1: Cluster) -> None:
     before = next(iter(serving_1.traffic))
     staged_at(stage(serving_1, 2))
