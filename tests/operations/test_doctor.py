@@ -151,6 +151,32 @@ def test_a_steps_own_account_is_asked_for_instead_of_ours(
     assert "tidegate-guard may not" in other.found
 
 
+KEDA = {"kind": "keda", "triggers": [{"kind": "queue_time", "threshold": 20}]}
+
+
+@pytest.mark.parametrize(
+    ("resource", "serving", "state", "said"),
+    [
+        ("scaledobjects", None, State.WARN, "a policy with serving.scaling.kind keda is refused"),
+        ("scaledobjects", {}, State.WARN, "a policy with serving.scaling.kind keda is refused"),
+        ("scaledobjects", {"scaling": KEDA, "max_replicas": 4}, State.FAIL, "scaledobjects.keda.sh in ml$"),
+        ("nodes", {}, State.WARN, "list nodes in all namespaces: a policy with serving.gpu is refused"),
+        ("httproutes", {}, State.FAIL, "get httproutes.gateway.networking.k8s.io in ml$"),
+    ],
+)  # fmt: skip
+def test_a_permission_that_only_a_feature_needs_is_missed_where_it_is_used(
+    world: World, monkeypatch: pytest.MonkeyPatch,
+    resource: str, serving: dict[str, object] | None, state: State, said: str,
+) -> None:  # fmt: skip
+    world.rules = [rule for rule in world.rules if rule.resource != resource]
+    asked = {"name": "a", "namespace": NAMESPACE, "model": {"uri": "models:/a/1"}}
+    policy = None if serving is None else Policy.model_validate(asked | {"serving": serving})
+    checks = looked(world, monkeypatch, replace(WANTED, step="deploy", policy=policy))
+    found = next(one for one in checks if one.name == "permissions of deploy")
+    assert found.state is state
+    assert re.search(said, found.found), found.found
+
+
 def test_an_unknown_step_is_refused(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UsageError, match="no step 'swep' asks the API"):
         looked(world, monkeypatch, Wanted(namespace=NAMESPACE, step="swep"))

@@ -1,10 +1,12 @@
 """What each step needs to be allowed, and how it stands with what it is allowed. Pure."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from tidegate.core.checkup import Check, fail, ok, warn
+
+KEDA = "scaledobjects"  # asked for by a policy that KEDA scales alone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,20 +51,37 @@ def needs(verbs: Mapping[str, Sequence[Mapping[str, Any]]], namespace: str) -> I
                     )  # fmt: skip
 
 
-def permissions(step: str, asked: Iterable[Need], denied: Sequence[Need], *, who: str) -> Check:
-    """One finding per step; what is optional is only told."""
+def permissions(
+    step: str,
+    asked: Iterable[Need],
+    denied: Sequence[Need],
+    *,
+    who: str,
+    used: Collection[str] = (),
+) -> Check:
+    """One finding per step; what is optional, or of a feature that is not `used`, is only told."""
     title = f"permissions of {step}"
-    missing = [str(one) for one in denied if not one.optional]
-    less = [str(one) for one in denied if one.optional]
+    spared = {KEDA}.difference(used)
+    missing = [one for one in denied if not one.optional and one.resource not in spared]
+    less = "; ".join(str(one) for one in denied if one not in missing)
     remedy = f"apply deploy/overlays (kubectl apply -k), or bind role tidegate-{step} to {who}"
-    if less and step == "gate":
-        said = f"{who} may not {'; '.join(less)}: an objective of kind job is INVALID"
-        return warn(title, said, "to have such objectives apply deploy/components/job-gate")
-    if not missing and any(one.resource == "nodes" for one in denied):
-        said = f"{who} may not {'; '.join(less)}: a policy with serving.gpu is refused"
-        return warn(title, said, f"{remedy}; or write serving.gpu.preflight: report")
     if missing:
-        return fail(title, f"{who} may not {'; '.join(missing)}", remedy)
+        return fail(title, f"{who} may not {'; '.join(map(str, missing))}", remedy)
+    if less and step == "gate":
+        said = f"{who} may not {less}: an objective of kind job is INVALID"
+        return warn(title, said, "to have such objectives apply deploy/components/job-gate")
     if less:
-        return warn(title, f"{who} may not {'; '.join(less)}: the release tells less", remedy)
+        told, instead = _consequence({one.resource for one in denied})
+        return warn(title, f"{who} may not {less}: {told}", f"{remedy}{instead}")
     return ok(title, f"{who} may do all {len(list(asked))} things")
+
+
+def _consequence(resources: Collection[str]) -> tuple[str, str]:
+    """Of going on without them, and what else could be done."""
+    refused = []
+    if "nodes" in resources:
+        refused.append("a policy with serving.gpu is refused")
+    if KEDA in resources:
+        refused.append("a policy with serving.scaling.kind keda is refused")
+    instead = "; or write serving.gpu.preflight: report" if "nodes" in resources else ""
+    return ", and ".join(refused) or "the release tells less", instead

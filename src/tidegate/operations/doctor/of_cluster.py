@@ -8,9 +8,10 @@ from tidegate.adapters import checkup as reading
 from tidegate.adapters import standard
 from tidegate.core import checkup as judged
 from tidegate.core.checkup import Check
-from tidegate.core.checkup_access import needs, permissions
+from tidegate.core.checkup_access import KEDA, needs, permissions
 from tidegate.core.gpu_admission import as_the_policy_says
 from tidegate.core.gpu_preflight import preflight
+from tidegate.core.keda_scaling import wanted_for
 from tidegate.core.manifest import predictor
 from tidegate.errors import UsageError
 from tidegate.operations.doctor.findings import made, read_or_none
@@ -100,4 +101,6 @@ def _access(
     account = f"tidegate-{step}" if wanted.accounts else ""
     asked = list(needs({step: rules}, wanted.namespace))
     denied = [one for one in asked if not cluster.allows(one, account)]
-    return permissions(step, asked, denied, who=account or "this account")
+    policy = wanted.policy
+    used = {KEDA} if policy and wanted_for(policy, policy.name) else set()
+    return permissions(step, asked, denied, who=account or "this account", used=used)
