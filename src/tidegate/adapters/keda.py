@@ -23,14 +23,11 @@ class ScaledObjects:
         """Create it. ConflictError when it exists."""
         self._kube.request("POST", self._all, wanted)
 
-    def delete(self, name: str) -> None:
-        """Delete the one that is there; already gone is fine."""
-        held = self.look(name)
-        if held is None:
-            return
-        preconditions = {"preconditions": {"uid": held["metadata"]["uid"]}}
+    def delete(self, held: Json) -> None:
+        """Delete this very one; already gone is fine. ConflictError when another has its name by now."""
+        name, uid = held["metadata"]["name"], held["metadata"]["uid"]
         try:
-            self._kube.request("DELETE", f"{self._all}/{name}", preconditions)
+            self._kube.request("DELETE", f"{self._all}/{name}", {"preconditions": {"uid": uid}})
         except RejectedError:
             if self.look(name) is not None:
                 raise

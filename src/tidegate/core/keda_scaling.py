@@ -51,6 +51,8 @@ def next_for_scaler(held: Json | None, wanted: Json) -> Decision:
         return Act(kind=ActKind.FOLLOW, name=name, why=f"have KEDA scale {name}")
     if not is_ours(held):
         return _others(held)
+    if going := _going(held):
+        return going
     if not _has(held.get("spec"), wanted["spec"]):
         return foreign(f"ScaledObject {name} is not as this policy's release writes it")
     ready = _ready(held)
@@ -66,10 +68,19 @@ def next_for_unscaled(held: Json | None, name: str) -> Decision:
         return Done(what=f"nothing scales {name} yet")
     if not is_ours(held):
         return _others(held)
-    if held["metadata"].get("deletionTimestamp"):
-        return Wait(what=f"KEDA to let go of ScaledObject {name}", word=Word.INVALID)
+    if going := _going(held):
+        return going
     why = f"remove ScaledObject {name} of an earlier release"
     return Act(kind=ActKind.UNFOLLOW, name=name, why=why)
+
+
+def _going(held: Json) -> Wait | None:
+    """One that is deleted scales until KEDA has taken its finalizer away, and says Ready until then."""
+    metadata = held["metadata"]
+    if not metadata.get("deletionTimestamp"):
+        return None
+    what = f"KEDA to let go of ScaledObject {metadata['name']}"
+    return Wait(what=what, word=Word.INVALID)
 
 
 def is_ours(item: Json) -> bool:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from tidegate.core.decisions import Act
 from tidegate.core.first_release import manifest_of
 from tidegate.core.journal import ActKind, Journal
-from tidegate.core.keda_scaling import wanted_for
+from tidegate.core.keda_scaling import is_ours, wanted_for
 from tidegate.core.manifest import Json, predictor
 from tidegate.core.traffic import rules_of
 from tidegate.errors import ConflictError, RejectedError
@@ -36,7 +36,7 @@ def written(
         driver.scaled_objects.create(wanted)
         return None
     if act.kind is ActKind.UNFOLLOW:
-        driver.scaled_objects.delete(act.name)
+        _unfollow(driver, act.name)
         return None
     if act.kind in {ActKind.DELETE, ActKind.DISCARD, ActKind.RETIRE}:
         service.delete(seen.uid)
@@ -46,6 +46,13 @@ def written(
         return None
     wanted = _wanted(journal, policy) if act.kind is ActKind.STAGE else {}
     return service.patch(rules_of(journal).patch_of(act, seen, journal, wanted))
+
+
+def _unfollow(driver: "Driver", name: str) -> None:
+    """Asked again whose it is: somebody may have put theirs there since it was decided."""
+    held = driver.scaled_objects.look(name)
+    if held is not None and is_ours(held):
+        driver.scaled_objects.delete(held)
 
 
 def _free(driver: "Driver", revision: str) -> None:

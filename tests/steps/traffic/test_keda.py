@@ -22,12 +22,15 @@ from tidegate.core.decisions import Act, Done, Refuse, Wait
 from tidegate.core.journal import ActKind
 from tidegate.core.keda_scaling import next_for_scaler, next_for_unscaled, wanted_for
 from tidegate.documents import Deployment, Refusal, Result, Word
+from tidegate.errors import ConflictError
 from tidegate.operations.plan import planned
 from tidegate.operations.rollback import rolled_back
 from tidegate.policy import Policy
 from tidegate.sandbox.api.kinds import SCALEDOBJECTS
 from tidegate.steps.deploy import staged
 from tidegate.steps.guard import guarded
+from tidegate.steps.traffic_driver import Driver
+from tidegate.steps.writing import written
 
 BLUE, GREEN = f"{NAME}-blue-predictor", f"{NAME}-green-predictor"
 LABEL = {"app.kubernetes.io/managed-by": "tidegate"}
@@ -119,12 +122,36 @@ def test_what_comes_back_after_the_rename_is_scaled_by_the_object_that_it_had(
     assert set(scaled(standard)) == {BLUE, GREEN}
 
 
-def test_somebody_elses_object_is_named_and_left_alone(standard: Cluster) -> None:
-    release(standard, 1)
-    theirs = wanted_for(keda(9), GREEN)
+def put_by_somebody_else(cluster: Cluster, name: str) -> None:
+    theirs = wanted_for(keda(9), name)
     assert theirs
     theirs["metadata"].pop("labels")
-    ScaledObjects(standard.kube, "default").create(theirs)
+    ScaledObjects(cluster.kube, "default").create(theirs)
+
+
+def test_one_that_somebody_else_put_in_its_place_since_the_look_is_left_alone(
+    standard: Cluster,
+) -> None:
+    """Once before the removal is asked for, and once before it is carried out."""
+    release(standard, 1)
+    objects = ScaledObjects(standard.kube, "default")
+    ours = objects.look(BLUE)
+    assert ours
+    objects.delete(ours)
+    put_by_somebody_else(standard, BLUE)
+    stored = load_journal(standard.kube, "default", NAME)
+    assert stored
+    act = Act(kind=ActKind.UNFOLLOW, name=BLUE, why="decided before")
+    driver = Driver(standard.kube, stored, step="deploy", policy=keda())
+    written(driver, act, standard.service.look(), keda())
+    with pytest.raises(ConflictError):
+        objects.delete(ours)
+    assert scaled(standard) == {BLUE: 9}
+
+
+def test_somebody_elses_object_is_named_and_left_alone(standard: Cluster) -> None:
+    release(standard, 1)
+    put_by_somebody_else(standard, GREEN)
     said = refused(
         stage(standard, 2), Word.INVALID, f"ScaledObject default/{GREEN} is not tidegate's"
     ).reason
@@ -134,10 +161,7 @@ def test_somebody_elses_object_is_named_and_left_alone(standard: Cluster) -> Non
 
 
 def test_a_first_release_is_live_and_warns_of_what_nothing_scales(standard: Cluster) -> None:
-    theirs = wanted_for(keda(9), BLUE)
-    assert theirs
-    theirs["metadata"].pop("labels")
-    ScaledObjects(standard.kube, "default").create(theirs)
+    put_by_somebody_else(standard, BLUE)
     assert release(standard, 1) is Result.PROMOTED
     assert standard.serving == {uri(1)}
     assert f"warning: nothing scales {BLUE}: ScaledObject default/{BLUE} is not tidegate's" in (
@@ -178,6 +202,8 @@ def test_a_cluster_without_keda_is_refused_before_the_first_write(
 
 # -- decided
 
+GOING = {"name": GREEN, "namespace": "d", "labels": LABEL, "deletionTimestamp": "now"}
+
 
 def held(**changes: Any) -> dict[str, Any]:
     found = wanted_for(keda(), GREEN)
@@ -199,6 +225,7 @@ def test_nothing_is_taken_for_scaled_before_keda_says_so() -> None:
     assert isinstance(
         next_for_scaler(held(metadata={"name": GREEN, "namespace": "d"}), wanted), Refuse
     )
+    assert isinstance(next_for_scaler(held(metadata=GOING), wanted), Wait)
 
 
 def test_what_the_api_fills_in_is_no_difference() -> None:
@@ -209,8 +236,7 @@ def test_what_the_api_fills_in_is_no_difference() -> None:
 
 
 def test_an_object_that_keda_has_not_let_go_of_is_waited_for() -> None:
-    going = {"name": GREEN, "namespace": "d", "labels": LABEL, "deletionTimestamp": "now"}
-    assert isinstance(next_for_unscaled(held(metadata=going), GREEN), Wait)
+    assert isinstance(next_for_unscaled(held(metadata=GOING), GREEN), Wait)
     assert isinstance(next_for_unscaled(None, GREEN), Done)
 
 
