@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from tidegate.core.decisions import Act
 from tidegate.core.journal import ActKind, Journal
 from tidegate.core.keda_scaling import candidates, wanted_for
 from tidegate.core.plan_documents import PlannedAct, Replicas, WayBack
@@ -41,10 +42,9 @@ def followed(journal: Journal, policy: Policy) -> Iterator[PlannedAct]:
     yield PlannedAct(kind=ActKind.FOLLOW, why=why, evidence="KEDA says that it is ready")
 
 
-def unfollowed(name: str) -> PlannedAct:
+def unfollowed(act: Act) -> PlannedAct:
     """What is left of an earlier release would scale the candidate while it is measured."""
-    why = f"remove ScaledObject {name} of an earlier release"
-    return PlannedAct(kind=ActKind.UNFOLLOW, why=why, evidence="it is gone")
+    return PlannedAct(kind=act.kind, why=act.why, evidence="it is gone")
 
 
 def ways_back(incumbent: Incumbent) -> tuple[WayBack, ...]:

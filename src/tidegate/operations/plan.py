@@ -11,7 +11,7 @@ import yaml
 from tidegate.config import settings
 from tidegate.core.adoption import adoption_of
 from tidegate.core.claim import Claim, claim, holder_refusal
-from tidegate.core.decisions import Act, Refuse
+from tidegate.core.decisions import Act, Decision, Refuse
 from tidegate.core.dedicated_baseline import with_baseline
 from tidegate.core.dropped import Dropped
 from tidegate.core.first_release import manifest_of, preview_refusal
@@ -69,16 +69,21 @@ def planned(kube: "Kubernetes", policy: Policy, subject: Subject, *, storage_uri
     )
     start, notices = _start(kube, service, seen, policy, uri, stored, drops)
     if isinstance(start, Refuse):
-        changes = {"refused": start.word, "refusal": start.reason, "notices": notices}
-        return plan.model_copy(update=changes)
+        return _refused(plan, start, notices)
     journal = _journal(policy, subject, uri, start).in_mode(plan.mode)
     journal = with_baseline(journal, seen, policy)
     found = keda_refusal(kube, policy) or admitted(nodes_checked(service, journal, policy), policy)
     if isinstance(found, Refuse):
-        changes = {"refused": found.word, "refusal": found.reason, "notices": notices}
-        return plan.model_copy(update=changes)
+        return _refused(plan, found, notices)
     left = leftover(kube, seen, journal)
+    if isinstance(left, Refuse):
+        return _refused(plan, left, notices)
     return _filled(service, plan, seen, journal, policy, (*notices, *found), left)
+
+
+def _refused(plan: Plan, why: Refuse, notices: tuple[str, ...]) -> Plan:
+    changes = {"refused": why.word, "refusal": why.reason, "notices": notices}
+    return plan.model_copy(update=changes)
 
 
 def _mode(seen: Observation | None, policy: Policy) -> str:
@@ -147,9 +152,9 @@ def _filled(
     journal: Journal,
     policy: Policy,
     notices: tuple[str, ...],
-    left: str,
+    left: Decision,
 ) -> Plan:
-    removed = (unfollowed(left),) if left else ()
+    removed = (unfollowed(left),) if isinstance(left, Act) else ()
     first, acts = acts_of(seen, journal, policy, removed)
     now, then = service.manifest(), _previewed(service, first, seen, journal, policy)
     _taken(service, journal)

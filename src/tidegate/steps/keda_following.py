@@ -2,7 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from tidegate.core.decisions import Done, Refuse, Wait
+from tidegate.core.decisions import Decision, Done, Refuse, Wait
+from tidegate.core.isvc.typed import Json
 from tidegate.core.journal import Journal, Phase
 from tidegate.core.keda_scaling import (
     candidates,
@@ -45,7 +46,7 @@ def left_unscaled(driver: Driver, policy: Policy) -> Refuse | None:
     if journal.mode != "Standard" or journal.is_initial or not may_be_left(driver.service.look()):
         return None
     name, objects = candidates(journal), driver.scaled_objects
-    if wanted_for(policy, name) is None and not _is_seen(objects, name):
+    if wanted_for(policy, name) is None and _seen(objects, name) is None:
         return None
     closed = driver.drive(
         lambda _seen, _journal, _waited: next_for_unscaled(objects.look(name), name),
@@ -54,22 +55,22 @@ def left_unscaled(driver: Driver, policy: Policy) -> Refuse | None:
     return _refused(closed, policy)
 
 
-def _is_seen(objects: "ScaledObjects", name: str) -> bool:
+def _seen(objects: "ScaledObjects", name: str) -> Json | None:
     """Where something else scales, the account need not know of KEDA."""
     try:
-        return objects.look(name) is not None
+        return objects.look(name)
     except RejectedError:
-        return False
+        return None
 
 
-def leftover(kube: "Kubernetes", seen: "Observation | None", journal: Journal) -> str:
-    """The ScaledObject that a release would remove before its staging; '' when there is none."""
+def leftover(kube: "Kubernetes", seen: "Observation | None", journal: Journal) -> Decision:
+    """What a release would do before its staging about a ScaledObject of the candidate's name."""
     from tidegate.adapters.keda import ScaledObjects
 
     if journal.mode != "Standard" or journal.is_initial or not may_be_left(seen):
-        return ""
-    name = candidates(journal)
-    return name if _is_seen(ScaledObjects(kube, journal.namespace), name) else ""
+        return Done(what="nothing of an earlier release scales")
+    name, objects = candidates(journal), ScaledObjects(kube, journal.namespace)
+    return next_for_unscaled(_seen(objects, name), name)
 
 
 def followed(driver: Driver, policy: Policy) -> Refuse | None:

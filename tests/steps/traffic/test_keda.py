@@ -152,6 +152,9 @@ def test_one_that_somebody_else_put_in_its_place_since_the_look_is_left_alone(
 def test_somebody_elses_object_is_named_and_left_alone(standard: Cluster) -> None:
     release(standard, 1)
     put_by_somebody_else(standard, GREEN)
+    told = planned(standard.kube, keda(), published(2).subject, storage_uri=uri(2))
+    assert (told.refused, told.acts) == (Word.INVALID, ())
+    assert f"ScaledObject default/{GREEN} is not tidegate's" in told.refusal
     said = refused(
         stage(standard, 2), Word.INVALID, f"ScaledObject default/{GREEN} is not tidegate's"
     ).reason
