@@ -34,8 +34,7 @@ class KedaController:
 
     def _condition(self, item: Json) -> Json:
         namespace, _ = address(item)
-        target = item["spec"]["scaleTargetRef"]["name"]
-        if self._store.find(DEPLOYMENTS, namespace, target):
+        if self._store.find(DEPLOYMENTS, namespace, _target(item)):
             return {
                 "type": "Ready", "status": "True", "reason": "ScaledObjectReady", "message": READY,
             }  # fmt: skip
@@ -43,3 +42,9 @@ class KedaController:
             "type": "Ready", "status": "False", "reason": "ScaledObjectCheckFailed",
             "message": MISSING,
         }  # fmt: skip
+
+
+def _target(item: Json) -> str:
+    """The Deployment's name; nothing of an object that names none: the API here has no schema of it."""
+    found = (item.get("spec") or {}).get("scaleTargetRef")
+    return str(found.get("name", "")) if isinstance(found, dict) else ""
