@@ -175,11 +175,7 @@ def test_while_nothing_is_known_of_its_requests_a_revision_keeps_its_pods(
 
 
 def test_the_initial_scale_is_for_the_first_time_only(cluster: Cluster) -> None:
-    scaled(
-        cluster,
-        1,
-        5,
-    )
+    scaled(cluster, 1, 5)
     assert servers(cluster) == [R1]
     first = {"autoscaling.knative.dev/initial-scale": "3"}
     cluster.patch({"spec": {"predictor": {"annotations": first}}})
@@ -187,6 +183,36 @@ def test_the_initial_scale_is_for_the_first_time_only(cluster: Cluster) -> None:
     cluster.ready(2)
     wait(cluster, 100)
     assert [s for s in servers(cluster) if s.startswith(revision(2))] == [revision(2)]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("target", "lots", "invalid value: lots"),
+        ("target", "nan", "invalid value: nan"),
+        ("target", "-4", "expected 0.01 <= -4 <= inf"),
+        ("target-utilization-percentage", "101", "expected 1 <= 101 <= 100"),
+        ("panic-window-percentage", "inf", "expected 1 <= inf <= 100"),
+        ("max-scale", "2.5", "invalid value: 2.5"),
+        ("initial-scale", "0", "expected 1 <= 0"),
+        ("window", "soon", "invalid value: soon"),
+        ("window", "60s later", "invalid value: 60s later"),
+        ("window", "2s", "expected 6 <= 2s <= 3600"),
+        ("metric", "cpu", "invalid value: cpu"),
+    ],
+)
+def test_an_annotation_that_knatives_webhook_refuses_makes_no_revision_and_what_serves_goes_on(
+    cluster: Cluster, name: str, value: str, told: str
+) -> None:
+    cluster.create()
+    cluster.ready(1)
+    key = f"autoscaling.knative.dev/{name}"
+    cluster.patch({"spec": {"predictor": {"annotations": {key: value}}}})
+    shown = cluster.condition("PredictorReady")
+    assert (shown["status"], shown["reason"]) == ("False", "ReconcileFailed")
+    assert told in shown["message"]
+    assert shown["message"].endswith(f": spec.template.metadata.annotations.{key}")
+    assert (servers(cluster), cluster.shares()) == ([R1], {1: 100})
 
 
 # -- none, and a cold start

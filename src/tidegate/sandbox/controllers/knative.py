@@ -153,8 +153,16 @@ def progress_deadline_s(revision: Json) -> float:
 
 
 def duration_s(revision: Json, annotation: str) -> float:
-    """A Go duration in h, m, s, ms; 0 where there is none."""
-    text = revision["metadata"].get("annotations", {}).get(annotation, "")
+    """What an annotation says; 0 where there is none."""
+    return seconds_of(revision["metadata"].get("annotations", {}).get(annotation, "0")) or 0.0
+
+
+def seconds_of(text: str) -> float | None:
+    """A Go duration in h, m, s, ms; None when it is none."""
+    if text == "0":
+        return 0.0
     parts = re.findall(r"(\d+(?:\.\d+)?)(ms|h|m|s)", text)
+    if not parts or "".join(value + unit for value, unit in parts) != text:
+        return None
     units = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
     return sum(float(value) * units[unit] for value, unit in parts)

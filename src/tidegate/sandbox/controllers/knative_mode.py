@@ -11,6 +11,7 @@ from tidegate.sandbox.api.metadata import timestamp
 from tidegate.sandbox.api.store import Store
 from tidegate.sandbox.controllers import (
     components,
+    kpa_settings,
     kserve_status,
     pods,
     targets,
@@ -37,9 +38,14 @@ class KnativeModeController:
         ksvcs: dict[str, Json] = {}
         for component in components.of(isvc):
             wanted = self._traffic(isvc, component)
-            if refusal := traffic.refusal(wanted) or template.pod_refusal(isvc, component):
+            made = components.revision_template(isvc, component, runtime)
+            if refusal := (
+                traffic.refusal(wanted)
+                or kpa_settings.refusal(made["metadata"]["annotations"])
+                or template.pod_refusal(isvc, component)
+            ):
                 return self._refused(isvc, runtime, ksvcs, (component, refusal))
-            ksvcs[component] = self._ensure(isvc, component, runtime, wanted)
+            ksvcs[component] = self._ensure(isvc, component, made, wanted)
         status = self._status(isvc, runtime, ksvcs)
         if kserve_status.is_whole(status, ksvcs):
             ensure(self._store, virtual_service.wanted(isvc, self._domain))
@@ -61,11 +67,10 @@ class KnativeModeController:
         return traffic.desired(percent, rolled.latest_rolledout, tag_routing=tagged)
 
     def _ensure(
-        self, isvc: Json, component: str, runtime: Json, wanted: tuple[traffic.Target, ...]
+        self, isvc: Json, component: str, made: Json, wanted: tuple[traffic.Target, ...]
     ) -> Json:
         namespace, name = address(isvc)
         annotations = isvc["metadata"].get("annotations", {})
-        made = components.revision_template(isvc, component, runtime)
         return ensure(
             self._store,
             Wanted(

@@ -1,9 +1,10 @@
-"""The autoscaler's settings from a Revision's annotations: Knative's names and defaults. Pure."""
+"""The autoscaler's settings from a Revision's annotations: Knative's names, bounds and defaults. Pure."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 
 from tidegate.sandbox.api.kinds import Json
-from tidegate.sandbox.controllers.knative import RETENTION, duration_s
+from tidegate.sandbox.controllers.knative import RETENTION, duration_s, seconds_of
 from tidegate.sandbox.controllers.kpa import Settings
 from tidegate.sandbox.controllers.template import MIN_SCALE
 
@@ -12,6 +13,57 @@ CLASS, KPA = f"{PREFIX}class", "kpa.autoscaling.knative.dev"
 _CONCURRENCY, _RPS = 100.0, 200.0  # of a pod, where nobody says
 _LEAST_TARGET = 0.01  # pkg/apis/autoscaling/register.go, TargetMin
 _WINDOW_S, _PANIC_PERCENT, _PANIC_THRESHOLD = 60.0, 10.0, 200.0
+_MOST_PODS, _LONGEST_S = 2**31 - 1, 3600.0
+_METRICS = ("concurrency", "rps")
+
+
+def refusal(annotations: Mapping[str, str]) -> str:
+    """Why Knative's webhook refuses a template's annotations; empty when it does not.
+
+    The bounds are those of pkg/apis/autoscaling/annotation_validation.go; durations are told in seconds.
+    """
+    for name, (read, low, high) in _BOUNDS.items():
+        text = annotations.get(f"{PREFIX}{name}")
+        if text is None:
+            continue
+        value = read(text)
+        if value is None or math.isnan(value):
+            return f"invalid value: {text}: {_at(name)}"
+        if not low <= value <= high:
+            return f"expected {low:g} <= {text} <= {high:g}: {_at(name)}"
+    metric = annotations.get(f"{PREFIX}metric", _METRICS[0])
+    is_known = annotations.get(CLASS, KPA) != KPA or metric in _METRICS
+    return "" if is_known else f"invalid value: {metric}: {_at('metric')}"
+
+
+def _at(name: str) -> str:
+    return f"spec.template.metadata.annotations.{PREFIX}{name}"
+
+
+def _whole(text: str) -> float | None:
+    return int(text) if text.removeprefix("-").isdecimal() else None
+
+
+def _real(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+_BOUNDS: Mapping[str, tuple[Callable[[str], float | None], float, float]] = {
+    "min-scale": (_whole, 0, _MOST_PODS),
+    "max-scale": (_whole, 0, _MOST_PODS),
+    "initial-scale": (_whole, 1, _MOST_PODS),
+    "activation-scale": (_whole, 2, _MOST_PODS),
+    "target": (_real, _LEAST_TARGET, math.inf),
+    "target-utilization-percentage": (_real, 1, 100),
+    "panic-window-percentage": (_real, 1, 100),
+    "panic-threshold-percentage": (_real, 110, 1000),
+    "window": (seconds_of, 6, _LONGEST_S),
+    "scale-down-delay": (seconds_of, 0, _LONGEST_S),
+    RETENTION.removeprefix(PREFIX): (seconds_of, 0, _LONGEST_S),
+}
 
 
 def is_kpa(revision: Json) -> bool:
