@@ -1,5 +1,6 @@
 """A transformer and an explainer of their own, as processes that ask Triton through Envoy by its name."""
 
+import socket
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +19,8 @@ from tests.sandbox.real_servers import (
     eventually,
     settled,
 )
-from tidegate.sandbox import program
+from tidegate.errors import RejectedError
+from tidegate.sandbox import envoy, program
 from tidegate.sandbox.controllers.virtual_service import EXPLAIN
 from tidegate.sandbox.envoy import EnvoyIngress
 from tidegate.sandbox.interfaces import HostRoute, PathRule, Program, RevisionSpec
@@ -98,6 +100,18 @@ def test_a_name_of_the_cluster_is_a_port_here_that_follows_the_routes(
     )
     assert ask(NAME).headers["x-tidegate-revision"] == GREEN
     assert ask(other).headers["x-tidegate-revision"] == BLUE
+
+
+@pytest.mark.real
+def test_a_name_whose_port_somebody_took_is_told_and_gets_another_the_next_time(
+    ingress: EnvoyIngress, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken, monkeypatch.context() as patched:
+        patched.setattr(envoy, "free_port", lambda: taken.getsockname()[1])
+        with pytest.raises(RejectedError, match="envoy refused the configuration"):
+            ingress.address("late-predictor.prod")
+    answer = httpx.get(f"http://{ingress.address('late-predictor.prod')}/", trust_env=False)
+    assert answer.status_code == 404  # it listens, and no route has the name
 
 
 @pytest.mark.real

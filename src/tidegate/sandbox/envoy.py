@@ -15,7 +15,7 @@ from pathlib import Path
 
 import httpx
 
-from tidegate.errors import RejectedError, UnavailableError
+from tidegate.errors import RejectedError, TidegateError, UnavailableError
 from tidegate.sandbox import binaries, envoy_config
 from tidegate.sandbox.container import answers
 from tidegate.sandbox.envoy_config import Json, Key
@@ -107,7 +107,6 @@ class EnvoyIngress:
         with self._lock:
             if host not in self._local:
                 self._listen(host, free_port())
-                self._apply_routes(self._routes)
             return f"127.0.0.1:{self._local[host]}"
 
     def admin(self, path: str) -> str:
@@ -132,16 +131,25 @@ class EnvoyIngress:
         if wanted == self._served:
             return
         self._version += 1
-        _write(self._clusters_file, envoy_config.clusters_document(self._version, wanted))
-        self._await(self._clusters_version, "cluster_manager.cds")
+        document = envoy_config.clusters_document(self._version, wanted)
+        self._put(self._clusters_file, document, self._clusters_version, "cluster_manager.cds")
         self._served = dict(wanted)
 
     def _listen(self, host: str, port: int) -> None:
-        self._version += 1
+        """On failure the name has no port, and whoever asks next gets another one."""
         self._local[host] = port
-        _write(self._listeners_file, self._listeners())
-        self._await(self._listeners_version, "listener_manager.lds")
-        self._await_answer(port)
+        try:
+            self._apply_listeners()
+            self._await_answer(port)
+            self._apply_routes(self._routes)
+        except TidegateError:
+            del self._local[host]
+            raise
+
+    def _apply_listeners(self) -> None:
+        self._version += 1
+        document, version = self._listeners(), self._listeners_version
+        self._put(self._listeners_file, document, version, "listener_manager.lds")
 
     def _listeners(self) -> Json:
         return envoy_config.listeners_document(self._version, self._local, self._routes_file)
@@ -149,12 +157,19 @@ class EnvoyIngress:
     def _apply_routes(self, table: tuple[HostRoute, ...]) -> None:
         self._version += 1
         document = envoy_config.routes_document(self._version, table, self._local)
-        _write(self._routes_file, document)
-        self._await(self._routes_version, f"http.ingress.rds.{envoy_config.ROUTES}")
+        stats = f"http.ingress.rds.{envoy_config.ROUTES}"
+        self._put(self._routes_file, document, self._routes_version, stats)
         self._routes = table
 
-    def _await(self, version: Callable[[], str], stats: str, timeout_s: float = 10.0) -> None:
+    def _put(self, file: Path, document: Json, version: Callable[[], str], stats: str) -> None:
+        """Write one of the files and wait until it is in force; a refusal may come at once."""
         rejected = self._rejected(stats)
+        _write(file, document)
+        self._await(version, stats, rejected)
+
+    def _await(
+        self, version: Callable[[], str], stats: str, rejected: int, timeout_s: float = 10.0
+    ) -> None:
         deadline = time.monotonic() + timeout_s
         while version() != str(self._version):
             if self._rejected(stats) > rejected:
