@@ -85,7 +85,8 @@ def _entitled(
         return start
     journal = _journal(published, policy, release_id, start).in_mode(mode)
     journal = with_baseline(journal.model_copy(update=dict(noted)), seen, policy)
-    refusal = keda_refusal(kube, policy) or dry_run_refusal(service, seen, journal, policy)
+    refusal = keda_refusal(kube, policy, is_way_back=journal.fast_track)
+    refusal = refusal or dry_run_refusal(service, seen, journal, policy)
     return refusal or with_preflight(service, journal, policy)
 
 

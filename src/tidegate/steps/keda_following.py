@@ -1,8 +1,9 @@
 """Carries out what `core.keda_scaling` decides: KEDA scales the candidate from its first share on."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from tidegate.core.decisions import Decision, Done, Refuse, Wait
+from tidegate.core.decisions import RECONCILE_S, Decision, Done, Refuse
 from tidegate.core.isvc.typed import Json
 from tidegate.core.journal import Journal, Phase
 from tidegate.core.keda_scaling import (
@@ -23,15 +24,16 @@ if TYPE_CHECKING:
     from tidegate.core.observation import Observation
 
 
-def keda_refusal(kube: "Kubernetes", policy: Policy) -> Refuse | None:
+def keda_refusal(kube: "Kubernetes", policy: Policy, *, is_way_back: bool = False) -> Refuse | None:
     """Why nothing could scale as the policy says; asked before the first write.
 
-    Raises RejectedError where the account may not look at what scales.
+    A way back to what was promoted before is never kept from being tried. Raises RejectedError where the
+    account may not look at what scales.
     """
     from tidegate.adapters.keda import ScaledObjects
 
     objects = ScaledObjects(kube, policy.namespace)
-    if wanted_for(policy, policy.name) is None:
+    if wanted_for(policy, policy.name) is None or is_way_back:
         return None
     if objects.is_installed():
         objects.look(policy.name)
@@ -48,11 +50,8 @@ def left_unscaled(driver: Driver, policy: Policy) -> Refuse | None:
     name, objects = candidates(journal), driver.scaled_objects
     if wanted_for(policy, name) is None and _seen(objects, name) is None:
         return None
-    closed = driver.drive(
-        lambda _seen, _journal, _waited: next_for_unscaled(objects.look(name), name),
-        within_s=policy.traffic.step_timeout_s,
-    )
-    return _refused(closed, policy)
+    refusal = _driven(driver, policy, lambda: next_for_unscaled(objects.look(name), name))
+    return None if journal.fast_track else refusal  # nothing is measured; `followed` tells
 
 
 def _seen(objects: "ScaledObjects", name: str) -> Json | None:
@@ -76,19 +75,15 @@ def leftover(kube: "Kubernetes", seen: "Observation | None", journal: Journal) -
 def followed(driver: Driver, policy: Policy) -> Refuse | None:
     """Before the first share: KEDA scales the candidate by the policy's bounds and triggers, and says so.
 
-    A first release is live all the same: what KEDA does not do is then a warning.
+    A first release is live all the same, and a way back goes on: what KEDA does not do is then a warning.
     """
     wanted = wanted_for(policy, candidates(driver.journal))
     if driver.journal.mode != "Standard" or wanted is None:
         return None
     name, objects = candidates(driver.journal), driver.scaled_objects
     driver.enter(Phase.PROMOTING, policy.traffic.step_timeout_s + GRACE_S)
-    closed = driver.drive(
-        lambda _seen, _journal, _waited: next_for_scaler(objects.look(name), wanted),
-        within_s=policy.traffic.step_timeout_s,
-    )
-    refusal = _refused(closed, policy)
-    if refusal is None or not driver.journal.is_initial:
+    refusal = _driven(driver, policy, lambda: next_for_scaler(objects.look(name), wanted))
+    if refusal is None or not _goes_on(driver.journal):
         return refusal
     warned = [*driver.journal.warnings, f"nothing scales {name}: {refusal.reason}"]
     warnings = tuple(dict.fromkeys(warned))  # a second run says it again
@@ -96,10 +91,23 @@ def followed(driver: Driver, policy: Policy) -> Refuse | None:
     return None
 
 
-def _refused(closed: Done | Refuse | Wait, policy: Policy) -> Refuse | None:
-    if isinstance(closed, Done):
-        return None
-    if isinstance(closed, Refuse):
-        return closed
-    reason = f"still waiting for {closed.what} after {policy.traffic.step_timeout_s:g} s"
+def _goes_on(journal: Journal) -> bool:
+    """Without KEDA: production is there already, or is to come back."""
+    return journal.is_initial or journal.fast_track
+
+
+def _driven(driver: Driver, policy: Policy, decide: Callable[[], Decision]) -> Refuse | None:
+    """Why it did not come to be. A way back waits no longer than a controller takes to act."""
+    within = policy.traffic.step_timeout_s
+    if driver.journal.fast_track:
+        within = min(within, RECONCILE_S)
+    try:
+        closed = driver.drive(lambda *_: decide(), within_s=within)
+    except RejectedError as error:
+        if not _goes_on(driver.journal):
+            raise
+        return Refuse(word=Word.INVALID, reason=str(error))
+    if isinstance(closed, Done | Refuse):
+        return closed if isinstance(closed, Refuse) else None
+    reason = f"still waiting for {closed.what} after {within:g} s"
     return Refuse(word=closed.word, reason=reason)

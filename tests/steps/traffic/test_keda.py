@@ -7,6 +7,7 @@ import pytest
 from tests.steps.traffic.test_deploy import refused
 from tests.steps.traffic.test_promote import Evidence, Judge, Registry, promote_
 from tests.steps.traffic.test_roll_back import Crash, Dying
+from tests.steps.traffic.test_standard_mode import DyingAfterItsRename
 from tests.steps.traffic.traffic_cluster import (
     NAME,
     POLL_S,
@@ -17,12 +18,13 @@ from tests.steps.traffic.traffic_cluster import (
     uri,
 )
 from tidegate.adapters.keda import ScaledObjects
+from tidegate.adapters.kubernetes import Kubernetes
 from tidegate.adapters.release_lock import load_journal
 from tidegate.core.decisions import Act, Done, Refuse, Wait
 from tidegate.core.journal import ActKind
 from tidegate.core.keda_scaling import next_for_scaler, next_for_unscaled, wanted_for
 from tidegate.documents import Deployment, Refusal, Result, Word
-from tidegate.errors import ConflictError
+from tidegate.errors import ConflictError, RejectedError
 from tidegate.operations.plan import planned
 from tidegate.operations.rollback import rolled_back
 from tidegate.policy import Policy
@@ -107,19 +109,79 @@ def test_what_a_release_that_was_taken_back_left_scales_no_later_candidate(
     assert acts(standard)[0] == (ActKind.UNFOLLOW, None)
 
 
-def test_what_comes_back_after_the_rename_is_scaled_by_the_object_that_it_had(
+def back(cluster: Cluster, to: str) -> None:
+    stored = load_journal(cluster.kube, "default", NAME)
+    assert stored
+    rolled_back(
+        cluster.kube, stored, to, who="ann", aliases=Registry().aliases,
+        poll_s=POLL_S, judge_every_s=POLL_S,
+    )  # fmt: skip
+
+
+def test_a_version_that_is_brought_back_is_scaled_by_the_bounds_of_the_last_policy(
     standard: Cluster,
 ) -> None:
     release(standard, 1)
     release(standard, 2, chosen=keda(6))
-    stored = load_journal(standard.kube, "default", NAME)
-    assert stored
-    rolled_back(
-        standard.kube, stored, "1", who="ann", aliases=Registry().aliases,
-        poll_s=POLL_S, judge_every_s=POLL_S,
-    )  # fmt: skip
+    back(standard, "1")
     assert standard.serving == {uri(1)}
-    assert set(scaled(standard)) == {BLUE, GREEN}
+    assert scaled(standard) == {BLUE: 6, GREEN: 6}
+
+
+def test_what_comes_back_after_the_rename_is_scaled_by_the_object_that_it_had(
+    standard: Cluster,
+) -> None:
+    release(standard, 1)
+    deployment = staged_at(stage(standard, 2, keda(6)))
+    alive, standard.kube = standard.kube, DyingAfterItsRename(standard.kube, 1000)
+    with pytest.raises(Crash):
+        promote_(standard, deployment, keda(6), Judge())
+    standard.kube = alive
+    assert guarded(standard.kube, "r2", "", poll_s=POLL_S)
+    assert standard.traffic == {BLUE: 100}
+    assert standard.serving == {uri(1)}
+    assert scaled(standard) == {BLUE: 4, GREEN: 6}
+
+
+class Forbidden(Kubernetes):
+    """The account may look at ScaledObjects, and write none."""
+
+    def __init__(self, kube: Kubernetes) -> None:
+        super().__init__(kube._client, retry_s=2)
+
+    def once(self, method: str, path: str, body: Any, query: Any) -> dict[str, Any]:
+        if method != "GET" and "/scaledobjects" in path:
+            raise RejectedError(f"{method} {path}: HTTP 403: cannot write scaledobjects")
+        return super().once(method, path, body, query)
+
+
+def test_a_first_release_whose_object_may_not_be_written_stays_live(standard: Cluster) -> None:
+    standard.kube = Forbidden(standard.kube)
+    assert release(standard, 1) is Result.PROMOTED
+    assert f"warning: nothing scales {BLUE}: POST" in standard.journal.reason
+    guarded(standard.kube, "r1", "", poll_s=POLL_S)
+    assert standard.serving == {uri(1)}
+
+
+@pytest.mark.parametrize("trouble", ["no KEDA", "forbidden", "somebody else's"])
+def test_a_roll_back_is_not_kept_from_bringing_a_version_back_by_keda(
+    standard: Cluster, monkeypatch: pytest.MonkeyPatch, trouble: str
+) -> None:
+    release(standard, 1)
+    release(standard, 2)
+    objects = ScaledObjects(standard.kube, "default")
+    if trouble == "somebody else's":
+        ours = objects.look(BLUE)
+        assert ours
+        objects.delete(ours)
+        put_by_somebody_else(standard, BLUE)
+    if trouble == "no KEDA":
+        monkeypatch.setattr(ScaledObjects, "is_installed", lambda self: False)
+    standard.kube = Forbidden(standard.kube) if trouble == "forbidden" else standard.kube
+    back(standard, "1")
+    assert (standard.serving, standard.journal.outcome) == ({uri(1)}, Result.PROMOTED)
+    warned = f"warning: nothing scales {BLUE}" in standard.journal.reason
+    assert warned == (trouble == "somebody else's")
 
 
 def put_by_somebody_else(cluster: Cluster, name: str) -> None:

@@ -252,18 +252,21 @@ def test_after_a_death_in_the_middle_of_a_roll_back_guard_finishes_it(
     dies_in_its_roll_back(serving_1, percent, lives_for)
 
 
+class DyingAfterItsRename(Dying):
+    """The candidate is the stable predictor, and nobody knows."""
+
+    def once(self, method: str, path: str, body: Any, query: Any) -> dict[str, Any]:
+        answer = super().once(method, path, body, query)
+        if method == "PATCH" and "name" in (body or {}).get("spec", {}).get("predictor", {}):
+            raise Crash("after the rename")
+        return answer
+
+
 def test_a_release_that_died_after_its_rename_is_returned_to_the_incumbent_made_anew(
     serving_1: Cluster,
 ) -> None:
-    class Last(Dying):
-        def once(self, method: str, path: str, body: Any, query: Any) -> dict[str, Any]:
-            answer = super().once(method, path, body, query)
-            if method == "PATCH" and "name" in (body or {}).get("spec", {}).get("predictor", {}):
-                raise Crash("after the rename")
-            return answer
-
     with pytest.raises(Crash):
-        whole_release(serving_1, Last(serving_1.kube, 1000))
+        whole_release(serving_1, DyingAfterItsRename(serving_1.kube, 1000))
     serving_1.ingress.seen.clear()
     journal = guarded(serving_1.kube, "r2", "", poll_s=POLL_S)
     assert journal
