@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +76,7 @@ class Loaded:
     ) -> dict[str, Array]:
         """The outputs for all rows, in batches of `batch` >= 1, each a sequence of its own if `sequential`.
 
-        Raises RejectedError when the model fails.
+        Raises RejectedError when the model fails, or takes the server down with it.
         """
         from tritonclient.http import InferenceServerClient
         from tritonclient.utils import InferenceServerException
@@ -89,7 +90,7 @@ class Loaded:
                 some = {n: a[at : at + batch] for n, a in inputs.items()}
                 said = sequence_of_one(sequence_id()) if sequential else {}
                 parts.append(_ask(client, self.name, some, said))
-        except InferenceServerException as error:
+        except (InferenceServerException, HTTPException, OSError) as error:
             raise RejectedError(
                 f"Triton loads {self.name} and fails on {what}: {error}; correct the model"
             ) from error

@@ -13,7 +13,7 @@ import pytest
 
 from tests.steps.model.networks import convolutions, images
 from tidegate.adapters import trees, tritonserver
-from tidegate.errors import UsageError
+from tidegate.errors import RejectedError, UsageError
 
 SERVER = shlex.join([sys.executable, "-m", "tidegate.sandbox.tritonserver"])
 
@@ -185,15 +185,19 @@ def test_a_server_ends_with_the_step_that_was_killed(optimized: Any) -> None:
 
 
 @pytest.mark.real
-def test_what_a_server_has_started_ends_with_it_when_it_is_killed_outright(optimized: Any) -> None:
+def test_a_server_that_is_killed_while_it_is_asked_is_one_line_and_its_processes_end_with_it(
+    optimized: Any,
+) -> None:
     optimized.policy["triton"] = {"load_and_query": "never"}
     assert optimized.run("configure")["verdict"] == "PASS"
     before = set(psutil.Process().children(recursive=True))
-    with tritonserver.serving(optimized.path("repository"), "digits"):
+    with tritonserver.serving(optimized.path("repository"), "digits") as loaded:
         started = set(psutil.Process().children(recursive=True)) - before
         (server,) = (one for one in started if one.name() == "tritonserver")
         stubs = [one for one in server.children() if "stub" in one.name()]
         assert stubs
         server.kill()
+        with pytest.raises(RejectedError, match="loads digits and fails on golden inputs: "):
+            loaded.answers({"X": images(1, seed=1)}, 1)
         _, left = psutil.wait_procs(stubs, timeout=20)
         assert left == []
