@@ -25,6 +25,17 @@ def test_a_program_that_says_nothing_is_told_by_its_own_last_line(tmp_path: Path
         exported("no_such_program", tmp_path, tmp_path, 18, {GOLDEN: ROWS})
 
 
+def test_a_program_that_is_killed_is_told_by_its_signal_and_not_by_what_it_said_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    (tmp_path / "keras.py").write_text(
+        "import os\nprint('all is well', flush=True)\nos.kill(os.getpid(), 9)"
+    )
+    with pytest.raises(RejectedError, match="not exported: its process was killed by signal 9$"):
+        exported("keras_on_torch", tmp_path / "model.keras", tmp_path, 18, {GOLDEN: ROWS})
+
+
 def test_several_inputs_are_asked_in_the_models_order_and_by_its_names() -> None:
     assert ordered(ROWS, ["b", "a"]) == ("b", "a")
     with pytest.raises(

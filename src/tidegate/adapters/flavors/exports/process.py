@@ -43,15 +43,22 @@ def exported(program: str, model: Path, folder: Path, opset: int, rows: Groups) 
     ]
     try:
         done = subprocess.run(
-            command, capture_output=True, text=True, check=False, timeout=WITHIN_S,
+            command, capture_output=True, text=True, errors="replace", check=False, timeout=WITHIN_S,
             env=os.environ | {"PYTHONWARNINGS": "ignore", "KERAS_HOME": str(folder)},
         )  # fmt: skip
     except subprocess.TimeoutExpired as error:
         raise RejectedError(f"is not exported after {WITHIN_S:g} s") from error
     if done.returncode != 0:
-        said = done.stdout.strip() or done.stderr.strip() or f"ended with {done.returncode}"
-        raise RejectedError(said.splitlines()[-1])
+        raise RejectedError(_said(done))
     return _read(folder / ANSWERS)
+
+
+def _said(done: "subprocess.CompletedProcess[str]") -> str:
+    """Its line; one that was killed, such as for its memory, has left none, and others' lines mislead."""
+    if done.returncode < 0:
+        return f"is not exported: its process was killed by signal {-done.returncode}"
+    said = done.stdout.strip() or done.stderr.strip() or f"ended with {done.returncode}"
+    return said.splitlines()[-1]
 
 
 def _write(path: Path, groups: Groups) -> None:
