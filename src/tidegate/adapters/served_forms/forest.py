@@ -44,7 +44,7 @@ class Forest:
         rows = np.ascontiguousarray(inputs[INPUT], np.float32)
         try:
             scores = treelite.gtil.predict(self.model, rows, nthread=1)
-        except Exception as error:  # a TreeliteError, or a wrong shape
+        except (treelite.TreeliteError, ValueError) as error:  # ValueError: rows of another rank
             raise RejectedError(
                 f"{self.what} fails on golden inputs in Treelite: {error}"
             ) from error
@@ -63,7 +63,7 @@ def of_file(path: Path, model_type: str, *, what: str) -> Forest:
         else:
             form = "ubjson" if model_type == "xgboost_ubj" else "json"
             model = treelite.frontend.load_xgboost_model(path, format_choice=form)
-    except Exception as error:  # TreeliteError
+    except treelite.TreeliteError as error:
         raise RejectedError(
             f"{what} cannot be served by FIL: {error}; write optimize.target: onnxruntime"
         ) from error
@@ -76,7 +76,7 @@ def of_estimator(estimator: Any, *, what: str) -> Forest:
 
     try:
         model = treelite.sklearn.import_model(estimator)
-    except Exception as error:  # as above, and NotImplementedError
+    except Exception as error:  # TreeliteError, and whatever reading an estimator's attributes raises
         raise RejectedError(
             f"{what} is a {type(estimator).__name__}, which Treelite does not take ({error}); "
             "write optimize.target: onnxruntime"
