@@ -84,6 +84,13 @@ def test_a_cache_that_cannot_be_written_costs_no_build_and_says_why(tmp_path: Pa
     assert (tmp_path / "model.plan").is_file()
 
 
+def test_timings_that_cannot_be_put_in_place_leave_nothing_half_written(tmp_path: Path) -> None:
+    (tmp_path / "gpu.timings").mkdir()
+    trouble = plan_cache.keep_timings(tmp_path, "gpu.timings", b"timings")
+    assert trouble.startswith(f"cannot write {tmp_path / 'gpu.timings'}: ")
+    assert [path.name for path in tmp_path.iterdir()] == ["gpu.timings"]
+
+
 @pytest.fixture
 def kept(tmp_path: Path) -> Path:
     """A cache with one plan."""

@@ -86,6 +86,7 @@ def keep_timings(root: Path | None, name: str, content: bytes) -> str:
     """
     if root is None or not content:
         return ""
+    temporary = ""
     try:
         root.mkdir(parents=True, exist_ok=True)
         descriptor, temporary = tempfile.mkstemp(dir=root, prefix=f".{name}.")
@@ -93,6 +94,8 @@ def keep_timings(root: Path | None, name: str, content: bytes) -> str:
             file.write(content)
         Path(temporary).replace(root / name)
     except OSError as error:
+        if temporary:
+            Path(temporary).unlink(missing_ok=True)
         return f"cannot write {root / name}: {error.strerror or error}"
     return ""
 
