@@ -10,7 +10,7 @@ from tidegate.documents import Finding, OptimizedModel, Word, worst
 from tidegate.errors import RejectedError, UsageError
 from tidegate.policy import Policy
 from tidegate.steps.companions import FOLDER
-from tidegate.steps.placing import Placed, asked
+from tidegate.steps.placing import Placed, asked, is_sequential
 
 if TYPE_CHECKING:
     from tidegate.adapters.golden_data import Array
@@ -66,7 +66,10 @@ def _findings(
             message = f"Triton {version} changes the config: {drift}"
             yield Finding(name=NAME, word=Word.FAIL, message=message)
             return
-        word, found = _compared(loaded, whole.config, golden, policy, _reference(models, model))
+        word, found = _compared(
+            loaded, whole.config, golden, policy, _reference(models, model),
+            sequential=is_sequential(models),
+        )  # fmt: skip
         told = f"Triton {version}, wanted for {policy.triton.version}: {found}"
         yield Finding(name=NAME, word=word, message=f"{told}, config served as written")
         for one in models:
@@ -95,7 +98,14 @@ def _beside(loaded: "Loaded", one: Placed, tree: Path, policy: Policy) -> Findin
         )  # fmt: skip
     try:
         word, message = (
-            _compared(server, one.config, golden, policy, one.entry.source)
+            _compared(
+                server,
+                one.config,
+                golden,
+                policy,
+                one.entry.source,
+                sequential=one.entry.sequential,
+            )
             if golden.is_file()
             else _answers_zeros(server, one)
         )
@@ -114,14 +124,19 @@ def _answers_zeros(server: "Loaded", one: Placed) -> tuple[Word, str]:
 
 
 def _compared(
-    loaded: "Loaded", config: ModelConfig, golden: Path, policy: Policy, reference: str
+    loaded: "Loaded",
+    config: ModelConfig,
+    golden: Path,
+    policy: Policy,
+    reference: str,
+    *,
+    sequential: bool,
 ) -> tuple[Word, str]:
     """The golden rows of one model, asked and judged as parity is. Raises RejectedError."""
     from tidegate.adapters import golden_data
     from tidegate.core import parity
 
     rows = golden_data.read(golden, what=golden.name)
-    sequential = config.sequence_batching is not None
     size = config.max_batch_size or _fixed_batch(config)
     # What the server fills in and keeps of a sequence is in the graph, and so in its golden data.
     sent = {t.name: rows.inputs[t.name] for t in config.input} if sequential else rows.inputs

@@ -12,9 +12,28 @@ from onnx import TensorProto, helper
 
 from tidegate.adapters import serving, tritonserver
 from tidegate.adapters.served_model import answers_as
-from tidegate.documents import Probe, Tensor
+from tidegate.core.asked import probe_of
+from tidegate.documents import Probe, RepositoryModel, Tensor
 from tidegate.errors import DocumentError, RejectedError
 
+CODE = """\
+import triton_python_backend_utils as pb_utils
+
+
+class TritonPythonModel:
+    def execute(self, requests):
+        return [
+            pb_utils.InferenceResponse([
+                pb_utils.Tensor("twice", pb_utils.get_input_tensor_by_name(one, "Y").as_numpy() * 2)
+            ])
+            for one in requests
+        ]
+"""
+CONFIG = """\
+max_batch_size: 32
+input { name: "Y" data_type: TYPE_FP32 dims: [2] }
+output { name: "twice" data_type: TYPE_FP32 dims: [2] }
+"""
 SERVER = shlex.join([sys.executable, "-m", "tidegate.sandbox.tritonserver"])
 INPUTS = (Tensor(name="X", dtype="FP32", shape=(-1, 2)),)
 
@@ -39,15 +58,21 @@ def begun() -> Any:
 @pytest.fixture
 def optimized(release: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setenv("TIDEGATE_TRITONSERVER", SERVER)
+    version(release)
+    release.fetched("onnx")
+    assert release.run("optimize")["verdict"] == "PASS"
+    return release
+
+
+def version(release: Any) -> tuple[Path, Any]:
+    """Its tree and its rows, under a policy that says its sequences."""
     rows = np.random.default_rng(3).normal(size=(64, 2)).astype(np.float32)
     tree = release.onnx_tree(begun())
     release.golden(tree, {"X": rows, "START": np.ones((64, 1), np.int32)})
-    release.fetched("onnx")
-    assert release.run("optimize")["verdict"] == "PASS"
     release.policy["triton"] = {
         "sequence_batching": {"signals": {"start": "START"}}, "version_policy": {"latest": 1},
     }  # fmt: skip
-    return release
+    return tree, rows
 
 
 @pytest.mark.real
@@ -68,6 +93,28 @@ def test_it_is_configured_loaded_and_asked_with_a_sequence_for_each_row(
         answers_as(host, probe, within_s=10)
         with pytest.raises(RejectedError, match="correlation ID"):
             answers_as(host, probe.model_copy(update={"sequential": False}), within_s=10)
+
+
+@pytest.mark.real
+def test_an_ensemble_with_such_a_step_is_asked_with_sequences_too(
+    release: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TIDEGATE_TRITONSERVER", SERVER)
+    tree, rows = version(release)
+    (tree / "post").mkdir()
+    (tree / "post" / "model.py").write_text(CODE)
+    (tree / "post" / "config.pbtxt").write_text(CONFIG)
+    np.savez(tree / "golden-ensemble.npz", **{"input.X": rows, "output.twice": 2 * rows})
+    release.fetched("onnx")
+    release.policy["model"]["allow_code"] = True
+    release.policy["repository"] = {"models": [{"name": "post", "code": "post", "role": "post"}]}
+    assert release.run("optimize")["verdict"] == "PASS"
+    result = release.run("configure")
+    assert result["verdict"] == "PASS", result
+    document = release.document("repository_document")
+    assert document["sequential"] is True
+    (found,) = (f for f in document["findings"] if f["name"] == "load and query")
+    assert "64 golden rows answered as by the golden data of the ensemble" in found["message"]
 
 
 def test_captured_requests_of_a_sequence_are_refused_with_what_is_sent_instead(
@@ -108,7 +155,7 @@ def parameters(protocol: str, request: Any) -> dict[str, Any]:
     }
 
 
-def test_the_golden_file_that_a_load_reads_keeps_what_clients_get_alone(tmp_path: Path) -> None:
+def test_a_load_and_a_probe_ask_a_sequence_and_for_what_clients_get_alone(tmp_path: Path) -> None:
     from tests.evidence.conftest import deployment, policy
     from tidegate.adapters.lanes import candidate_way
 
@@ -118,5 +165,30 @@ def test_the_golden_file_that_a_load_reads_keeps_what_clients_get_alone(tmp_path
     whole = deployment()
     repository = whole.repository.model_copy(update={"sequential": True})
     way = candidate_way(whole.model_copy(update={"repository": repository}), policy(), golden=path)
-    header = json.loads(way.requests[0].body[: way.requests[0].header_length or 0])
-    assert [one["name"] for one in header["outputs"]] == ["x"]
+    said = asked_for(way)
+    assert [one["name"] for one in said["outputs"]] == ["x"]
+    assert said["parameters"]["sequence_end"] is True
+    assert probe_of(repository, policy()).sequential is True
+
+
+def test_such_a_model_beside_the_released_one_is_asked_with_sequences_too(tmp_path: Path) -> None:
+    from tests.evidence.conftest import deployment, policy
+    from tidegate.adapters.lanes import companion_way
+
+    path = tmp_path / "golden.npz"
+    x = np.zeros((3, 2), np.float32)
+    np.savez(path, **{"input.X": x, "output.Y": x})
+    told = {"name": "other", "role": "beside", "backend": "python", "version": "2"}
+    rest = {"source": "other version 2", "digest": "d", "inputs": INPUTS, "sequential": True}
+    one = RepositoryModel.model_validate(told | rest)
+    assert asked_for(companion_way(deployment(), policy(), one, golden=path))["parameters"]
+    models = {"models": (one,)}
+    whole = deployment().repository.model_copy(update=models)
+    (beside,) = probe_of(whole, policy()).beside
+    assert beside.sequential is True
+
+
+def asked_for(way: Any) -> dict[str, Any]:
+    """What the first request of a load says."""
+    first = way.requests[0]
+    return dict(json.loads(first.body[: first.header_length or 0]))
