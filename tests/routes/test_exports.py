@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tidegate.adapters.flavors.exports.process import GOLDEN, cause, exported, numbered, ordered
+from tidegate.adapters.flavors.exports.process import cause, exported, numbered, ordered
 from tidegate.errors import RejectedError
 
 ROWS = {"a": np.zeros((2, 3), np.float32), "b": np.zeros((2, 1), np.float32)}
@@ -16,13 +16,13 @@ def test_what_does_not_load_is_one_line_whether_the_file_or_the_framework_is_mis
     program: str, tmp_path: Path
 ) -> None:
     with pytest.raises(RejectedError, match=r"^does not load: .+") as caught:
-        exported(program, tmp_path / "model.keras", tmp_path, 18, {GOLDEN: ROWS})
+        exported(program, tmp_path / "model.keras", tmp_path, 18, ROWS)
     assert "\n" not in str(caught.value)
 
 
 def test_a_program_that_says_nothing_is_told_by_its_own_last_line(tmp_path: Path) -> None:
     with pytest.raises(RejectedError, match="No module named"):
-        exported("no_such_program", tmp_path, tmp_path, 18, {GOLDEN: ROWS})
+        exported("no_such_program", tmp_path, tmp_path, 18, ROWS)
 
 
 def test_a_program_that_is_killed_is_told_by_its_signal_and_not_by_what_it_said_before(
@@ -32,20 +32,22 @@ def test_a_program_that_is_killed_is_told_by_its_signal_and_not_by_what_it_said_
     (tmp_path / "keras.py").write_text(
         "import os\nprint('all is well', flush=True)\nos.kill(os.getpid(), 9)"
     )
-    with pytest.raises(RejectedError, match="not exported: its process was killed by signal 9$"):
-        exported("keras_on_torch", tmp_path / "model.keras", tmp_path, 18, {GOLDEN: ROWS})
+    with pytest.raises(RejectedError, match=r"not exported: its process was killed by signal 9$"):
+        exported("keras_on_torch", tmp_path / "model.keras", tmp_path, 18, ROWS)
 
 
 def test_several_inputs_are_asked_in_the_models_order_and_by_its_names() -> None:
-    assert ordered(ROWS, ["b", "a"]) == ("b", "a")
+    assert list(ordered(ROWS, [("b", "float32"), ("a", "float32")])) == ["b", "a"]
     with pytest.raises(
         RejectedError, match=r"takes b, c, the golden data have a, b: name the arrays"
     ):
-        ordered(ROWS, ["b", "c"])
+        ordered(ROWS, [("b", "float32"), ("c", "float32")])
 
 
-def test_the_one_input_is_called_as_golden_data_call_it() -> None:
-    assert ordered({"pixels": ROWS["a"]}, ["keras_tensor_17"]) == ("pixels",)
+def test_the_one_input_is_called_as_golden_data_call_it_and_is_of_the_models_own_type() -> None:
+    whole = {"pixels": np.ones((2, 3), np.int64)}
+    ((name, rows),) = ordered(whole, [("keras_tensor_17", "float32")]).items()
+    assert (name, str(rows.dtype)) == ("pixels", "float32")
     assert numbered(1) == ("output",)
     assert numbered(2) == ("output_0", "output_1")
 

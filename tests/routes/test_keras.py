@@ -123,6 +123,25 @@ def test_a_model_in_an_older_format_is_refused_with_the_one_that_is_read(
         release.run("optimize")
 
 
+@pytest.mark.parametrize("flavor", ["keras", "tensorflow"])
+def test_whole_numbers_as_golden_rows_make_no_other_signature(routed: Routed, flavor: str) -> None:
+    trained(routed, "two_inputs", flavor)
+    release = routed.release
+    release.resolve()
+    release.run("fetch")
+    tree = release.path("model_tree")
+    drawn = np.random.default_rng(8).integers
+    np.savez(tree / "golden.npz", **{"input.series": drawn(9, size=(60, 6, 4)),
+                                     "input.facts": drawn(9, size=(60, 3))})  # fmt: skip
+    release.fetched(flavor)
+    release.policy["optimize"] = {"target": "onnxruntime"}
+    assert release.run("optimize")["verdict"] == "PASS"
+    optimized = release.document("optimized")
+    assert {one["dtype"] for one in optimized["inputs"]} == {"FP32"}
+    with np.load(release.path("optimized_model") / "golden.npz") as golden:
+        assert golden["input.facts"].dtype == np.float32
+
+
 def test_golden_data_with_other_inputs_are_refused_with_those_that_the_model_takes(
     routed: Routed,
 ) -> None:

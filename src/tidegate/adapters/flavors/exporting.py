@@ -4,10 +4,8 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from tidegate.adapters import mlflow_model, onnx_runtime
-from tidegate.adapters.flavors.conversion import Array, Converted, Given, as_graph
+from tidegate.adapters.flavors.conversion import Converted, Given, as_graph
 from tidegate.adapters.flavors.edges import ROWS, Edge
 from tidegate.adapters.flavors.exports import process
 from tidegate.core.edge_inputs import edge
@@ -17,30 +15,20 @@ from tidegate.policy.model import EDGES
 
 def converted(given: Given, program: str, model: Path, *, reference: str, remedy: str) -> Converted:
     """The model as a graph, whose one input is called as golden data call it. Raises RejectedError."""
-    inputs = {name or "input": _single(array) for name, array in given.golden.inputs.items()}
-    rows = {process.GOLDEN: inputs} | {kind: edge(kind, inputs, ROWS) for kind in EDGES}
+    inputs = {name or "input": array for name, array in given.golden.inputs.items()}
     with tempfile.TemporaryDirectory(dir=given.folder) as folder:
         try:
-            answers = process.exported(program, model, Path(folder), given.opset, rows)
+            answers = process.exported(program, model, Path(folder), given.opset, inputs)
         except RejectedError as error:
             raise RejectedError(f"{given.what} {error}; {remedy}") from error
         proto = onnx_runtime.read_model(Path(folder) / process.GRAPH, what=given.what)
     graph = as_graph(given, proto, inputs, answers[process.GOLDEN], reference=reference)
-    types = {name: array.dtype for name, array in graph.inputs.items()}
     edges = tuple(
-        Edge(
-            kind=kind,
-            inputs={name: array.astype(types[name]) for name, array in rows[kind].items()},
-            expected=found,
-        )
-        for kind, found in answers.items()
-        if kind in EDGES
+        Edge(kind=kind, inputs=edge(kind, graph.inputs, ROWS), expected=answers[kind])
+        for kind in EDGES
+        if kind in answers
     )
     return replace(graph, edges=edges)
-
-
-def _single(array: Array) -> Array:
-    return array.astype(np.float32) if array.dtype == np.float64 else array
 
 
 def keras_file(given: Given, remedy: str) -> Path:

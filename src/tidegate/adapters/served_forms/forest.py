@@ -76,7 +76,7 @@ def of_estimator(estimator: Any, *, what: str) -> Forest:
 
     try:
         model = treelite.sklearn.import_model(estimator)
-    except Exception as error:  # TreeliteError, and whatever reading an estimator's attributes raises
+    except Exception as error:  # also what reading the estimator's attributes raises
         raise RejectedError(
             f"{what} is a {type(estimator).__name__}, which Treelite does not take ({error}); "
             "write optimize.target: onnxruntime"

@@ -22,7 +22,7 @@ def load(model: Path, golden: Mapping[str, Array], opset: int) -> Source:
 
     loaded = keras.saving.load_model(model, compile=False, safe_mode=True)
     tensors = loaded.inputs
-    names = ordered(golden, [tensor.name for tensor in tensors])
+    rows = ordered(golden, [(tensor.name, tensor.dtype) for tensor in tensors])
     module = _module(keras, loaded)
 
     def ask(arrays: list[Array]) -> list[Array]:
@@ -32,14 +32,11 @@ def load(model: Path, golden: Mapping[str, Array], opset: int) -> Source:
     outputs = numbered(len(loaded.outputs))
 
     def export(path: Path) -> None:
-        example = [
-            _example(golden[name], tensor.shape)
-            for name, tensor in zip(names, tensors, strict=True)
-        ]
         shapes = [tensor.shape for tensor in tensors]
-        _export(module, example, shapes, names, outputs, path, opset)
+        example = [_example(*pair) for pair in zip(rows.values(), shapes, strict=True)]
+        _export(module, example, shapes, tuple(rows), outputs, path, opset)
 
-    return Source(inputs=names, outputs=outputs, ask=ask, export=export)
+    return Source(rows=rows, outputs=outputs, ask=ask, export=export)
 
 
 def _module(keras: Any, model: Any) -> Any:

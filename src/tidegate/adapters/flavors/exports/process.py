@@ -1,14 +1,15 @@
 """Both ends of a framework in a process of its own: what it is asked, and what it leaves in a folder.
 
 Keras chooses its backend when it is imported, and TensorFlow keeps what it takes: neither belongs into the
-process of a release. A program gets `<model> <folder> <opset>`, reads the rows there, and writes the answers
-and the graph beside them; what goes wrong is its one line on stdout, and exit code 1.
+process of a release. A program gets `<model> <folder> <opset>`, reads the golden rows there, takes them in
+the model's own types, and writes its answers to them and to each kind of edge, and the graph, beside them;
+what goes wrong is its one line on stdout, and exit code 1.
 """
 
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tidegate.adapters.flavors.edges import ROWS as EDGE_ROWS
+from tidegate.core.edge_inputs import edge
 from tidegate.errors import RejectedError
+from tidegate.policy.model import EDGES
 
 Array = npt.NDArray[Any]
 Groups = Mapping[str, Mapping[str, Array]]  # `golden`, or a kind of edge -> arrays by name
@@ -27,12 +31,15 @@ WITHIN_S = 900.0
 REFUSED = 1
 
 
-def exported(program: str, model: Path, folder: Path, opset: int, rows: Groups) -> Groups:
-    """The framework's answers to the rows; the graph lies in the folder then.
+def exported(
+    program: str, model: Path, folder: Path, opset: int, golden: Mapping[str, Array]
+) -> Groups:
+    """The framework's answers to the golden rows and at the edges that it takes; the graph lies in the folder
+    then.
 
     Raises RejectedError with what the program said.
     """
-    _write(folder / ROWS, rows)
+    _write(folder / ROWS, {GOLDEN: golden})
     command = [
         sys.executable,
         "-m",
@@ -79,20 +86,20 @@ def _read(path: Path) -> dict[str, dict[str, Array]]:
 class Source:
     """A model that its framework has loaded."""
 
-    inputs: tuple[str, ...]  # names of the rows' arrays, in the model's own order
+    rows: Mapping[str, Array]  # golden ones, in the model's own order and types
     outputs: tuple[str, ...]
     ask: Callable[[list[Array]], list[Array]]
     export: Callable[[Path], None]
 
 
 def main(load: Callable[[Path, Mapping[str, Array], int], Source]) -> int:
-    """The program's end: load, answer every group of rows, export."""
+    """The program's end: load, answer, export."""
     model, folder, opset = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
-    rows = _read(folder / ROWS)
+    golden = _read(folder / ROWS)[GOLDEN]
     try:
         with _told("does not load"):
-            source = load(model, rows[GOLDEN], opset)
-        _write(folder / ANSWERS, dict(_answers(source, rows)))
+            source = load(model, golden, opset)
+        _write(folder / ANSWERS, dict(_answers(source)))
         with _told(f"cannot be converted to ONNX opset {opset}"):
             source.export(folder / GRAPH)
     except RejectedError as error:
@@ -123,13 +130,13 @@ def cause(error: BaseException) -> str:
     return lines[0] if lines else type(error).__name__
 
 
-def _answers(source: Source, rows: Groups) -> Iterator[tuple[str, dict[str, Array]]]:
-    """To every group; a framework may refuse the edges."""
-    for group, named in rows.items():
-        arrays = [named[name] for name in source.inputs]
+def _answers(source: Source) -> Iterator[tuple[str, dict[str, Array]]]:
+    """To the golden rows, and to every kind of edge that the framework does not refuse."""
+    edges = {kind: edge(kind, source.rows, EDGE_ROWS) for kind in EDGES}
+    for group, named in ({GOLDEN: source.rows} | edges).items():
         try:
             with _told("fails on golden inputs"):
-                found = _batched(source, arrays)
+                found = _batched(source, list(named.values()))
         except RejectedError:
             if group == GOLDEN:
                 raise
@@ -143,20 +150,24 @@ def _batched(source: Source, arrays: list[Array]) -> list[Array]:
     return [np.concatenate(part) for part in zip(*parts, strict=True)]
 
 
-def ordered(named: Mapping[str, Array], names: list[str]) -> tuple[str, ...]:
-    """The rows' own names in the order in which the model takes them.
+def ordered(named: Mapping[str, Array], taken: Sequence[tuple[str, Any]]) -> dict[str, Array]:
+    """The rows under their own names, in the order and the types in which the model takes them.
+
+    `taken` are its inputs' names and types: rows of whole numbers would make another signature of a float.
 
     The one input of a model may be called as the rows call it: Keras numbers what has no name, and another
     number would be another signature. Raises RejectedError.
     """
+    names = [name for name, _ in taken]
     if len(names) == 1 and len(named) == 1:
-        return tuple(named)
+        names = list(named)
     if set(names) != set(named):
         raise RejectedError(
             f"takes {', '.join(names)}, the golden data have {', '.join(named)}: "
             "name the arrays input.<name>"
         )
-    return tuple(names)
+    pairs = zip(names, taken, strict=True)
+    return {name: named[name].astype(kind) for name, (_, kind) in pairs}
 
 
 def numbered(count: int) -> tuple[str, ...]:

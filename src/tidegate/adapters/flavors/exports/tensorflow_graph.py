@@ -38,16 +38,16 @@ def load(model: Path, golden: Mapping[str, Array], opset: int) -> Source:
     import tensorflow as tf
 
     function = _saved(tf, model) if model.is_dir() else _keras(tf, model)
-    names = ordered(golden, function.names)
-    traced, outputs = _traced(tf, function, names)
+    types = [spec.dtype.as_numpy_dtype for spec in function.specs]
+    rows = ordered(golden, list(zip(function.names, types, strict=True)))
+    traced, outputs = _traced(tf, function, tuple(rows))
 
     def ask(arrays: list[Array]) -> list[Array]:
-        pairs = zip(arrays, traced.input_signature, strict=True)
-        found = traced(*[tf.constant(array.astype(s.dtype.as_numpy_dtype)) for array, s in pairs])
+        found = traced(*map(tf.constant, arrays))
         return [np.asarray(found[name]) for name in outputs]
 
     return Source(
-        inputs=names, outputs=outputs, ask=ask, export=lambda path: _export(traced, path, opset)
+        rows=rows, outputs=outputs, ask=ask, export=lambda path: _export(traced, path, opset)
     )
 
 
