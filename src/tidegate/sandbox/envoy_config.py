@@ -4,11 +4,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tidegate.sandbox.interfaces import HostRoute, Weights
+from tidegate.sandbox.interfaces import HostRoute, Key, Weights
 from tidegate.sandbox.revision import Endpoint
 
 Json = dict[str, Any]
-Key = tuple[str, str]
 
 BUCKETS_MS = (5, 10, 25, 50, 75, 100, 250, 500, 750, 1000, 2500, 5000, 7500, 10000)  # Knative's
 ISTIO_BUCKETS_MS = (

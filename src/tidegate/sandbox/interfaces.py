@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
-Key = tuple[str, str]  # (namespace, revision)
+Key = tuple[str, str]  # (namespace, revision, or ReplicaSet in Standard mode)
 Phase = Literal["Pending", "Initializing", "Loading", "Ready", "Failed", "Stopped"]
 
 

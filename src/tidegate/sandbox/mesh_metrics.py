@@ -8,8 +8,8 @@ own (0.5 ms to 1 h), in milliseconds. Left out of Istio's labels: workloads, pro
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from tidegate.sandbox.envoy_config import EDGES_MS, ISTIO_BUCKETS_MS, Key
-from tidegate.sandbox.interfaces import RevisionSpec
+from tidegate.sandbox.envoy_config import EDGES_MS, ISTIO_BUCKETS_MS
+from tidegate.sandbox.interfaces import Key, RevisionSpec
 from tidegate.sandbox.queue_proxy import Histogram, Histograms
 
 _TOTAL, _DURATION = "istio_requests_total", "istio_request_duration_milliseconds"

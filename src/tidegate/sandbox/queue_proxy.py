@@ -17,9 +17,9 @@ from tidegate.sandbox.envoy_config import (
     EDGES_MS,
     HISTOGRAM,
     STAT_PREFIX,
-    Key,
     revision_of,
 )
+from tidegate.sandbox.interfaces import Key
 from tidegate.sandbox.ports import free_port
 
 Era = Literal["revision_app", "queueproxy_app", "serving_invocation"]

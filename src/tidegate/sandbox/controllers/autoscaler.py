@@ -12,8 +12,7 @@ from tidegate.sandbox.controllers import kpa
 from tidegate.sandbox.controllers.kpa import Activity, Memory, Settings
 from tidegate.sandbox.controllers.kpa_settings import is_kpa, least, settings
 from tidegate.sandbox.controllers.objects import address
-from tidegate.sandbox.controllers.replicas import Key
-from tidegate.sandbox.interfaces import Demand
+from tidegate.sandbox.interfaces import Demand, Key
 
 
 @dataclass(slots=True, kw_only=True)

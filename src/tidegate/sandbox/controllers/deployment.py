@@ -15,9 +15,9 @@ from tidegate.sandbox.controllers import deployment_status, replicaset, troubles
 from tidegate.sandbox.controllers.deployment_status import Pods
 from tidegate.sandbox.controllers.objects import address, ensure
 from tidegate.sandbox.controllers.replica_pods import Owner, ReplicaPods
-from tidegate.sandbox.controllers.replicas import Key, Replicas
+from tidegate.sandbox.controllers.replicas import Replicas
 from tidegate.sandbox.controllers.template import ISVC_LABEL
-from tidegate.sandbox.interfaces import RevisionRuntime, RevisionStatus
+from tidegate.sandbox.interfaces import Key, RevisionRuntime, RevisionStatus
 
 
 class DeploymentController:

@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from tidegate.sandbox.interfaces import RevisionRuntime, RevisionSpec, RevisionStatus
+from tidegate.sandbox.interfaces import Key, RevisionRuntime, RevisionSpec, RevisionStatus
 
-Key = tuple[str, str]  # (namespace, revision or ReplicaSet)
 STOPPED = RevisionStatus(phase="Stopped")
 
 

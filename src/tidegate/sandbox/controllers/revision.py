@@ -13,8 +13,8 @@ from tidegate.sandbox.controllers.autoscaler import Autoscaler
 from tidegate.sandbox.controllers.knative import RETENTION, duration_s, progress_deadline_s
 from tidegate.sandbox.controllers.objects import address
 from tidegate.sandbox.controllers.replica_pods import Owner, ReplicaPods
-from tidegate.sandbox.controllers.replicas import Key, Replicas, together
-from tidegate.sandbox.interfaces import Demand, RevisionRuntime, RevisionStatus
+from tidegate.sandbox.controllers.replicas import Replicas, together
+from tidegate.sandbox.interfaces import Demand, Key, RevisionRuntime, RevisionStatus
 
 
 class RevisionController:
