@@ -51,6 +51,7 @@ def placeholder_uri(policy: Policy, subject: Subject) -> str:
 def planned(kube: "Kubernetes", policy: Policy, subject: Subject, *, storage_uri: str = "") -> Plan:
     """What deploy, promote and roll-back would do now. RejectedError when the API refuses the manifest."""
     from tidegate.adapters.inference_service import InferenceServices
+    from tidegate.adapters.keda import ScaledObjects
     from tidegate.adapters.release_lock import load_journal
 
     service = InferenceServices(kube, policy.namespace, policy.name)
@@ -75,7 +76,7 @@ def planned(kube: "Kubernetes", policy: Policy, subject: Subject, *, storage_uri
     found = keda_refusal(kube, policy) or admitted(nodes_checked(service, journal, policy), policy)
     if isinstance(found, Refuse):
         return _refused(plan, found, notices)
-    left = leftover(kube, seen, journal)
+    left = leftover(ScaledObjects(kube, journal.namespace), seen, journal)
     if isinstance(left, Refuse):
         return _refused(plan, left, notices)
     return _filled(service, plan, seen, journal, policy, (*notices, *found), left)

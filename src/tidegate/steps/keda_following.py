@@ -45,12 +45,9 @@ def keda_refusal(kube: "Kubernetes", policy: Policy, *, is_way_back: bool = Fals
 def left_unscaled(driver: Driver, policy: Policy) -> Refuse | None:
     """Before the staging: nothing of an earlier release would scale the candidate while it is measured."""
     journal = driver.journal
-    if journal.mode != "Standard" or journal.is_initial or not may_be_left(driver.service.look()):
+    if journal.mode != "Standard" or journal.is_initial:
         return None
-    name, objects = candidates(journal), driver.scaled_objects
-    if wanted_for(policy, name) is None and _seen(objects, name) is None:
-        return None
-    refusal = _driven(driver, policy, lambda: next_for_unscaled(objects.look(name), name))
+    refusal = _driven(driver, policy, lambda seen: leftover(driver.scaled_objects, seen, journal))
     return None if journal.fast_track else refusal  # nothing is measured; `followed` tells
 
 
@@ -62,13 +59,11 @@ def _seen(objects: "ScaledObjects", name: str) -> Json | None:
         return None
 
 
-def leftover(kube: "Kubernetes", seen: "Observation | None", journal: Journal) -> Decision:
-    """What a release would do before its staging about a ScaledObject of the candidate's name."""
-    from tidegate.adapters.keda import ScaledObjects
-
+def leftover(objects: "ScaledObjects", seen: "Observation | None", journal: Journal) -> Decision:
+    """What a release does before its staging about a ScaledObject of the candidate's name."""
     if journal.mode != "Standard" or journal.is_initial or not may_be_left(seen):
         return Done(what="nothing of an earlier release scales")
-    name, objects = candidates(journal), ScaledObjects(kube, journal.namespace)
+    name = candidates(journal)
     return next_for_unscaled(_seen(objects, name), name)
 
 
@@ -82,7 +77,7 @@ def followed(driver: Driver, policy: Policy) -> Refuse | None:
         return None
     name, objects = candidates(driver.journal), driver.scaled_objects
     driver.enter(Phase.PROMOTING, policy.traffic.step_timeout_s + GRACE_S)
-    refusal = _driven(driver, policy, lambda: next_for_scaler(objects.look(name), wanted))
+    refusal = _driven(driver, policy, lambda _: next_for_scaler(objects.look(name), wanted))
     if refusal is None or not _goes_on(driver.journal):
         return refusal
     warned = [*driver.journal.warnings, f"nothing scales {name}: {refusal.reason}"]
@@ -96,13 +91,15 @@ def _goes_on(journal: Journal) -> bool:
     return journal.is_initial or journal.fast_track
 
 
-def _driven(driver: Driver, policy: Policy, decide: Callable[[], Decision]) -> Refuse | None:
+def _driven(
+    driver: Driver, policy: Policy, decide: Callable[["Observation | None"], Decision]
+) -> Refuse | None:
     """Why it did not come to be. A way back waits no longer than a controller takes to act."""
     within = policy.traffic.step_timeout_s
     if driver.journal.fast_track:
         within = min(within, RECONCILE_S)
     try:
-        closed = driver.drive(lambda *_: decide(), within_s=within)
+        closed = driver.drive(lambda seen, *_: decide(seen), within_s=within)
     except RejectedError as error:
         if not _goes_on(driver.journal):
             raise
