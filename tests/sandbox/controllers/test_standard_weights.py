@@ -15,7 +15,7 @@ from tidegate.sandbox.controllers.canary import (
     weights,
 )  # fmt: skip
 from tidegate.sandbox.controllers.deployment_status import room
-from tidegate.sandbox.controllers.gateway import percents
+from tidegate.sandbox.controllers.gateway_rules import percents
 
 from .emulated_cluster import ISVC
 from .fake_data_plane import READY

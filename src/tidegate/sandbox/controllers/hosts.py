@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from tidegate.sandbox.controllers.traffic import Target
 from tidegate.sandbox.interfaces import HostRoute, PathRule, Weights
 
-SUFFIX = "-predictor"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Routed:
@@ -77,14 +75,9 @@ def held(
     return table
 
 
-def as_routes(
-    table: Mapping[str, Weights], answers: Mapping[str, str] | None = None
-) -> list[HostRoute]:
+def as_routes(table: Mapping[str, Weights]) -> list[HostRoute]:
     """The table in the ingress's words, in a stable order."""
-    names = answers or {}
-    return [
-        HostRoute(host=h, weights=table[h], answers=_named(table[h], names)) for h in sorted(table)
-    ]
+    return [HostRoute(host=host, weights=table[host]) for host in sorted(table)]
 
 
 def as_virtual_routes(
@@ -100,7 +93,3 @@ def as_virtual_routes(
 
 def _rules(to: VirtualHost, table: Mapping[str, Weights]) -> Iterable[PathRule]:
     return (PathRule(regex=regex, weights=table.get(backend, ())) for regex, backend in to.rules)
-
-
-def _named(weights: Weights, answers: Mapping[str, str]) -> dict[str, str]:
-    return {name: answers[name] for _, name, _ in weights if name in answers}

@@ -36,15 +36,15 @@ class RouteController:
     @property
     def routed(self) -> set[tuple[str, str]]:
         """The revisions that requests reach now."""
-        applied = self._table.applied("Knative")
+        applied = self._table.applied
         return {(ns, name) for weights in applied.values() for ns, name, _ in weights}
 
     def reconcile(self, serves: Callable[[str, str], bool]) -> None:
         """Every Route, once."""
         resolutions = [self._resolve(route) for route in self._store.items(ROUTES)]
         asked = hosts.wanted([r.routed for r in resolutions if r.routed.traffic], self._domain)
-        self._table.put("Knative", hosts.held(asked, self._table.applied("Knative"), serves))
-        applied = self._table.applied("Knative")
+        self._table.put(hosts.held(asked, self._table.applied, serves))
+        applied = self._table.applied
         for resolution in resolutions:
             own = (
                 hosts.wanted([resolution.routed], self._domain) if resolution.routed.traffic else {}
