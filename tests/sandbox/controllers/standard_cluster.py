@@ -34,7 +34,8 @@ def entry(name: str, percent: int, uri: str = "s3://models/v2/", **more: Any) ->
 
 
 class StandardCluster:
-    """What the tests do and see; a Deployment goes by the name of its predictor, `""` for none."""
+    """What the tests do and see; a Deployment goes by the name of its predictor, `""` for none, or of its
+    component."""
 
     def __init__(self, api: ApiServer, mode: str) -> None:
         self.base = Cluster(api, mode)
@@ -45,12 +46,13 @@ class StandardCluster:
 
     def create(
         self, name: str = "blue", uri: str = "s3://models/v1/", autoscaler: str = "none",
-        annotations: dict[str, str] | None = None, canary: Any = None, **more: Any,
+        annotations: dict[str, str] | None = None, canary: Any = None,
+        beside: dict[str, Any] | None = None, **more: Any,
     ) -> None:  # fmt: skip
         predictor = {"model": model(uri), **({"name": name} if name else {}), **more}
         noted = {MODE: "Standard", AUTOSCALER: autoscaler, **(annotations or {})}
         meta = {"name": "digits", "annotations": {k: v for k, v in noted.items() if v}}
-        spec = {"predictor": predictor, **({"canary": canary} if canary else {})}
+        spec = {"predictor": predictor, **({"canary": canary} if canary else {}), **(beside or {})}
         body = {"apiVersion": "serving.kserve.io/v1beta1", "kind": "InferenceService"}
         body |= {"metadata": meta, "spec": spec}  # type: ignore[dict-item]
         self.base.objects.create_namespaced_custom_object(*ISVC, body)
@@ -151,6 +153,8 @@ class StandardCluster:
 
 
 def full(name: str) -> str:
+    if name in {"transformer", "explainer"}:
+        return f"digits-{name}"
     return f"digits-{name}-predictor" if name else "digits-predictor"
 
 

@@ -31,11 +31,11 @@ def component(**container: Any) -> dict[str, Any]:
     return {"containers": [{"image": "own:1", "command": ["python3", "own.py"], **container}]}
 
 
-def create(cluster: Cluster, mode: str = "Knative", **spec: Any) -> None:
+def create(cluster: Cluster, **spec: Any) -> None:
     model = {"modelFormat": {"name": "triton"}, "storageUri": "s3://models/v1/"}
     annotations = {
         "serving.kserve.io/enable-tag-routing": "true",
-        "serving.kserve.io/deploymentMode": mode,
+        "serving.kserve.io/deploymentMode": "Knative",
     }
     body = {
         "apiVersion": "serving.kserve.io/v1beta1", "kind": "InferenceService",
@@ -268,11 +268,6 @@ def test_what_is_not_run_here_is_refused_with_the_reason(
     assert shown["reason"] == "NotEmulated"
     assert told in shown["message"]
     assert cluster.runtime.specs == {}
-
-
-def test_components_of_their_own_are_refused_in_standard_mode(cluster: Cluster) -> None:
-    create(cluster, mode="Standard", explainer=component())
-    assert "is not emulated in Standard mode" in cluster.condition("PredictorReady")["message"]
 
 
 def test_a_component_without_one_implementation_is_refused_by_the_webhook(cluster: Cluster) -> None:

@@ -1,4 +1,4 @@
-"""The components of an InferenceService in Knative mode, each a Knative Service of its own. Pure."""
+"""The components of an InferenceService: a Knative Service each, or in Standard mode a Deployment. Pure."""
 
 from dataclasses import dataclass
 
@@ -47,7 +47,7 @@ def front(isvc: Json) -> str:
 
 
 def service_name(isvc: str, component: str) -> str:
-    """Its Knative Service, by which its hosts and revisions are named."""
+    """Its Knative Service, or Deployment and Service, by which its hosts and pods are named."""
     return f"{isvc}-{component}"
 
 
@@ -55,11 +55,16 @@ def revision_template(isvc: Json, component: str, runtime: Json) -> Json:
     """What its revisions are made of."""
     if component == PREDICTOR:
         return template.revision_template(isvc, runtime)
-    containers = [container(isvc, component), *isvc["spec"][component]["containers"][1:]]
-    return template.component_template(isvc, component, containers)
+    predictor = service_name(isvc["metadata"]["name"], PREDICTOR)
+    return template.component_template(isvc, component, containers(isvc, component, predictor))
 
 
-def container(isvc: Json, component: str) -> Json:
+def containers(isvc: Json, component: str, predictor: str) -> list[Json]:
+    """Those of its pods; `predictor` is the Service that it is told to ask."""
+    return [container(isvc, component, predictor), *isvc["spec"][component]["containers"][1:]]
+
+
+def container(isvc: Json, component: str, predictor: str) -> Json:
     """Its container with what KServe adds (transformer_custom.go, explainer_custom.go: GetContainer).
 
     An explainer gets the port even when it has one already; a transformer only when it has none.
@@ -67,7 +72,7 @@ def container(isvc: Json, component: str) -> Json:
     meta, spec = isvc["metadata"], isvc["spec"][component]
     found: Json = spec["containers"][0]
     own = [str(word) for word in found.get("args") or []]
-    host = f"{service_name(meta['name'], PREDICTOR)}.{meta['namespace']}"
+    host = f"{predictor}.{meta['namespace']}"
     given = [("--model_name", meta["name"]), ("--predictor_host", host)]
     added = [word for flag, value in given if not _includes(own, flag) for word in (flag, value)]
     if component == EXPLAINER or not _includes(own, "--http_port"):

@@ -22,7 +22,7 @@ from tidegate.sandbox.controllers.gateway_rules import (
 )
 from tidegate.sandbox.controllers.ingress_table import IngressTable
 from tidegate.sandbox.controllers.objects import address
-from tidegate.sandbox.controllers.standard_objects import GATEWAY
+from tidegate.sandbox.controllers.standard_routes import GATEWAY
 
 _CONTROLLER = "gateway.envoyproxy.io/gatewayclass-controller"
 

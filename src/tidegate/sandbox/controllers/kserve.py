@@ -109,8 +109,6 @@ def _not_emulated(isvc: Json, mode: str) -> str:
     if mode not in {settings.KNATIVE, settings.STANDARD}:
         return f"deploymentMode {mode} is not emulated; use Knative or Standard"
     beside = [one for one in components.of(isvc) if one != components.PREDICTOR]
-    if beside and mode == settings.STANDARD:
-        return f"spec.{beside[0]} is not emulated in Standard mode; use Knative or a real cluster"
     if not template.model(isvc):
         return "a predictor without `model` is not emulated; use predictor.model"
     refusals = [_not_run(spec["predictor"].get("containers") or [])]

@@ -1,6 +1,7 @@
 """The pod that stands for a revision's server: its manifest, and its status from the runtime. Pure."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import replace
 
 from tidegate.sandbox.api.kinds import Json
@@ -85,10 +86,13 @@ def _of_component(revision: Json, found: dict[str, str]) -> RevisionSpec:
     return RevisionSpec(
         namespace=namespace, name=meta["name"], service=found["serving.knative.dev/service"],
         inferenceservice=isvc, storage_uri="", labels=found, memory_bytes=memory_limit(container),
-        program=replace(
-            _program(container), is_alone=True, reaches=tuple(f"{n}.{namespace}" for n in names)
-        ),
+        program=alone(container, [f"{name}.{namespace}" for name in names]),
     )  # fmt: skip
+
+
+def alone(container: Json, reaches: Iterable[str]) -> Program:
+    """The one program of a component's pod; `reaches` are the names in the cluster that it may ask."""
+    return replace(_program(container), is_alone=True, reaches=tuple(reaches))
 
 
 def program(containers: list[Json]) -> Program | None:

@@ -1,10 +1,12 @@
 """KServe in Standard mode: an InferenceService becomes Deployments, Services and weighted routes.
 
 One pass does what one reconcile does, in its order: the canaries first, then whatever no entry names
-any more is deleted, then the stable predictor, then, only while that one is ready, the routes.
+any more is deleted, then the stable predictor, then transformer and explainer, and at last each route whose
+components are ready. What is of a transformer or an explainer that the spec has no more stays: KServe looks
+for orphans among predictors alone (PRED:1000-1035).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from tidegate.sandbox.api.kinds import (
@@ -20,12 +22,15 @@ from tidegate.sandbox.api.metadata import timestamp
 from tidegate.sandbox.api.store import Store
 from tidegate.sandbox.controllers import (
     canary,
+    components,
     runtimes,
     standard_objects,
+    standard_routes,
     standard_status,
     template,
 )
 from tidegate.sandbox.controllers.canary import Canary
+from tidegate.sandbox.controllers.components import PREDICTOR
 from tidegate.sandbox.controllers.objects import Wanted, address, ensure
 from tidegate.sandbox.controllers.replicaset import ROLLOUT
 
@@ -52,11 +57,12 @@ class StandardController:
         canaries = [self._canary(isvc, entry) for entry in isvc["spec"].get("canary") or []]
         self._drop_orphans(isvc)
         stable = self._stable(isvc, runtime, canaries)
-        if standard_status.predictor_ready(stable).is_true:
-            self._route(isvc, canaries, gateway_api=gateway_api)
+        beside = [one for one in components.of(isvc) if one != PREDICTOR]
+        deployments = {PREDICTOR: stable} | {one: self._beside(isvc, one) for one in beside}
+        self._route(isvc, canaries, deployments, gateway_api=gateway_api)
         return standard_status.propagate(
             standard_status.Standing(
-                isvc=isvc, deployment=stable, canaries=canaries, pods=self._pods(stable),
+                isvc=isvc, deployments=deployments, canaries=canaries, pods=self._pods(stable),
                 routes=self._routes(isvc) if gateway_api else None, runtime=runtime,
                 domain=self._domain, stamp=timestamp(self._clock()),
             )
@@ -65,11 +71,12 @@ class StandardController:
     def stop(self, isvc: Json) -> Json:
         """Delete all of it; the status says so."""
         for kind in (DEPLOYMENTS, SERVICES):
-            for item in self._labelled(kind, isvc):
-                self._store.delete(kind, *address(item))
+            for component in components.of(isvc):
+                for item in self._labelled(kind, isvc, component):
+                    self._store.delete(kind, *address(item))
         namespace, name = address(isvc)
-        routes = [(HTTPROUTES, canary.service_name(name)), (HTTPROUTES, name), (INGRESSES, name)]
-        for kind, found in routes:
+        routes = [(HTTPROUTES, one) for one in standard_routes.names(isvc).values()]
+        for kind, found in [*routes, (INGRESSES, name)]:
             if self._store.find(kind, namespace, found):
                 self._store.delete(kind, namespace, found)
         return standard_status.stopped(isvc, timestamp(self._clock()))
@@ -106,13 +113,24 @@ class StandardController:
         return self._deploy(isvc, predictor, runtime, wanted)
 
     def _deploy(self, isvc: Json, predictor: Json, runtime: Json, low: int | None) -> Json:
-        namespace, isvc_name = address(isvc)
-        name = canary.service_name(isvc_name, predictor.get("name", ""))
-        before = self._store.find(DEPLOYMENTS, namespace, name)
+        name = canary.service_name(isvc["metadata"]["name"], predictor.get("name", ""))
+        count = self._count(isvc, name, low)
+        return self._write(isvc, standard_objects.deployment(isvc, predictor, runtime, count))
+
+    def _beside(self, isvc: Json, component: str) -> Json:
+        """A transformer's or an explainer's Deployment."""
+        name = components.service_name(isvc["metadata"]["name"], component)
+        count = self._count(isvc, name, isvc["spec"][component].get("minReplicas"))
+        return self._write(isvc, standard_objects.component_deployment(isvc, component, count))
+
+    def _count(self, isvc: Json, name: str, low: int | None) -> int:
+        before = self._store.find(DEPLOYMENTS, isvc["metadata"]["namespace"], name)
         autoscaler = (isvc["metadata"].get("annotations") or {}).get(canary.AUTOSCALER, "")
-        current = before["spec"]["replicas"] if before else 1
-        count = canary.scaled(low, autoscaler, current)
-        wanted = standard_objects.deployment(isvc, predictor, runtime, count)
+        return canary.scaled(low, autoscaler, before["spec"]["replicas"] if before else 1)
+
+    def _write(self, isvc: Json, wanted: Wanted) -> Json:
+        """The Deployment and the Service before it."""
+        before = self._store.find(DEPLOYMENTS, wanted.namespace, wanted.name)
         self._own(standard_objects.service(isvc, wanted))
         return self._own(replace(wanted, annotations=wanted.annotations | _kept(before)))
 
@@ -138,27 +156,42 @@ class StandardController:
                 if item["metadata"]["name"] not in expected:
                     self._store.delete(kind, *address(item))
 
-    def _labelled(self, kind: Kind, isvc: Json) -> list[Json]:
+    def _labelled(self, kind: Kind, isvc: Json, component: str = PREDICTOR) -> list[Json]:
         namespace, name = address(isvc)
-        identity = {template.ISVC_LABEL: name, "component": "predictor"}
+        identity = {template.ISVC_LABEL: name, "component": component}
         return [
             item
             for item in self._store.items(kind, namespace)
             if identity.items() <= (item["metadata"].get("labels") or {}).items()
         ]
 
-    def _route(self, isvc: Json, canaries: list[Canary], *, gateway_api: bool) -> None:
+    def _route(
+        self,
+        isvc: Json,
+        canaries: list[Canary],
+        deployments: Mapping[str, Json],
+        *,
+        gateway_api: bool,
+    ) -> None:
+        """A route whose components are not ready stays as it is (HR:260-266)."""
+        ready = {
+            component
+            for component, one in deployments.items()
+            if standard_status.ready_of(component, one).is_true
+        }
         if not gateway_api:
-            ensure(self._store, standard_objects.ingress(isvc, self._domain))
+            if ready.issuperset(standard_routes.ingress_needs(isvc)):
+                ensure(self._store, standard_routes.ingress(isvc, self._domain))
             return
         variant = isvc["spec"]["predictor"].get("name", "")
         shares = canary.weights(isvc["metadata"]["name"], variant, canaries)
-        for wanted in standard_objects.http_routes(isvc, shares, self._domain):
-            ensure(self._store, wanted)
+        for what in standard_routes.names(isvc):
+            if ready.issuperset(standard_routes.needs(isvc, what)):
+                wanted = standard_routes.http_route(isvc, what, shares, self._domain)
+                ensure(self._store, wanted)
 
     def _routes(self, isvc: Json) -> dict[str, Json | None]:
-        namespace, name = address(isvc)
-        named = {"Predictor": canary.service_name(name), "InferenceService": name}
+        namespace, named = isvc["metadata"]["namespace"], standard_routes.names(isvc)
         return {what: self._store.find(HTTPROUTES, namespace, n) for what, n in named.items()}
 
     def _pods(self, deployment: Json) -> list[Json]:

@@ -1,21 +1,15 @@
-"""The objects that one InferenceService leads to in Standard mode. Pure: values in, manifests out."""
+"""Deployments and Services of one InferenceService in Standard mode. Pure: values in, manifests out."""
 
-from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
-from tidegate.sandbox.api.kinds import DEPLOYMENTS, HTTPROUTES, INGRESSES, SERVICES, Json
-from tidegate.sandbox.controllers import hosts, template
+from tidegate.sandbox.api.kinds import DEPLOYMENTS, SERVICES, Json
+from tidegate.sandbox.controllers import components, pods, template
 from tidegate.sandbox.controllers.canary import service_name
 from tidegate.sandbox.controllers.objects import Wanted
 
 APP = "app"
-GATEWAY = {
-    "group": "gateway.networking.k8s.io",
-    "kind": "Gateway",
-    "namespace": "kserve",
-    "name": "kserve-ingress-gateway",
-}
 _DEADLINE_S = 600
-_HTTP, _CONTAINER = 80, 8080
+HTTP_PORT, _CONTAINER = 80, 8080
 
 
 def app_label(service: str) -> str:
@@ -23,29 +17,65 @@ def app_label(service: str) -> str:
     return f"isvc.{service}"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Pods:
+    """What the pods of a Deployment are made of."""
+
+    name: str
+    part: Json  # the component's own section of the spec
+    labels: dict[str, str]
+    annotations: dict[str, str]
+    containers: list[Json]
+
+
 def deployment(isvc: Json, predictor: Json, runtime: Json, replicas: int) -> Wanted:
     """The Deployment of one predictor; its template is all that a rollout depends on."""
-    name = service_name(isvc["metadata"]["name"], predictor.get("name", ""))
-    labels = template.component_labels(isvc, predictor) | {APP: app_label(name)}
-    annotations = template.component_annotations(isvc, predictor, runtime)
-    pod: Json = {"containers": template.containers(predictor, runtime)}
-    if account := predictor.get("serviceAccountName"):
+    made = _Pods(
+        name=service_name(isvc["metadata"]["name"], predictor.get("name", "")), part=predictor,
+        labels=template.component_labels(isvc, predictor),
+        annotations=template.component_annotations(isvc, predictor, runtime),
+        containers=template.containers(predictor, runtime),
+    )  # fmt: skip
+    return _deployment(isvc, made, replicas)
+
+
+def component_deployment(isvc: Json, component: str, replicas: int) -> Wanted:
+    """The Deployment of a transformer or an explainer (transformer.go:96-190, explainer.go:93-180).
+
+    It is told to ask the Service of the stable predictor, whose name has `predictor.name` in it: no canary
+    is behind that, and a promotion, which changes the name, makes the component's pods anew.
+    """
+    part, name = isvc["spec"][component], isvc["metadata"]["name"]
+    asked = service_name(name, isvc["spec"]["predictor"].get("name", ""))
+    made = _Pods(
+        name=components.service_name(name, component), part=part,
+        labels=template.component_labels(isvc, part, component),
+        annotations=template.inherited(isvc, part),
+        containers=components.containers(isvc, component, asked),
+    )  # fmt: skip
+    return _deployment(isvc, made, replicas)
+
+
+def _deployment(isvc: Json, made: _Pods, replicas: int) -> Wanted:
+    app = {APP: app_label(made.name)}
+    pod: Json = {"containers": made.containers}
+    if account := made.part.get("serviceAccountName"):
         pod["serviceAccountName"] = account
-    made = {"metadata": {"labels": labels, "annotations": annotations}, "spec": pod}
-    spec = _rollout(predictor) | {"replicas": replicas, "template": made}
+    labels = made.labels | app
+    inner = {"metadata": {"labels": labels, "annotations": made.annotations}, "spec": pod}
+    spec = _rollout(made.part) | {"replicas": replicas, "template": inner}
     return Wanted(
-        kind=DEPLOYMENTS, namespace=isvc["metadata"]["namespace"], name=name, owner=isvc,
-        spec=spec | {"selector": {"matchLabels": {APP: app_label(name)}}},
-        labels=labels, annotations=annotations,
+        kind=DEPLOYMENTS, namespace=isvc["metadata"]["namespace"], name=made.name, owner=isvc,
+        spec=spec | {"selector": {"matchLabels": app}}, labels=labels, annotations=made.annotations,
     )  # fmt: skip
 
 
-def _rollout(predictor: Json) -> Json:
-    """KServe's defaults; only the strategy is the predictor's to choose."""
+def _rollout(part: Json) -> Json:
+    """KServe's defaults; only the strategy is the component's to choose."""
     share = {"maxSurge": "25%", "maxUnavailable": "25%"}
     usual = {"type": "RollingUpdate", "rollingUpdate": share}
     return {
-        "strategy": predictor.get("deploymentStrategy") or usual,
+        "strategy": part.get("deploymentStrategy") or usual,
         "progressDeadlineSeconds": _DEADLINE_S,
         "revisionHistoryLimit": 10,
     }
@@ -53,71 +83,20 @@ def _rollout(predictor: Json) -> Json:
 
 def service(isvc: Json, of: Wanted) -> Wanted:
     """The Service before a Deployment, of the same name and labels."""
-    port = {"name": of.name, "port": _HTTP, "targetPort": _CONTAINER, "protocol": "TCP"}
-    spec = {"type": "ClusterIP", "selector": {APP: app_label(of.name)}, "ports": [port]}
+    ports = [_port(of.name, of.spec["template"]["spec"]["containers"])]
+    spec = {"type": "ClusterIP", "selector": {APP: app_label(of.name)}, "ports": ports}
     return Wanted(
         kind=SERVICES, namespace=of.namespace, name=of.name, owner=isvc, spec=spec,
         labels=of.labels, annotations=of.annotations,
     )  # fmt: skip
 
 
-def http_routes(isvc: Json, weights: Sequence[tuple[str, int]], domain: str) -> list[Wanted]:
-    """`{isvc}-predictor` and `{isvc}`: named and hosted without `predictor.name`, so they outlive it."""
-    meta = isvc["metadata"]
-    names = (service_name(meta["name"]), meta["name"])
-    return [_http_route(isvc, name, weights, domain) for name in names]
-
-
-def _http_route(
-    isvc: Json, name: str, weights: Sequence[tuple[str, int]], domain: str
-) -> Wanted:  # fmt: skip
-    meta = isvc["metadata"]
-    rule = {
-        "matches": [{"path": {"type": "RegularExpression", "value": "^/.*$"}}],
-        "filters": [_identity(meta["name"], meta["namespace"])],
-        "backendRefs": list(_backends(meta["namespace"], weights)),
-        "timeouts": {"request": "60s"},
-    }
-    host = hosts.host(name, meta["namespace"], domain)
-    spec = {"parentRefs": [GATEWAY], "hostnames": [host], "rules": [rule]}
-    return Wanted(
-        kind=HTTPROUTES, namespace=meta["namespace"], name=name, owner=isvc, spec=spec,
-        labels=dict(meta.get("labels") or {}),
-    )  # fmt: skip
-
-
-def _identity(name: str, namespace: str) -> Json:
-    headers = [
-        {"name": "KServe-Isvc-Name", "value": name},
-        {"name": "KServe-Isvc-Namespace", "value": namespace},
-    ]
-    return {"type": "RequestHeaderModifier", "requestHeaderModifier": {"set": headers}}
-
-
-def _backends(namespace: str, weights: Sequence[tuple[str, int]]) -> Iterable[Json]:
-    """One backend alone carries the API's default weight of 1, not 100."""
-    for name, weight in weights:
-        yield {
-            "group": "", "kind": "Service", "name": name, "namespace": namespace, "port": _HTTP,
-            "weight": weight if len(weights) > 1 else 1,
-        }  # fmt: skip
-
-
-def ingress(isvc: Json, domain: str) -> Wanted:
-    """Without the Gateway API: two hosts, both at the stable Service alone.
-
-    The second host has `predictor.name` in it, unlike an HTTPRoute's.
-    """
-    meta = isvc["metadata"]
-    stable = service_name(meta["name"], isvc["spec"]["predictor"].get("name", ""))
-    named = [hosts.host(name, meta["namespace"], domain) for name in (meta["name"], stable)]
-    return Wanted(
-        kind=INGRESSES, namespace=meta["namespace"], name=meta["name"], owner=isvc,
-        spec={"rules": [_rule(host, stable) for host in named]},
-    )  # fmt: skip
-
-
-def _rule(host: str, stable: str) -> Json:
-    backend = {"service": {"name": stable, "port": {"number": _HTTP}}}
-    path = {"path": "/", "pathType": "Prefix", "backend": backend}
-    return {"host": host, "http": {"paths": [path]}}
+def _port(name: str, containers: list[Json]) -> Json:
+    """The first port of the container that takes the requests (service_reconciler.go:104-160)."""
+    first = next(iter(containers))
+    entry = next((one for one in containers if one.get("name") == pods.TRANSFORMER), first)
+    own: Json = next(iter(entry.get("ports") or []), {})
+    return {
+        "name": own.get("name", name), "port": HTTP_PORT,
+        "targetPort": own.get("containerPort", _CONTAINER), "protocol": "TCP",
+    }  # fmt: skip

@@ -1,15 +1,23 @@
 """An InferenceService's status in Standard mode, from its Deployment and routes: KServe's rules. Pure."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tidegate.sandbox.api.kinds import Json
 from tidegate.sandbox.api.settings import STANDARD
-from tidegate.sandbox.controllers import canary, conditions, hosts, model_status
+from tidegate.sandbox.controllers import (
+    canary,
+    components,
+    conditions,
+    hosts,
+    model_status,
+    standard_routes,
+)
 from tidegate.sandbox.controllers.canary import Canary, service_name
+from tidegate.sandbox.controllers.components import CONDITIONS, PREDICTOR
 from tidegate.sandbox.controllers.conditions import Condition
 
-_CANARY = "CanaryPredictorReady"
+_CANARY, _INGRESS = "CanaryPredictorReady", "IngressReady"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,9 +25,9 @@ class Standing:
     """What one status is made of."""
 
     isvc: Json
-    deployment: Json  # the stable one
+    deployments: Mapping[str, Json]  # by component, in KServe's order; the stable predictor's first
     canaries: Sequence[Canary]
-    pods: list[Json]  # of the stable Deployment
+    pods: list[Json]  # of the stable predictor's Deployment
     routes: (
         Mapping[str, Json | None] | None
     )  # by the component's name; None without the Gateway API
@@ -28,12 +36,23 @@ class Standing:
     stamp: str
 
 
-def predictor_ready(deployment: Json) -> Condition:
-    """PredictorReady from a Deployment's conditions (ST:332-440): False when they are not there yet.
+def ready_of(component: str, deployment: Json) -> Condition:
+    """PredictorReady and its like from a Deployment's conditions (ST:360-440): False when they are not there
+    yet.
 
     A rollout over available pods stays True, until its deadline passes. While it is not True, KServe
-    touches no route: what is in force stays, whatever the spec says.
+    touches no route of it: what is in force stays, whatever the spec says. It has the Deployment's words,
+    none of the container's, and of a transformer's or an explainer's `Ready` does not depend (ST:295-298).
     """
+    said = _said(deployment)
+    return replace(
+        said,
+        type=CONDITIONS[component].ready,
+        severity="" if component == PREDICTOR else "Info",
+    )
+
+
+def _said(deployment: Json) -> Condition:
     status = deployment.get("status") or {}
     available, progress = (conditions.find(status, n) for n in ("Available", "Progressing"))
     known = {c["type"] for c in status.get("conditions") or []}
@@ -51,25 +70,27 @@ def predictor_ready(deployment: Json) -> Condition:
 
 
 def propagate(standing: Standing) -> Json:
-    """The whole status. `observedGeneration` is the stable Deployment's: KServe's own quirk, and a trap."""
+    """The whole status. `observedGeneration` is the last component's Deployment's: KServe's own quirk, and a
+    trap. What is said of a component that the spec has no more stays."""
     before = standing.isvc.get("status") or {}
-    ready = predictor_ready(standing.deployment)
-    every = _conditions(standing, ready)
+    every = {one.type: one for one in _conditions(standing, before)}
     in_pods = model_status.from_pods(
-        before.get("modelStatus") or {}, standing.pods, is_loaded=every[-1].is_true, has_failed=False
+        before.get("modelStatus") or {}, standing.pods, is_loaded=every["Ready"].is_true, has_failed=False
     )  # fmt: skip
+    parts = {one: _component(before, standing, one, every) for one in standing.deployments}
     status: Json = {
         "deploymentMode": STANDARD,
-        "components": {"predictor": _component(before, standing, is_ready=ready.is_true)},
+        "components": (before.get("components") or {}) | parts,
         _scope(standing.runtime): standing.runtime["metadata"]["name"],
         "modelStatus": in_pods,
-        "conditions": conditions.as_json(every, before, standing.stamp),
+        "conditions": conditions.as_json(every.values(), before, standing.stamp),
     }
-    if generation := (standing.deployment.get("status") or {}).get("observedGeneration"):
+    last = list(standing.deployments.values())[-1]
+    if generation := (last.get("status") or {}).get("observedGeneration"):
         status["observedGeneration"] = generation
     if standing.canaries:
         status["canaryStatuses"] = canary.statuses(standing.canaries)
-    return status | _addresses(before, standing, is_up=every[1].is_true)
+    return status | _addresses(before, standing, is_up=every["IngressReady"].is_true)
 
 
 def _scope(runtime: Json) -> str:
@@ -77,35 +98,50 @@ def _scope(runtime: Json) -> str:
     return "servingRuntimeName" if is_namespaced else "clusterServingRuntimeName"
 
 
-def _component(before: Json, standing: Standing, *, is_ready: bool) -> Json:
-    """The URL has `predictor.name` in its host, which no HTTPRoute serves: another trap."""
-    found: Json = (before.get("components") or {}).get("predictor") or {}
-    if not is_ready:
+def _component(
+    before: Json, standing: Standing, component: str, every: Mapping[str, Condition]
+) -> Json:
+    """The predictor's URL has `predictor.name` in its host, which no HTTPRoute serves: another trap."""
+    found: Json = (before.get("components") or {}).get(component) or {}
+    if not every[CONDITIONS[component].ready].is_true:
         return found
-    meta = standing.isvc["metadata"]
-    return {"url": f"http://{hosts.host(_stable(standing), meta['namespace'], standing.domain)}"}
+    name = _service(standing.isvc, component)
+    host = hosts.host(name, standing.isvc["metadata"]["namespace"], standing.domain)
+    return {"url": f"http://{host}"}
 
 
 def _addresses(before: Json, standing: Standing, *, is_up: bool) -> Json:
-    """Written while the ingress is ready, else kept. The address follows `predictor.name`."""
+    """Written while the ingress is ready, else kept. The address is a transformer's, else it follows
+    `predictor.name` (kube_ingress_reconciler.go:147-185)."""
     if not is_up:
         return {key: before[key] for key in ("url", "address") if key in before}
     meta = standing.isvc["metadata"]
-    inside = f"http://{_stable(standing)}.{meta['namespace']}.svc.cluster.local"
+    entry = _service(standing.isvc, components.front(standing.isvc))
     outside = f"http://{hosts.host(meta['name'], meta['namespace'], standing.domain)}"
-    return {"url": outside, "address": {"url": inside}}
+    return {
+        "url": outside,
+        "address": {"url": f"http://{hosts.inside(entry, meta['namespace'])}"},
+    }
 
 
-def _stable(standing: Standing) -> str:
-    isvc = standing.isvc
-    return service_name(isvc["metadata"]["name"], isvc["spec"]["predictor"].get("name", ""))
+def _service(isvc: Json, component: str) -> str:
+    name = isvc["metadata"]["name"]
+    if component == PREDICTOR:
+        return service_name(name, isvc["spec"]["predictor"].get("name", ""))
+    return components.service_name(name, component)
 
 
-def _conditions(standing: Standing, ready: Condition) -> list[Condition]:
-    ingress = _ingress_ready(standing.routes, ready)
+def _conditions(standing: Standing, before: Json) -> list[Condition]:
+    ready = {name: ready_of(name, one) for name, one in standing.deployments.items()}
     stopped = Condition(type="Stopped", status="False", severity="Info")
-    parts = [ready, ingress]
-    return [*parts, stopped, *_canary_ready(standing.canaries), conditions.all_of("Ready", parts)]
+    needed = [ready[PREDICTOR], _ingress_ready(standing, ready)]
+    gone = [
+        conditions.find(before, CONDITIONS[one].ready) for one in components.ALL if one not in ready
+    ]
+    return [
+        *ready.values(), needed[1], stopped, *_canary_ready(standing.canaries),
+        *(one for one in gone if one.reason), conditions.all_of("Ready", needed),
+    ]  # fmt: skip
 
 
 def _canary_ready(canaries: Sequence[Canary]) -> list[Condition]:
@@ -120,24 +156,29 @@ def _info(name: str, state: conditions.State, reason: str) -> Condition:
     return Condition(type=name, status=state, reason=reason, severity="Info")
 
 
-def _ingress_ready(routes: Mapping[str, Json | None] | None, ready: Condition) -> Condition:
-    """True when every HTTPRoute is accepted; routes of an earlier day count (HR:1015-1090)."""
-    name = "IngressReady"
-    if routes is None:
-        reason = "" if ready.is_true else "Predictor ingress not created"
-        return Condition(type=name, status="True" if ready.is_true else "False", reason=reason)
-    for component, route in routes.items():
+def _ingress_ready(standing: Standing, ready: Mapping[str, Condition]) -> Condition:
+    """True when every HTTPRoute is accepted; routes of an earlier day count (HR:1032-1100)."""
+    if standing.routes is None:
+        return _without_gateway(standing.isvc, ready)
+    for what, route in standing.routes.items():
         if route is None:
-            return Condition(
-                type=name, status="False", reason=f"{component} Deployment NotReady",
-                message=f"{component} HTTPRoute not created",
-            )  # fmt: skip
+            reason, message = f"{what} Deployment NotReady", f"{what} HTTPRoute not created"
+            return Condition(type=_INGRESS, status="False", reason=reason, message=message)
         if problem := _route_problem(route):
             reason, message = problem
             return Condition(
-                type=name, status="False", reason=reason, message=f"{component} {message}"
+                type=_INGRESS, status="False", reason=reason, message=f"{what} {message}"
             )
-    return Condition(type=name, status="True")
+    return Condition(type=_INGRESS, status="True")
+
+
+def _without_gateway(isvc: Json, ready: Mapping[str, Condition]) -> Condition:
+    needed = standard_routes.ingress_needs(isvc)
+    late = next((one for one in needed if not ready[one].is_true), None)
+    if late is None:
+        return Condition(type=_INGRESS, status="True")
+    reason = f"{late.capitalize()} ingress not created"
+    return Condition(type=_INGRESS, status="False", reason=reason)
 
 
 def _route_problem(route: Json) -> tuple[str, str] | None:
@@ -153,9 +194,7 @@ def _words(entry: Json) -> tuple[str, str]:
 
 
 def _as(found: Condition, state: conditions.State) -> Condition:
-    return Condition(
-        type="PredictorReady", status=state, reason=found.reason, message=found.message
-    )
+    return replace(found, status=state)
 
 
 def stopped(isvc: Json, stamp: str) -> Json:
@@ -170,7 +209,12 @@ def stopped(isvc: Json, stamp: str) -> Json:
         *(_info(_CANARY, "False", "Stopped") for _ in listed[:1]),
         *(
             Condition(type=name, status="False", reason="Stopped")
-            for name in ("PredictorReady", "IngressReady", "Ready")
+            for name in (CONDITIONS[PREDICTOR].ready, _INGRESS, "Ready")
+        ),
+        *(
+            _info(CONDITIONS[one].ready, "False", "Stopped")
+            for one in components.of(isvc)
+            if one != PREDICTOR
         ),
     ]
     before = isvc.get("status") or {}

@@ -71,7 +71,7 @@ def revision_template(isvc: Json, runtime: Json) -> Json:
 
 def component_template(isvc: Json, component: str, containers: list[Json]) -> Json:
     """Likewise of a transformer or an explainer, with these containers."""
-    return _template(isvc, component, _inherited(isvc, isvc["spec"][component]), containers)
+    return _template(isvc, component, inherited(isvc, isvc["spec"][component]), containers)
 
 
 def _template(
@@ -92,15 +92,15 @@ def component_labels(isvc: Json, part: Json, component: str = "predictor") -> di
     return _strings(meta.get("labels")) | _strings(part.get("labels")) | identity
 
 
-def _inherited(isvc: Json, part: Json) -> dict[str, str]:
-    """The InferenceService's annotations below the component's own."""
+def inherited(isvc: Json, part: Json) -> dict[str, str]:
+    """A component's annotations: the InferenceService's annotations below the component's own."""
     whole = _strings(isvc["metadata"].get("annotations")).items()
     return {k: v for k, v in whole if k not in _DISALLOWED} | _strings(part.get("annotations"))
 
 
 def component_annotations(isvc: Json, predictor: Json, runtime: Json) -> dict[str, str]:
     """A predictor's annotations, the source of the model among them."""
-    found = _strings(runtime["spec"].get("annotations")) | _inherited(isvc, predictor)
+    found = _strings(runtime["spec"].get("annotations")) | inherited(isvc, predictor)
     uri = (predictor.get("model") or {}).get("storageUri")
     return found | ({SOURCE: uri} if uri else {})
 
