@@ -402,6 +402,10 @@ FOREIGN: dict[str, tuple[Callable[[Any], None], str]] = {
         ),
         "spec.canary names red (s3://x/) at 5 %",
     ),
+    "a transformer": (
+        lambda spec: spec.update(transformer={"containers": [{"image": "t:1"}]}),
+        "spec.transformer was added",
+    ),
     "no canary": (lambda spec: spec.update(canary=[]), "our entry of spec.canary was removed"),
     "the stable predictor": (
         lambda spec: spec["predictor"].update(timeout=7),
@@ -429,6 +433,9 @@ def test_a_foreign_edit_stops_the_release_and_is_named(
 def test_as_a_release_leaves_it_nothing_is_drift_and_an_edit_is_named(percent: int) -> None:
     run = reach(Run(serving(OLD)), percent)
     assert drift(run.cluster.seen(), run.journal) == ""
+    run.cluster.spec["explainer"] = {"containers": [{"image": "e:1"}]}
+    assert drift(run.cluster.seen(), run.journal) == "spec.explainer was added"
+    del run.cluster.spec["explainer"]
     run.cluster.spec["predictor"]["timeout"] = 7
     assert "spec.predictor.timeout was changed to 7" in drift(run.cluster.seen(), run.journal)
 

@@ -67,9 +67,12 @@ def test_a_cluster_that_cannot_split_is_refused_with_what_to_enable(
         (seen(annotations={}), "lacks the annotation serving.kserve.io/deploymentMode: Standard"),
         (
             seen(companions={"transformer": {"containers": [{}]}}),
-            "would send the canary's share past it",
+            "run it beside the model in the predictor's pod, or use Knative mode under a new name",
         ),
-        (seen(companions={"explainer": {"containers": [{}]}}), "spec.explainer is set"),
+        (
+            seen(companions={"explainer": {"containers": [{}]}}),
+            "spec.explainer is set, and an explainer asks the stable predictor's Service alone",
+        ),
         (seen(predictor=predictor(workerSpec={"tensorParallelSize": 2})), "workerSpec is set"),
         (seen(predictor=predictor(model={})), "storageUri is empty"),
         (seen(predictor=predictor(minReplicas=0)), "minReplicas is 0"),

@@ -13,6 +13,7 @@ from tidegate.core.observation import Observation
 from tidegate.core.standard_manifest import deployment_name
 from tidegate.documents import Word
 from tidegate.policy import Policy
+from tidegate.policy.serving.modes import PASSED_BY
 
 AUTOSCALER = "serving.kserve.io/autoscalerClass"
 SPLITTING = (0, 21)  # the first KServe that writes a canary's weight into the routes
@@ -108,14 +109,14 @@ def _annotated(seen: Observation, stable: str) -> str:
 
 
 def _companions(seen: Observation, _: str) -> str:
-    """HR:678-743: weights are set on every rule of every route."""
     if not seen.companions:
         return ""
     kind = next(iter(seen.companions))
-    return (
-        f"spec.{kind} is set, and KServe would send the canary's share past it; run it beside the model in "
-        "the predictor's pod, or use Knative mode"
-    )
+    instead = {
+        "transformer": "run it beside the model in the predictor's pod",
+        "explainer": "serve it as an InferenceService of its own",
+    }
+    return f"spec.{kind} is set, and {PASSED_BY[kind]}; {instead[kind]}, or use Knative mode under a new name"
 
 
 def _predictor(seen: Observation, _: str) -> str:

@@ -58,12 +58,14 @@ def ours_of(seen: Observation, name: str, storage_uri: str) -> Canary | None:
 
 
 def others_of(seen: Observation, ours: Canary | None) -> str:
-    """Somebody else's entries, in words."""
-    return ", ".join(
+    """Somebody else's entries, in words, and what they put before the predictor: none was there when the
+    release began (`standard_claim`), and a canary's share goes past it."""
+    entries = [
         f"spec.canary names {c.name} ({c.storage_uri}) at {c.percent} %"
         for c in seen.canary
         if c is not ours
-    )
+    ]
+    return ", ".join([*entries, *(f"spec.{kind} was added" for kind in seen.companions)])
 
 
 def gone_of(seen: Observation | None, journal: Journal) -> Refuse | None:

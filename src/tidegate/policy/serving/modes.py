@@ -6,6 +6,15 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from tidegate.policy.serving.whole import Serving
 
+PASSED_BY = {
+    "transformer": "a transformer of its own asks the stable predictor's Service alone in Standard mode, so "
+    "a canary's share goes past it, or with kserve#5944 to nobody",
+    "explainer": "an explainer asks the stable predictor's Service alone in Standard mode: a canary's share "
+    "of :explain goes past it, and a promotion takes that Service away from its pods",
+}
+"""Why KServe cannot release behind them: transformer.go:96-132 and explainer.go:93-126 (who is asked),
+HR:689-743 (whose weights), PRED:1000-1035 (the Service that goes before the pods that ask it)."""
+
 
 def unsupported(serving: "Serving", mode: str) -> str:
     """The first thing that this mode cannot do; '' when it can do all of it, or the mode is not known."""
@@ -23,7 +32,6 @@ def _in_knative(serving: "Serving") -> Iterator[str]:
 
 
 def _in_standard(serving: "Serving") -> Iterator[str]:
-    """HR:678-743: a canary's weight is set on every rule, so it goes past transformer and explainer."""
     scaling = serving.scaling
     if scaling and scaling.kind == "kpa":
         yield (
@@ -37,13 +45,12 @@ def _in_standard(serving: "Serving") -> Iterator[str]:
         )
     if serving.transformer and not serving.transformer.collocated:
         yield (
-            "a transformer of its own is passed by a canary's share in Standard mode (the weights stand on "
-            "every route); write transformer.collocated: true, or serving.mode: Knative"
+            f"{PASSED_BY['transformer']}; write transformer.collocated: true, or serving.mode: Knative"
         )
     if serving.explainer:
         yield (
-            "a canary's share of :explain goes to the predictor in Standard mode (the weights stand on every "
-            "route); serve the explainer as an InferenceService of its own, or write serving.mode: Knative"
+            f"{PASSED_BY['explainer']}; serve the explainer as an InferenceService of its own, or write "
+            "serving.mode: Knative"
         )
     if serving.monitor.kind == "service":
         yield (
