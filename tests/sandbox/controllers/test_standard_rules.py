@@ -137,6 +137,10 @@ def test_a_configuration_that_is_no_json_admits_nothing(cluster: StandardCluster
             [{"trafficPercent": 0, "predictor": {"name": "green"}}],
             'canary "green" predictor: exactly one of',
         ),
+        (
+            [entry("green", 0, containers=[{"name": "kserve-container", "image": "own:1"}])],
+            "found ['model', 'containers']",
+        ),
     ],
 )
 def test_the_webhook_refuses_a_canary(
@@ -171,6 +175,20 @@ def test_the_schema_refuses_a_canary(cluster: StandardCluster, canary: Any, said
         cluster.patch({"spec": {"canary": canary}})
     assert refused.value.status == 422
     assert said in json.loads(refused.value.body)["message"]
+
+
+def test_a_canary_may_have_a_transformer_beside_its_model_as_the_stable_predictor_may(
+    cluster: StandardCluster,
+) -> None:
+    beside = [{"name": "transformer-container", "image": "own:1", "command": ["python3", "own.py"]}]
+    cluster.create(containers=beside)
+    cluster.ready("blue")
+    cluster.canary(entry("green", 10, minReplicas=1, containers=beside))
+    cluster.ready("green")
+    assert cluster.shares() == {"blue": 90, "green": 10}
+    program = cluster.base.runtime.specs[cluster.server("green")].program
+    assert program is not None
+    assert (program.container, program.is_alone) == ("transformer-container", False)
 
 
 def test_a_canary_needs_the_annotation_on_the_object(knative: StandardCluster) -> None:

@@ -5,13 +5,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from tidegate.sandbox.api import webhook_canary
-from tidegate.sandbox.api.defaults import MODE, SHORTHANDS
+from tidegate.sandbox.api.defaults import MODE
 from tidegate.sandbox.api.kinds import Json
 
 NAME = "inferenceservice.kserve-webhook-server.validator"
 DEFAULTER = "inferenceservice.kserve-webhook-server.defaulter"
 _NAME_REGEX = "[a-z]([-a-z0-9]*[a-z0-9])?"
-_IMPLEMENTATIONS = ("model", *SHORTHANDS)
 _AUTOSCALERS = {"hpa", "external", "keda", "none"}
 _KPA_METRICS = {"concurrency", "rps"}
 _LOGGERS = {"all", "request", "response"}
@@ -29,7 +28,7 @@ def complaints(new: Json, old: Json | None) -> Iterator[str]:
         yield "exactly one of [model, containers] must be specified in PredictorSpec"
         return
     yield from webhook_canary.name_change(new, old)
-    yield from _implementation(predictor)
+    yield from webhook_canary.implementation(predictor)
     yield from _model(predictor.get("model"))
     yield from _one_of(spec.get("transformer"), ("containers",), "TransformerSpec")
     yield from _one_of(spec.get("explainer"), ("art", "containers"), "ExplainerSpec")
@@ -63,15 +62,6 @@ def _autoscaler(item: Json) -> Iterator[str]:
     wanted = _annotation(item, "serving.kserve.io/autoscalerClass")
     if wanted and wanted not in _AUTOSCALERS:
         yield f"[{wanted}] is not a supported autoscaler class type"
-
-
-def _implementation(predictor: Json) -> Iterator[str]:
-    used = [name for name in _IMPLEMENTATIONS if predictor.get(name) is not None]
-    if not used and predictor.get("containers"):
-        used = ["containers"]
-    if len(used) != 1:
-        listed = ", ".join((*_IMPLEMENTATIONS, "containers"))
-        yield f"exactly one of [{listed}] must be specified in PredictorSpec, found {used}"
 
 
 def _one_of(component: Any, names: tuple[str, ...], what: str) -> Iterator[str]:

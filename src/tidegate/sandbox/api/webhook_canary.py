@@ -9,6 +9,7 @@ from typing import Any
 from tidegate.sandbox.api.defaults import MODE, SHORTHANDS
 from tidegate.sandbox.api.kinds import Json
 
+IMPLEMENTATIONS = ("model", *SHORTHANDS)
 _FIXED = ("scaleTarget", "scaleMetric", "autoScaling")
 
 
@@ -27,6 +28,16 @@ def complaints(item: Json) -> Iterator[str]:
     total = sum(entry["trafficPercent"] for entry in entries)
     if total > 100:
         yield f"sum of canary trafficPercent values ({total}) must be <= 100"
+
+
+def implementation(predictor: Json) -> Iterator[str]:
+    """One server alone: a container beside it counts when it has the server's name (predictor.go:168-196)."""
+    used = [key for key in IMPLEMENTATIONS if predictor.get(key) is not None]
+    named = [one.get("name") for one in predictor.get("containers") or []]
+    used += ["containers"] * (named.count("kserve-container") or int(not used and bool(named)))
+    if len(used) != 1:
+        listed = ", ".join((*IMPLEMENTATIONS, "containers"))
+        yield f"exactly one of [{listed}] must be specified in PredictorSpec, found {used}"
 
 
 def name_change(new: Json, old: Json | None) -> Iterator[str]:
@@ -53,12 +64,8 @@ def _entry(entry: Json, stable: Json) -> Iterator[str]:
     name = predictor.get("name")
     if not 0 <= percent <= 100:
         yield f'canary "{name}" trafficPercent must be between 0 and 100, got {percent}'
-    used = [key for key in ("model", *SHORTHANDS, "containers") if predictor.get(key)]
-    if len(used) != 1:
-        yield (
-            f'canary "{name}" predictor: exactly one of [model, {", ".join(SHORTHANDS)}, containers]'
-            f" must be specified in PredictorSpec, found {used}"
-        )
+    for complaint in implementation(predictor):
+        yield f'canary "{name}" predictor: {complaint}'
     if predictor.get("workerSpec") is not None:
         yield (
             f'canary "{name}" must not set workerSpec (multi-node is not yet supported for canary)'
