@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import yaml
 
 from tests.e2e.conftest import POLICY, Home, running
 from tests.e2e.test_release import Production, shares, source_of
+from tidegate.sandbox.state import Mode
 
 pytestmark = [pytest.mark.real, pytest.mark.long, pytest.mark.timeout(240)]
 EXAMPLE = Path(__file__).parents[2] / "examples" / "digits-transformer" / "transformer.py"
@@ -28,8 +30,14 @@ for version in ("1", "2"):
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+    with capturing(tmp_path_factory.mktemp("transformer"), "Knative") as one:
+        yield one
+
+
+@contextmanager
+def capturing(folder: Path, mode: Mode) -> Iterator[Home]:
     """Versions 1 and 2 of tiny, each with captured requests in the clients' own unit."""
-    with running(tmp_path_factory.mktemp("transformer"), "Knative") as one:
+    with running(folder, mode) as one:
         captured = one.folder / "captured.jsonl"
         rows = [{"inputs": [{**RAW, "data": [5.0 + i / 9] * 13}]} for i in range(40)]
         captured.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
