@@ -93,9 +93,8 @@ def owner(**condition: str) -> dict[str, Any]:
 
 def look(about: dict[str, Any] | None = None, service: Any = None) -> Diagnosis | None:
     with connect() as kube:
-        return Pods(kube, "default").diagnosis(
-            service or isvc(), owner() if about is None else about, selector=SELECTOR
-        )
+        about = owner() if about is None else about
+        return Pods(kube, "default").diagnosis(service or isvc(), about, selector=SELECTOR).found
 
 
 def test_the_log_of_the_run_that_ended_speaks_where_the_container_left_no_message(api: Api) -> None:
@@ -200,7 +199,7 @@ def test_a_second_look_within_a_second_asks_nothing_more(api: Api) -> None:
         first, second = (
             pods.diagnosis(isvc(), owner(), selector=SELECTOR, warnings=()) for _ in range(2)
         )
-    assert first
+    assert first.found
     assert first == second
     assert len(api.queries("pods")) == 1
 

@@ -163,7 +163,7 @@ def test_a_release_with_a_broken_explainer_names_its_last_line_and_production_go
     with Production(home, row={"inputs": [RAW]}, service="tiny") as production:
         done = home.release("models:/tiny/1", policy(home, name="fresh", explainer=broken))
     assert done.returncode == 7, done.stderr
-    assert "spec.explainer does not start" in done.stderr
+    assert "spec.explainer does not start: CRASH_LOOP: kserve-container (Error" in done.stderr
     assert "no background set" in done.stderr
     assert services(home) == ["tiny"]
     assert production.failures == []

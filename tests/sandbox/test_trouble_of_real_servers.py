@@ -10,6 +10,7 @@ import pytest
 from tests.sandbox.real_servers import CONFIG, Digits, write_model
 from tidegate.adapters.inference_service import InferenceServices
 from tidegate.adapters.kubernetes import Kubernetes, connect
+from tidegate.core import coming_up
 from tidegate.core.diagnosis import Reason
 from tidegate.documents import (
     Deployment,
@@ -175,3 +176,17 @@ def test_a_server_above_its_memory_limit_is_killed_and_named(
     result = cluster.stage(f"file://{tmp_path}/", 6, resources=limit)
     said = refused(cluster, result, Reason.OUT_OF_MEMORY, Word.FAIL)
     assert "OOMKilled, exit code 137" in said
+
+
+def test_an_explainer_that_ends_again_and_again_is_named_by_its_last_line(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(coming_up, "COMPANION_S", 1.0)
+    ending = ["python3", "-c", "raise SystemExit('no background set')"]
+    chosen = policy(explainer={"image": "own:1", "command": ending})
+    behind = chosen.model_copy(update={"name": "behind"})
+    result = staged(cluster.kube, cluster.good, behind, "r7", poll_s=0.1)
+    said = refused(cluster, result, Reason.CRASH_LOOP, Word.INVALID)
+    assert said.startswith("spec.explainer does not start: CRASH_LOOP: kserve-container (Error, ")
+    assert "exit code 1): no background set; read the container's log" in said
+    assert InferenceServices(cluster.kube, "default", "behind").look() is None

@@ -7,11 +7,13 @@ from typing import Any
 from tests.core.test_adoption import FOREIGN, seen
 from tidegate.core.claim import Claim, claim
 from tidegate.core.coming_up import COMPANION_S, unready_companion
-from tidegate.core.decisions import Refuse
+from tidegate.core.decisions import Refuse, Wait
+from tidegate.core.diagnosis import Diagnosis, Reason, of_companion
 from tidegate.core.drift import edits_of_companions
 from tidegate.core.isvc.components import companions
 from tidegate.core.observation import Condition, observe
 from tidegate.core.readiness import is_live
+from tidegate.documents import Word
 from tidegate.policy import Policy
 
 OLD, NEW = "s3://models/fraud/7/", "s3://models/fraud/8/"
@@ -77,7 +79,7 @@ def test_a_companion_that_crashes_is_suspected_by_its_last_line_and_refused_when
     whole = seen(FOREIGN, version="7", **HELD)
     crashed = replace(whole, conditions={**whole.conditions, "TransformerReady": broken})
     found = unready_companion(crashed)
-    assert found is not None
+    assert isinstance(found, Wait)
     assert (found.about, found.persist_s) == ("transformer", COMPANION_S)
     assert found.suspicion.startswith("spec.transformer does not start: RevisionFailed: Revision")
     assert found.suspicion.endswith("KeyError: 'customer_id'.")
@@ -85,6 +87,28 @@ def test_a_companion_that_crashes_is_suspected_by_its_last_line_and_refused_when
     loading = {**whole.conditions, "TransformerReady": Condition(status="Unknown")}
     assert unready_companion(replace(whole, conditions=loading)) is None
     assert unready_companion(seen(FOREIGN, version="7")) is None
+
+
+def test_a_crash_is_no_word_before_the_predictor_is_up_and_an_image_is() -> None:
+    whole = seen(FOREIGN, version="7", **HELD)
+
+    def told(reason: Reason, *, is_asked: bool, persist_s: float = 0.0) -> Refuse | Wait | None:
+        found = Diagnosis(reason=reason, words="said", persist_s=persist_s)
+        troubled = {"transformer": of_companion(found, "transformer")}
+        return unready_companion(replace(whole, troubled=troubled), is_asked=is_asked)
+
+    assert told(Reason.CRASH_LOOP, is_asked=False) is None
+    waited = told(Reason.CRASH_LOOP, is_asked=True)
+    assert isinstance(waited, Wait)
+    assert (waited.about, waited.persist_s) == ("transformer CRASH_LOOP", COMPANION_S)
+    assert waited.word is Word.INVALID
+    for asked in (False, True):
+        refused = told(Reason.IMAGE_PULL, is_asked=asked)
+        assert isinstance(refused, Refuse)
+        assert refused.reason.startswith("spec.transformer does not start: IMAGE_PULL: said; ")
+    passing = told(Reason.UNSCHEDULABLE, is_asked=False, persist_s=40)
+    assert isinstance(passing, Wait)
+    assert passing.persist_s == 40
 
 
 def test_somebody_elses_edit_of_the_transformer_is_named() -> None:

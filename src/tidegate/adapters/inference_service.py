@@ -8,6 +8,7 @@ from typing import Any
 from tidegate.adapters import standard
 from tidegate.adapters.kubernetes import Kubernetes
 from tidegate.adapters.pods import Pods
+from tidegate.core.diagnosis import Diagnosis, of_companion
 from tidegate.core.observation import Observation, mode_of, modern, observe
 from tidegate.core.standard_claim import ClusterSupport
 from tidegate.core.standard_readiness import observe_standard
@@ -125,13 +126,34 @@ class InferenceServices:
         self, seen: Observation, isvc: Json, owners: Sequence[Json], selector: str
     ) -> Observation:
         """With a diagnosis when something is not as it should be; no call is made when all is well."""
+        seen = self._accompanied(seen, isvc)
         unready = bool(seen.created) and not seen.is_healthy(seen.created)
         if not (unready or seen.warnings or seen.is_refused):
             return seen
         mine = [one for one in owners if unready and one["metadata"]["name"] == seen.created]
         owner = mine[0] if mine else None
-        found = self._pods.diagnosis(isvc, owner, selector=selector, warnings=seen.warnings)
-        return replace(seen, diagnosis=found, unseen=self._pods.unseen)
+        look = self._pods.diagnosis(isvc, owner, selector=selector, warnings=seen.warnings)
+        return replace(seen, diagnosis=look.found, unseen=look.unseen)
+
+    def _accompanied(self, seen: Observation, isvc: Json) -> Observation:
+        """With a diagnosis of the transformer and the explainer that are not ready."""
+        troubled: dict[str, Diagnosis] = {}
+        for kind in seen.unready:
+            owner = self._owner_of(kind, seen.mode, isvc)
+            if owner is None:
+                continue  # the condition has KServe's reason
+            selector = pods_selector(seen.mode, owner["metadata"]["name"])
+            if found := self._pods.diagnosis({}, owner, selector=selector).found:
+                troubled[kind] = of_companion(found, kind)
+        return replace(seen, troubled=troubled)
+
+    def _owner_of(self, kind: str, mode: str, isvc: Json) -> Json | None:
+        """The newest Revision of a transformer or explainer, or its Deployment."""
+        if mode == "Standard":
+            return standard.deployment_of(self._kube, isvc, kind)
+        component = (isvc.get("status") or {}).get("components", {}).get(kind, {})
+        name = component.get("latestCreatedRevision", "")
+        return self._revision(name) if name else None
 
     def _revision(self, name: str) -> Json | None:
         return self._kube.find(self._path_of(name))

@@ -6,6 +6,7 @@ a cause never fails a release. One look is three to five calls, so looks are at 
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from tidegate.adapters.kubernetes import Kubernetes
@@ -30,30 +31,39 @@ LOG_LINES = (
 )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """What came of the last look for one selector; `key`: at what."""
+
+    at: float
+    key: str
+    found: Diagnosis | None
+    unseen: tuple[str, ...]
+
+
 class Pods:
     """The pods of one namespace, as far as they may be read."""
 
     def __init__(self, kube: Kubernetes, namespace: str) -> None:
         self._kube, self._namespace = kube, namespace
         self._core = f"/api/v1/namespaces/{namespace}"
-        self._last: tuple[float, str, Diagnosis | None] = (0.0, "", None)
-        self.unseen: tuple[str, ...] = ()  # by the last look
+        self._last: dict[str, Look] = {}
 
     def diagnosis(
         self, isvc: Json, owner: Json | None, *, selector: str, warnings: Sequence[str] = ()
-    ) -> Diagnosis | None:
+    ) -> Look:
         """Why `owner` (the Revision or Deployment of the pods that `selector` names) is not ready.
 
         Within `EVERY_S` of the last look the answer of that look, unless either object was written meanwhile.
         """
-        at, about, last = self._last
-        key = f"{selector} {_version(isvc)} {_version(owner)} {warnings}"
-        if about == key and time.monotonic() - at < EVERY_S:
+        last, key = self._last.get(selector), f"{_version(isvc)} {_version(owner)} {warnings}"
+        if last and last.key == key and time.monotonic() - last.at < EVERY_S:
             return last
         symptoms = self._symptoms(isvc, owner, selector, warnings)
-        found, self.unseen = diagnose(symptoms), symptoms.unseen
-        self._last = (time.monotonic(), key, found)
-        return found
+        found = diagnose(symptoms)
+        made = Look(at=time.monotonic(), key=key, found=found, unseen=symptoms.unseen)
+        self._last[selector] = made
+        return made
 
     def of(self, selector: str) -> tuple[Pod, ...]:
         """The pods that a label selector names, for a look every second: any version that the API has at hand

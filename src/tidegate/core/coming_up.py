@@ -3,8 +3,10 @@
 The rules of both modes ask here; which revision it is about, and when it is up, they know themselves.
 """
 
+from dataclasses import replace
+
 from tidegate.core.decisions import RECONCILE_S, Refuse, Wait, diagnosed
-from tidegate.core.diagnosis import SPEC_REASONS
+from tidegate.core.diagnosis import CRASHES, SPEC_REASONS, Diagnosis
 from tidegate.core.last_words import last_words
 from tidegate.core.observation import Observation
 from tidegate.core.readiness import failure_of, suspicion_of
@@ -49,19 +51,30 @@ def starting(seen: Observation, name: str) -> Refuse | Wait:
     return Wait(what=f"{name} to load{why}", word=Word.FAIL)
 
 
-def unready_companion(seen: Observation) -> Wait | None:
-    """The transformer or explainer that is not ready though the predictor is; None while it only loads.
+def unready_companion(seen: Observation, *, is_asked: bool = True) -> Refuse | Wait | None:
+    """The transformer or explainer that does not come up; None while it only loads.
 
-    KServe has the container's last lines in the condition. Its fault is not the model's.
+    `is_asked`: the predictor is ready. Until then a crash may be for want of it, and says nothing. Where the
+    pods show nothing, KServe has the container's last lines in the condition.
     """
     for kind in seen.companions:
+        found = seen.troubled.get(kind)
+        if found and (is_asked or found.reason not in CRASHES):
+            return diagnosed(_lasting(found), f"spec.{kind} does not start")
         shown = seen.condition(f"{kind.capitalize()}Ready")
-        if shown.status == "False":
+        if is_asked and not found and shown.status == "False":
             said = f"spec.{kind} does not start: {_words(shown.reason, shown.message)}"
             return Wait(
                 what=f"this to pass: {said}", suspicion=said, about=kind, persist_s=COMPANION_S
             )
     return None
+
+
+def _lasting(found: Diagnosis) -> Diagnosis:
+    """A crash that began before the predictor was up may not come again."""
+    if found.reason not in CRASHES:
+        return found
+    return replace(found, persist_s=max(found.persist_s, COMPANION_S))
 
 
 def _words(reason: str, message: str) -> str:

@@ -99,7 +99,7 @@ def diagnosed(diagnosis: Diagnosis, what: str) -> Refuse | Wait:
     return Wait(
         what=f"this to pass: {said}",
         suspicion=said,
-        about=diagnosis.reason,
+        about=diagnosis.about,
         persist_s=diagnosis.persist_s,
         word=diagnosis.word,
     )

@@ -98,10 +98,11 @@ def _staging(
 
 def _coming_up(seen: Observation) -> Refuse | Wait:
     found = starting(seen, seen.created)
-    if isinstance(found, Wait) and not found.suspicion and seen.ready == seen.created:
-        routes = Wait(what=f"routes and replicas of {seen.created}", word=Word.FAIL)
-        return unready_companion(seen) or routes
-    return found
+    if not isinstance(found, Wait) or found.suspicion:
+        return found
+    is_up = seen.ready == seen.created
+    routes = Wait(what=f"routes and replicas of {seen.created}", word=Word.FAIL)
+    return unready_companion(seen, is_asked=is_up) or (routes if is_up else found)
 
 
 def _next_for_first(seen: Observation | None, journal: Journal, waited_s: float) -> Decision:

@@ -84,7 +84,8 @@ class Canary:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observation:
     """An InferenceService at one moment. `diagnosis`: why the newest revision is not ready, if it is not and
-    that shows; `unseen`: what of its pods could not be read."""
+    that shows; `unseen`: what of its pods could not be read; `troubled`: the same of transformer and
+    explainer, by their field."""
 
     uid: str
     resource_version: str
@@ -107,6 +108,7 @@ class Observation:
         default_factory=dict
     )  # transformer, explainer, as the spec says
     diagnosis: Diagnosis | None = None
+    troubled: Mapping[str, Diagnosis] = field(default_factory=dict)
     unseen: tuple[str, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
     managers: tuple[str, ...] = ()  # who wrote fields of it, but for the status
@@ -178,9 +180,14 @@ class Observation:
         return self.condition(name).status == "True"
 
     @property
+    def unready(self) -> tuple[str, ...]:
+        """The transformer and the explainer that do not say that they are ready."""
+        return tuple(k for k in self.companions if not self.is_true(f"{k.capitalize()}Ready"))
+
+    @property
     def is_whole(self) -> bool:
         """Transformer and explainer are ready, too: KServe's `Ready` is about predictor and ingress alone."""
-        return all(self.is_true(f"{kind.capitalize()}Ready") for kind in self.companions)
+        return not self.unready
 
     def is_healthy(self, revision: str) -> bool:
         """The revision says Ready; one that cannot be seen is not."""

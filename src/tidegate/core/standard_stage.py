@@ -1,6 +1,6 @@
 """Standard mode: the candidate comes up as a canary at 0 %; a first release, live. Pure."""
 
-from tidegate.core.coming_up import refused_spec, starting, unreconciled
+from tidegate.core.coming_up import refused_spec, starting, unready_companion, unreconciled
 from tidegate.core.decisions import (
     Act,
     Decision,
@@ -73,9 +73,12 @@ def _coming_up(seen: Observation, name: str, journal: Journal, waited_s: float) 
     if held is None or held.storage_uri != journal.storage_uri:
         return unreconciled(seen, waited_s, what=f"Deployment {name} of this model")
     found = refused_spec(seen) or starting(seen, name)
-    if isinstance(found, Wait) and not found.suspicion and seen.is_healthy(name):
-        return Wait(what=f"the routes and replicas of {name}{held_up(seen)}", word=Word.INVALID)
-    return found
+    if not isinstance(found, Wait) or found.suspicion:
+        return found
+    is_up = seen.is_healthy(name)
+    what = f"the routes and replicas of {name}{held_up(seen)}"
+    routes = Wait(what=what, word=Word.INVALID)
+    return unready_companion(seen, is_asked=is_up) or (routes if is_up else found)
 
 
 def _next_for_first(seen: Observation | None, journal: Journal, waited_s: float) -> Decision:

@@ -20,7 +20,7 @@ from tests.steps.traffic.traffic_cluster import (
     uri,
 )
 from tidegate.adapters.kubernetes import connect
-from tidegate.core import causes
+from tidegate.core import causes, coming_up
 from tidegate.core.diagnosis import Reason
 from tidegate.documents import Deployment, Refusal, Result, Word
 from tidegate.sandbox.api.kinds import PODS
@@ -263,6 +263,63 @@ def test_a_node_that_never_comes_is_capacity_at_the_timeout(serving_1: Cluster) 
     assert "not ready after 2 s" in result.reason
     assert f"UNSCHEDULABLE: {NO_NODE} (pod triggered scale-up" in result.reason
     untouched(serving_1)
+
+
+# -- a transformer or an explainer of its own
+
+OF_ITS_OWN = ""  # a component has no storage URI
+LAST_LINE = (
+    "Traceback (most recent call last):\n  boot.py\nConnectionError: no feature store at feast"
+)
+COMPANIONS: dict[str, tuple[RevisionStatus, Reason, str, str]] = {
+    "an image that does not exist": (
+        pending(troubles.IMAGE_PULL, "code = NotFound desc = features:9: not found"),
+        Reason.IMAGE_PULL, "features:9: not found", "correct serving.{}.image, or its pull secret",
+    ),
+    "no node": (
+        pending(troubles.UNSCHEDULABLE, NO_NODE), Reason.UNSCHEDULABLE, NO_NODE,
+        "that serving.{}.resources asks for",
+    ),
+    "a secret that is missing": (
+        pending(troubles.CONFIG_ERROR, 'secret "feast" not found'),
+        Reason.CONFIG_ERROR, 'secret "feast" not found', "create what is missing",
+    ),
+    "too little memory": (
+        failed(troubles.OUT_OF_MEMORY, "reading features", code=-9, restarts=1),
+        Reason.OUT_OF_MEMORY, "OOMKilled, exit code 137", "limits.memory in serving.{}.resources",
+    ),
+    "a crash loop": (
+        failed(troubles.CRASH_LOOP, LAST_LINE, restarts=3),
+        Reason.CRASH_LOOP, "exit code 1): ConnectionError: no feature store", "the container's log",
+    ),
+    "an error that reads as one of Triton's": (
+        failed(troubles.CRASH_LOOP, "OSError: failed to load scaler.pkl", restarts=3),
+        Reason.CRASH_LOOP, "OSError: failed to load scaler.pkl", "the container's log",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["transformer", "explainer"])
+@pytest.mark.parametrize("case", COMPANIONS.values(), ids=COMPANIONS)
+def test_a_component_in_trouble_is_named_as_a_predictor_is_and_never_blamed_on_the_model(
+    cluster: Cluster,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: str,
+    case: tuple[RevisionStatus, Reason, str, str],
+) -> None:
+    for name in ("BLIP_S", "PULL_S", "MOUNT_S", "CAPACITY_S"):
+        monkeypatch.setattr(causes, name, 0.3)
+    monkeypatch.setattr(coming_up, "COMPANION_S", 0.5)
+    fate, reason, words, remedy = case
+    cluster.runtime.fates[OF_ITS_OWN] = fate
+    own = {"image": "features:9", "command": ["python3", "features.py"]}
+    made = own | ({"collocated": False} if kind == "transformer" else {})
+    chosen = policy(serving={"ready_timeout_s": TIMEOUT_S, kind: made})
+    result = staged(cluster.kube, published(2), chosen, "r2", poll_s=POLL_S)
+    said = refused(result, reason, Word.INVALID, words).reason
+    assert said.startswith(f"spec.{kind} does not start: {reason}: ")
+    assert remedy.format(kind) in said
+    assert cluster.service.look() is None
 
 
 # -- a Role that hides things
