@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -368,6 +369,16 @@ def test_no_route_is_written_while_the_stable_predictor_is_not_ready_and_the_wai
     run.cluster.deployments[BLUE].pods = [True]
     finish(run)
     assert run.cluster.production == {BLUE: 100}
+
+
+def test_a_route_that_waits_for_a_component_which_somebody_added_is_said_to() -> None:
+    run = reach(Run(serving(OLD)), 50)
+    run.go_back()
+    run.turn()
+    now = replace(run.cluster.seen(), companions={"explainer": {"containers": [{}]}})
+    decision = run.decide(now)
+    assert isinstance(decision, Wait)
+    assert decision.what.endswith("while spec.explainer is not ready")
 
 
 def test_a_staged_entry_that_kserve_never_acts_on_is_given_up_and_taken_back() -> None:

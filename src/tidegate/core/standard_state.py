@@ -79,10 +79,13 @@ def gone_of(seen: Observation | None, journal: Journal) -> Refuse | None:
 
 
 def held_up(seen: Observation) -> str:
-    """Why routes may not come (HR:260-266), to be added to a wait for them."""
-    if seen.is_true("PredictorReady"):
-        return ""
-    return ", which KServe does not write while the stable predictor is not ready"
+    """Why routes may not come (HR:260-266, 517-565), to be added to a wait for them."""
+    late = [
+        f"spec.{kind}" for kind in seen.companions if not seen.is_true(f"{kind.capitalize()}Ready")
+    ]
+    if not seen.is_true("PredictorReady"):
+        late.insert(0, "the stable predictor")
+    return f", which KServe does not write while {late[0]} is not ready" if late else ""
 
 
 def unready_of(seen: Observation, name: str) -> Refuse | None:
