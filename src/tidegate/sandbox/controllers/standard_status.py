@@ -11,13 +11,14 @@ from tidegate.sandbox.controllers import (
     conditions,
     hosts,
     model_status,
-    standard_routes,
+    standard_ingress,
 )
 from tidegate.sandbox.controllers.canary import Canary, service_name
 from tidegate.sandbox.controllers.components import CONDITIONS, PREDICTOR
 from tidegate.sandbox.controllers.conditions import Condition
+from tidegate.sandbox.controllers.standard_ingress import INGRESS
 
-_CANARY, _INGRESS = "CanaryPredictorReady", "IngressReady"
+_CANARY = "CanaryPredictorReady"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,9 +29,7 @@ class Standing:
     deployments: Mapping[str, Json]  # by component, in KServe's order; the stable predictor's first
     canaries: Sequence[Canary]
     pods: list[Json]  # of the stable predictor's Deployment
-    routes: (
-        Mapping[str, Json | None] | None
-    )  # by the component's name; None without the Gateway API
+    routes: standard_ingress.Routes
     runtime: Json
     domain: str
     stamp: str
@@ -42,7 +41,8 @@ def ready_of(component: str, deployment: Json) -> Condition:
 
     A rollout over available pods stays True, until its deadline passes. While it is not True, KServe
     touches no route of it: what is in force stays, whatever the spec says. It has the Deployment's words,
-    none of the container's, and of a transformer's or an explainer's `Ready` does not depend (ST:295-298).
+    none of the container's. `Ready` depends on the predictor's and on the routes (ST:295-298), which wait
+    for all of them.
     """
     said = _said(deployment)
     return replace(
@@ -57,16 +57,16 @@ def _said(deployment: Json) -> Condition:
     available, progress = (conditions.find(status, n) for n in ("Available", "Progressing"))
     known = {c["type"] for c in status.get("conditions") or []}
     if (failure := conditions.find(status, "ReplicaFailure")).is_true:
-        return _as(failure, "False")
+        return replace(failure, status="False")
     if available.status == "False":
-        return _as(available, "False")
+        return available
     if progress.status == "False" and progress.message:
-        return _as(progress, "False")
+        return progress
     if progress.is_true and progress.reason == "NewReplicaSetAvailable":
-        return _as(progress, "True")
+        return progress
     if available.is_true:
-        return _as(available, "True")
-    return _as(progress, "Unknown" if "Progressing" in known else "False")
+        return available
+    return replace(progress, status="Unknown" if "Progressing" in known else "False")
 
 
 def propagate(standing: Standing) -> Json:
@@ -90,7 +90,7 @@ def propagate(standing: Standing) -> Json:
         status["observedGeneration"] = generation
     if standing.canaries:
         status["canaryStatuses"] = canary.statuses(standing.canaries)
-    return status | _addresses(before, standing, is_up=every["IngressReady"].is_true)
+    return status | _addresses(before, standing, is_up=every[INGRESS].is_true)
 
 
 def _scope(runtime: Json) -> str:
@@ -134,14 +134,19 @@ def _service(isvc: Json, component: str) -> str:
 def _conditions(standing: Standing, before: Json) -> list[Condition]:
     ready = {name: ready_of(name, one) for name, one in standing.deployments.items()}
     stopped = Condition(type="Stopped", status="False", severity="Info")
-    needed = [ready[PREDICTOR], _ingress_ready(standing, ready)]
-    gone = [
-        conditions.find(before, CONDITIONS[one].ready) for one in components.ALL if one not in ready
-    ]
+    ingress = standard_ingress.ready(standing.isvc, standing.routes, ready)
+    needed = [ready[PREDICTOR], ingress]
     return [
-        *ready.values(), needed[1], stopped, *_canary_ready(standing.canaries),
-        *(one for one in gone if one.reason), conditions.all_of("Ready", needed),
+        *ready.values(), ingress, stopped, *_canary_ready(standing.canaries),
+        *_gone(before, ready), conditions.all_of("Ready", needed),
     ]  # fmt: skip
+
+
+def _gone(before: Json, ready: Mapping[str, Condition]) -> list[Condition]:
+    """What was said of the components that the spec has no more."""
+    told = {entry["type"] for entry in before.get("conditions") or []}
+    names = [CONDITIONS[one].ready for one in components.ALL if one not in ready]
+    return [conditions.find(before, name) for name in names if name in told]
 
 
 def _canary_ready(canaries: Sequence[Canary]) -> list[Condition]:
@@ -156,47 +161,6 @@ def _info(name: str, state: conditions.State, reason: str) -> Condition:
     return Condition(type=name, status=state, reason=reason, severity="Info")
 
 
-def _ingress_ready(standing: Standing, ready: Mapping[str, Condition]) -> Condition:
-    """True when every HTTPRoute is accepted; routes of an earlier day count (HR:1032-1100)."""
-    if standing.routes is None:
-        return _without_gateway(standing.isvc, ready)
-    for what, route in standing.routes.items():
-        if route is None:
-            reason, message = f"{what} Deployment NotReady", f"{what} HTTPRoute not created"
-            return Condition(type=_INGRESS, status="False", reason=reason, message=message)
-        if problem := _route_problem(route):
-            reason, message = problem
-            return Condition(
-                type=_INGRESS, status="False", reason=reason, message=f"{what} {message}"
-            )
-    return Condition(type=_INGRESS, status="True")
-
-
-def _without_gateway(isvc: Json, ready: Mapping[str, Condition]) -> Condition:
-    needed = standard_routes.ingress_needs(isvc)
-    late = next((one for one in needed if not ready[one].is_true), None)
-    if late is None:
-        return Condition(type=_INGRESS, status="True")
-    reason = f"{late.capitalize()} ingress not created"
-    return Condition(type=_INGRESS, status="False", reason=reason)
-
-
-def _route_problem(route: Json) -> tuple[str, str] | None:
-    parents = (route.get("status") or {}).get("parents") or []
-    if not parents:
-        return "ParentStatusNotAvailable", "HttpRouteNotReady"
-    said = [entry for parent in parents for entry in parent.get("conditions") or []]
-    return next((_words(entry) for entry in said if entry["status"] == "False"), None)
-
-
-def _words(entry: Json) -> tuple[str, str]:
-    return str(entry.get("reason", "")), str(entry.get("message", ""))
-
-
-def _as(found: Condition, state: conditions.State) -> Condition:
-    return replace(found, status=state)
-
-
 def stopped(isvc: Json, stamp: str) -> Json:
     """All forgotten but the mode, for the `stop` annotation; the canaries are still listed."""
     entries = isvc["spec"].get("canary") or []
@@ -209,7 +173,7 @@ def stopped(isvc: Json, stamp: str) -> Json:
         *(_info(_CANARY, "False", "Stopped") for _ in listed[:1]),
         *(
             Condition(type=name, status="False", reason="Stopped")
-            for name in (CONDITIONS[PREDICTOR].ready, _INGRESS, "Ready")
+            for name in (CONDITIONS[PREDICTOR].ready, INGRESS, "Ready")
         ),
         *(
             _info(CONDITIONS[one].ready, "False", "Stopped")
