@@ -103,6 +103,15 @@ def job_gate() -> Json:
     }
 
 
+def room() -> Json:
+    """A component that an overlay names so that what the nodes have left is known."""
+    return {
+        "apiVersion": "kustomize.config.k8s.io/v1alpha1",
+        "kind": "Component",
+        "resources": ["role.yaml"],
+    }
+
+
 def _text(patch: object) -> str:
     return yaml.safe_dump(patch, sort_keys=False)
 

@@ -36,7 +36,11 @@ DOCTOR: list[Json] = [
 
 def recorded() -> dict[str, list[Json]]:
     """Step -> its rules: those of verbs.yaml, and the few that are not on a recorded wire."""
-    found = {step: rules for step, rules in _verbs().items() if step not in BY_CHOICE}
+    found = {
+        step: [rule for rule in rules if not is_of_room(rule)]
+        for step, rules in _verbs().items()
+        if step not in BY_CHOICE
+    }
     commands = [step.command for step in steps().values()]
     return {one: [*found.get(one, []), *UNRECORDED.get(one, [])] for one in commands}
 
@@ -51,6 +55,18 @@ def job_gate(run_account: str) -> Iterator[Json]:
     name = f"{account('gate')}-job"
     yield role("Role", name, _verbs()["gate"])
     yield binding("Role", name, [account("gate"), run_account])
+
+
+def is_of_room(rule: Mapping[str, Any]) -> bool:
+    """Pods of all namespaces: their specs may hold what is not everybody's, so it is granted by choice."""
+    return rule["resource"] == "pods" and bool(rule.get("everywhere"))
+
+
+def room(run_account: str) -> Iterator[Json]:
+    """What deploy and doctor need to know what the nodes have left; `run_account` as above."""
+    name = "tidegate-room"
+    yield role("ClusterRole", name, [rule for rule in _verbs()["deploy"] if is_of_room(rule)])
+    yield binding("ClusterRole", name, [account("deploy"), account("doctor"), run_account])
 
 
 def is_cluster_wide(rule: Mapping[str, Any]) -> bool:

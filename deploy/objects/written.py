@@ -86,6 +86,8 @@ FILES: dict[str, Callable[[], Iterable[Json]]] = {
     "deploy/base/kustomization.yaml": lambda: [kustomizations.base(list(BASE))],
     "deploy/components/job-gate/kustomization.yaml": lambda: [kustomizations.job_gate()],
     "deploy/components/job-gate/role.yaml": lambda: rbac.job_gate(kustomizations.KUBEFLOW_ACCOUNT),
+    "deploy/components/room/kustomization.yaml": lambda: [kustomizations.room()],
+    "deploy/components/room/role.yaml": lambda: rbac.room(kustomizations.KUBEFLOW_ACCOUNT),
     "deploy/overlays/kubeflow/kustomization.yaml": lambda: [kustomizations.kubeflow()],
     "deploy/overlays/kubeflow/run-account.yaml": kustomizations.run_account,
     "deploy/overlays/argo/kustomization.yaml": lambda: [kustomizations.argo()],

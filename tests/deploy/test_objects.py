@@ -128,7 +128,8 @@ def _flat(rules: list[Json]) -> Iterator[tuple[str, ...]]:
 
 def wanted(step: str) -> set[tuple[str, ...]]:
     rules = [] if step in BY_CHOICE else load().get(step, [])
-    recorded = {(one.group, one.resource, one.name, one.verb) for one in rules}
+    kept = [one for one in rules if (one.resource, one.namespace) != ("pods", "*")]
+    recorded = {(one.group, one.resource, one.name, one.verb) for one in kept}
     unrecorded = UNRECORDED.get(step, [])
     return recorded | {
         (r["apiGroup"], r["resource"], "", v) for r in unrecorded for v in r["verbs"]
@@ -168,6 +169,19 @@ def test_nodes_are_read_by_deploy_and_doctor_alone_and_through_a_cluster_role() 
         if "nodes" in rule["resources"]
     }
     assert readers == {("ClusterRole", "tidegate-deploy"), ("ClusterRole", "tidegate-doctor")}
+
+
+def test_pods_of_all_namespaces_are_read_only_where_an_overlay_chooses_the_component() -> None:
+    items = objects(ROOT / "deploy" / "components" / "room" / "role.yaml")
+    for item in items:
+        check(item)
+    (role, binding) = items
+    assert role["kind"] == "ClusterRole"
+    assert [(rule["resources"], rule["verbs"]) for rule in role["rules"]] == [(["pods"], ["list"])]
+    readers = {one["name"] for one in binding["subjects"]}
+    assert readers == {"tidegate-deploy", "tidegate-doctor", "default-editor"}
+    wide = [one for one in written() if one["kind"] == "ClusterRole"]
+    assert not [one for one in wide for rule in one["rules"] if "pods" in rule["resources"]]
 
 
 def test_nothing_is_granted_with_a_wildcard() -> None:

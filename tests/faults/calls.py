@@ -99,6 +99,8 @@ class Story:
             return self._service(request)
         if at.kind.plural == "pods" and request.query.get("resourceVersion") == "0":
             return "count restarts"
+        if at.kind.plural == "pods" and not at.namespace:
+            return "of all namespaces"
         return ""
 
     @property

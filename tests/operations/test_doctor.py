@@ -160,7 +160,7 @@ KEDA = {"kind": "keda", "triggers": [{"kind": "queue_time", "threshold": 20}]}
         ("scaledobjects", None, State.WARN, "a policy with serving.scaling.kind keda is refused"),
         ("scaledobjects", {}, State.WARN, "a policy with serving.scaling.kind keda is refused"),
         ("scaledobjects", {"scaling": KEDA, "max_replicas": 4}, State.FAIL, "scaledobjects.keda.sh in ml$"),
-        ("nodes", {}, State.WARN, "list nodes in all namespaces: a policy with serving.gpu is refused"),
+        ("nodes", {}, State.WARN, "in all namespaces: a policy with a device, such as a GPU, is refused"),
         ("httproutes", {}, State.FAIL, "get httproutes.gateway.networking.k8s.io in ml$"),
     ],
 )  # fmt: skip

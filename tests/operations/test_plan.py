@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from tests.operations.recording import Recording
 from tests.operations.test_resume import release_lease
+from tests.steps.traffic.test_deploy_preflight import has_gpus
 from tests.steps.traffic.test_promote import Evidence, Judge, Registry, promote_, release, stage
 from tests.steps.traffic.test_roll_back import Crash
 from tests.steps.traffic.traffic_cluster import (
@@ -115,6 +116,7 @@ def test_a_dedicated_baseline_is_planned_with_its_acts_and_its_room(
 ) -> None:
     held: Cluster = request.getfixturevalue(mode)
     release(held, 1, Judge(), Registry())
+    has_gpus(held, 4)
     gpu = {"resources": {"limits": {"nvidia.com/gpu": "1"}}, "ready_timeout_s": 5}
     chosen = policy(**beside(serving=gpu))
     told = planned(held.kube, chosen, published(2).subject, storage_uri=uri(2))

@@ -58,6 +58,11 @@ class Cluster:
         """All nodes."""
         return list(self._kube.request("GET", "/api/v1/nodes")["items"])
 
+    def pods(self) -> list[Json]:
+        """All pods of the cluster that have not ended."""
+        running = {"fieldSelector": "status.phase!=Succeeded,status.phase!=Failed"}
+        return list(self._kube.request("GET", "/api/v1/pods", query=running)["items"])
+
     def allows(self, need: Need, account: str) -> bool:
         """Whether we may do this, or a ServiceAccount of the runs if one is named."""
         kind = "SubjectAccessReview" if account else "SelfSubjectAccessReview"

@@ -91,6 +91,11 @@ class InferenceServices:
         """All nodes of the cluster. RejectedError where the account may not read them."""
         return list(self._kube.request("GET", "/api/v1/nodes")["items"])
 
+    def pods_of_all(self) -> list[Json]:
+        """All pods of the cluster that have not ended. RejectedError where the account may not read them."""
+        running = {"fieldSelector": "status.phase!=Succeeded,status.phase!=Failed"}
+        return list(self._kube.request("GET", "/api/v1/pods", query=running)["items"])
+
     def default_mode(self) -> str:
         """The mode of new InferenceServices; '' when the cluster does not let us read it."""
         try:

@@ -79,9 +79,11 @@ def permissions(
 def _consequence(resources: Collection[str]) -> tuple[str, str]:
     """Of going on without them, and what else could be done."""
     refused = []
+    if "pods" in resources and "nodes" not in resources:
+        return "what other pods hold is not known", "; or apply deploy/components/room"
     if "nodes" in resources:
-        refused.append("a policy with serving.gpu is refused")
+        refused.append("a policy with a device, such as a GPU, is refused")
     if KEDA in resources:
         refused.append("a policy with serving.scaling.kind keda is refused")
-    instead = "; or write serving.gpu.preflight: report" if "nodes" in resources else ""
+    instead = "; or write serving.preflight: report" if "nodes" in resources else ""
     return ", and ".join(refused) or "the release tells less", instead

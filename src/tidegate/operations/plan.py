@@ -15,13 +15,13 @@ from tidegate.core.decisions import Act, Decision, Refuse
 from tidegate.core.dedicated_baseline import with_baseline
 from tidegate.core.dropped import Dropped
 from tidegate.core.first_release import manifest_of, preview_refusal
-from tidegate.core.gpu_admission import admitted
 from tidegate.core.journal import ActKind, Journal
 from tidegate.core.manifest import predictor
 from tidegate.core.observation import Observation
 from tidegate.core.plan import acts_of, needs, ways_back
 from tidegate.core.plan_documents import Need, Plan, PlannedAct
 from tidegate.core.plan_standard import unfollowed
+from tidegate.core.room.admission import admitted
 from tidegate.core.status import Served
 from tidegate.core.traffic import rules_of
 from tidegate.documents import Subject, Word

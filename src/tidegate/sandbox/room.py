@@ -12,6 +12,13 @@ def most_servers() -> int:
     return PER_CORE * len(os.sched_getaffinity(0))
 
 
+def allocatable() -> dict[str, str]:
+    """What the one node offers to pods: this machine's cores and memory."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    cores = len(os.sched_getaffinity(0))
+    return {"cpu": str(cores), "memory": f"{memory // 2**20}Mi", "pods": str(PER_CORE * cores)}
+
+
 def refusal(running: int, most: int) -> RevisionStatus | None:
     """What the scheduler says of a pod for which there is no room; None when there is."""
     if running < most:

@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING
 
 from tidegate.core.claim import mode_refusal, release_mode
 from tidegate.core.decisions import Act, Refuse
-from tidegate.core.gpu_admission import admitted, demand_of, unread
-from tidegate.core.gpu_preflight import preflight
 from tidegate.core.manifest import predictor
+from tidegate.core.room.admission import admitted, demand_of, unread
+from tidegate.core.room.preflight import Cluster, asks, preflight
 from tidegate.core.standard_claim import standard_refusal, untaken
 from tidegate.core.standard_manifest import COLOURS, entry, other
 from tidegate.core.traffic import rules_of
@@ -58,7 +58,7 @@ def dry_run_refusal(
 def with_preflight(
     service: "InferenceServices", journal: "Journal", policy: Policy
 ) -> "Journal | Refuse":
-    """The journal with what is to be told of the nodes; or why the new revision would find no GPU there."""
+    """The journal with what is to be told of the nodes; or why the new pods would find no room there."""
     found = admitted(nodes_checked(service, journal, policy), policy, is_urgent=journal.fast_track)
     if isinstance(found, Refuse):
         return found
@@ -70,14 +70,19 @@ def with_preflight(
 def nodes_checked(
     service: "InferenceServices", journal: "Journal", policy: Policy
 ) -> "list[Check]":
-    """The nodes against the policy's GPU; they are not asked for when it has none."""
-    if policy.serving.gpu is None:
+    """The nodes against what the release's pods ask for; they are not read when the policy asks nothing."""
+    demand = demand_of(journal, policy)
+    if not asks(policy, demand):
         return []
     try:
         nodes = service.nodes()
     except RejectedError as error:
-        return [unread(policy, str(error))]
-    return list(preflight(policy, nodes, journal.mode, demand_of(journal, policy)))
+        return [unread(str(error))]
+    try:
+        pods = service.pods_of_all()
+    except RejectedError:
+        pods = None  # the findings say so
+    return list(preflight(policy, Cluster(nodes=nodes, pods=pods), journal.mode, demand))
 
 
 def _with_canary(

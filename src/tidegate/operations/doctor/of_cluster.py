@@ -8,12 +8,14 @@ from tidegate.adapters import checkup as reading
 from tidegate.adapters import standard
 from tidegate.core import checkup as judged
 from tidegate.core.checkup import Check
-from tidegate.core.checkup_access import KEDA, needs, permissions
-from tidegate.core.gpu_admission import as_the_policy_says
-from tidegate.core.gpu_preflight import preflight
+from tidegate.core.checkup_access import KEDA, Need, needs, permissions
 from tidegate.core.keda_scaling import wanted_for
 from tidegate.core.manifest import predictor
-from tidegate.errors import UsageError
+from tidegate.core.room.admission import as_the_policy_says
+from tidegate.core.room.demand import Demand
+from tidegate.core.room.preflight import TITLE, asks, preflight
+from tidegate.core.room.preflight import Cluster as Held
+from tidegate.errors import RejectedError, UsageError
 from tidegate.operations.doctor.findings import made, read_or_none
 from tidegate.operations.doctor.wanted import Wanted
 
@@ -42,9 +44,8 @@ def of_cluster(kube: "Kubernetes", cluster: reading.Cluster, wanted: Wanted) -> 
     counted = partial(_accelerators, cluster, has_baseline=wanted.has_baseline)
     for kind, amount in wanted.accelerators.items():
         yield from made(f"accelerators {kind}", partial(counted, kind=kind, amount=amount))
-    if (policy := wanted.policy) and (gpu := policy.serving.gpu):
-        looked = partial(_fitted, cluster, policy, wanted.mode)
-        yield from made(f"GPUs {gpu.resource}", looked)
+    if (policy := wanted.policy) and asks(policy, Demand.over(policy, None, wanted.mode)):
+        yield from made(TITLE, partial(_fitted, cluster, policy, wanted.mode))
     yield from _of_access(cluster, wanted)
 
 
@@ -53,7 +54,12 @@ def _accelerators(cluster: reading.Cluster, kind: str, amount: int, *, has_basel
 
 
 def _fitted(cluster: reading.Cluster, policy: "Policy", mode: str) -> list[Check]:
-    return as_the_policy_says(preflight(policy, cluster.nodes(), mode), policy)
+    try:
+        pods = cluster.pods()
+    except RejectedError:
+        pods = None  # the findings say so
+    held = Held(nodes=cluster.nodes(), pods=pods)
+    return as_the_policy_says(preflight(policy, held, mode), policy)
 
 
 def _of_knative(cluster: reading.Cluster, wanted: Wanted) -> Iterator[Check]:
@@ -95,11 +101,19 @@ def _of_access(cluster: reading.Cluster, wanted: Wanted) -> Iterator[Check]:
         )
 
 
+def _is_used(need: Need, wanted: Wanted) -> bool:
+    """The pods of all namespaces are read for a policy that asks for room alone."""
+    if (need.resource, need.namespace) != ("pods", ""):
+        return True
+    policy = wanted.policy
+    return policy is not None and asks(policy, Demand.over(policy, None, wanted.mode))
+
+
 def _access(
     cluster: reading.Cluster, wanted: Wanted, step: str, rules: list[dict[str, object]]
 ) -> Check:
     account = f"tidegate-{step}" if wanted.accounts else ""
-    asked = list(needs({step: rules}, wanted.namespace))
+    asked = [one for one in needs({step: rules}, wanted.namespace) if _is_used(one, wanted)]
     denied = [one for one in asked if not cluster.allows(one, account)]
     policy = wanted.policy
     used = {KEDA} if policy and wanted_for(policy, policy.name) else set()

@@ -31,11 +31,6 @@ class Gpu(Section):
     min_compute_capability: str = Field(
         default="", pattern=r"^(\d+\.\d)?$", description="Such as 8.0; '' = any"
     )
-    preflight: Literal["refuse", "report"] = Field(
-        default="refuse",
-        description="What deploy does before its first write when the nodes have no room for it, or may not "
-        "be read. report: goes on and says so, for a cluster that adds nodes when pods ask for them",
-    )
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -68,6 +68,13 @@ class Serving(Section):
     resources: Resources = Field(default_factory=dict)
     gpu: Gpu | None = None
     placement: Placement = Field(default_factory=Placement)
+    preflight: Literal["auto", "refuse", "report"] = Field(
+        default="auto",
+        description="What deploy does before its first write when the nodes have no room for the pods of the "
+        "release, or may not be read. refuse: is refused, also when the pods that are there may not be read. "
+        "report: goes on and says so, for a cluster that adds nodes when pods ask for them. auto: is refused "
+        "where a pod asks for a device, such as a GPU; asks nothing of the nodes where none does",
+    )
     labels: dict[str, str] = Field(
         default_factory=dict, description="Of the pods, so that metrics can be selected by them"
     )

@@ -2,6 +2,7 @@
 
 import json
 
+from tidegate.sandbox import room
 from tidegate.sandbox.api import settings
 from tidegate.sandbox.api.errors import ApiError
 from tidegate.sandbox.api.kinds import (
@@ -31,8 +32,9 @@ def populate(store: Store, domain: str, mode: str) -> None:
     """What clients look for before they act: CRDs, KServe's controller, its ConfigMap, runtimes."""
     for namespace in ("kserve", "knative-serving"):
         _create(store, NAMESPACES, {"metadata": {"name": namespace}, "status": {"phase": "Active"}})
-    ready = {"conditions": [{"type": "Ready", "status": "True"}]}
-    _create(store, NODES, {"metadata": {"name": "sandbox"}, "status": ready})
+    ready = [{"type": "Ready", "status": "True"}]
+    status = {"conditions": ready, "allocatable": room.allocatable()}
+    _create(store, NODES, {"metadata": {"name": "sandbox"}, "status": status})
     for kind in ALL:
         if kind.is_custom:
             _create(store, CRDS, crd(kind))

@@ -1,16 +1,17 @@
-"""May a release with a GPU begin on these nodes? (findings of the preflight, policy) -> why not. Pure."""
+"""May a release begin on these nodes? (findings of the preflight, policy) -> why not. Pure."""
 
 from collections.abc import Iterable
 
 from tidegate.core.checkup import Check, State, unknown, warn
 from tidegate.core.decisions import Refuse
-from tidegate.core.gpu_room import Demand
 from tidegate.core.journal import Journal
+from tidegate.core.room.demand import Demand
+from tidegate.core.room.preflight import TITLE
 from tidegate.documents import Word
 from tidegate.policy import Policy
 
 READABLE = "let the account list nodes (ClusterRole tidegate-deploy of deploy/base)"
-GO_ON = "or write serving.gpu.preflight: report"
+GO_ON = "or write serving.preflight: report"
 GROWING = f"{GO_ON} where the cluster adds nodes when pods ask for them"
 
 
@@ -21,11 +22,9 @@ def demand_of(journal: Journal, policy: Policy) -> Demand:
     return Demand.over(policy, journal.incumbent.predictor, journal.mode)
 
 
-def unread(policy: Policy, error: str) -> Check:
+def unread(error: str) -> Check:
     """The nodes may not be read, so nobody knows whether there is room."""
-    gpu = policy.serving.gpu
-    assert gpu is not None  # without one no node is read
-    return unknown(f"GPUs {gpu.resource}", f"the nodes may not be read ({error})", READABLE)
+    return unknown(TITLE, f"the nodes may not be read ({error})", READABLE)
 
 
 def admitted(
@@ -56,5 +55,4 @@ def as_the_policy_says(checks: Iterable[Check], policy: Policy) -> list[Check]:
 
 
 def _refuses(policy: Policy) -> bool:
-    gpu = policy.serving.gpu
-    return gpu is not None and gpu.preflight == "refuse"
+    return policy.serving.preflight != "report"

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tidegate.core.checkup import State
-from tidegate.core.gpu_preflight import preflight
+from tidegate.core.room.preflight import Cluster, preflight
 from tidegate.policy import Policy
 
 A100 = {
@@ -34,24 +34,27 @@ def policy(gpu: dict[str, Any], **parts: Any) -> Policy:
 
 
 def found(asked: Policy, *nodes: dict[str, Any], mode: str = "Knative") -> list[tuple[State, str]]:
-    return [(one.state, f"{one.found} -> {one.remedy}") for one in preflight(asked, nodes, mode)]
+    checks = preflight(asked, Cluster(nodes=nodes), mode)
+    return [(one.state, f"{one.found} -> {one.remedy}") for one in checks]
 
 
 def test_a_policy_without_a_gpu_asks_nothing_of_the_nodes() -> None:
     plain = Policy.model_validate({"name": "a", "model": {"uri": "models:/a/1"}})
-    assert list(preflight(plain, [], "Knative")) == []
+    assert list(preflight(plain, Cluster(nodes=[]), "Knative")) == []
 
 
 def test_three_sets_are_room_for_everything_in_knative_mode() -> None:
     ((state, said),) = found(policy({}), node({GPU: "3"}))
-    assert (state, said) == (State.OK, "room for 3 pods on 1 nodes, whoever holds it now -> ")
+    unsaid = "cpu and memory are the runtime's to say, and not counted"
+    assert said == f"room for 3 pods on 1 nodes, whoever holds it now; {unsaid} -> "
+    assert state is State.OK
 
 
 @pytest.mark.parametrize(
     ("offered", "mode", "parts", "state", "said"),
     [
-        ("1", "Knative", {}, State.FAIL, "incumbent and candidate take 2 at least -> add nodes"),
-        ("1", "Standard", {}, State.FAIL, "incumbent and candidate take 2 at least -> add nodes"),
+        ("1", "Knative", {}, State.FAIL, "take 2 at least; one pod asks nvidia.com/gpu 1, and the best "),
+        ("1", "Standard", {}, State.FAIL, "node gpu-1 has nvidia.com/gpu 1 of 1 -> add nodes"),
         ("2", "Knative", {}, State.WARN, "repairing a roll-back takes 3 -> a roll-back returns the traffic"),
         ("2", "Standard", {}, State.OK, "room for 2 pods"),
         ("2", "Standard", {"load": {"baseline": "dedicated"}}, State.FAIL, "dedicated baseline take 3"),
@@ -74,7 +77,7 @@ def test_a_pods_gpus_are_all_of_one_node() -> None:
     assert (state, said.startswith("room for 3 pods on 2 nodes")) == (State.OK, True)
     ((state, said),) = found(policy({"count": 4}), node({GPU: "3"}), node({GPU: "3"}))
     assert state is State.FAIL
-    assert "has 3, one pod takes 4" in said
+    assert "has nvidia.com/gpu 3, one pod takes nvidia.com/gpu 4" in said
 
 
 @pytest.mark.parametrize(
