@@ -22,10 +22,12 @@ import psutil
 from tidegate import __version__
 from tidegate.errors import TidegateError, UnavailableError
 from tidegate.sandbox import binaries, parts, triton_command
+from tidegate.sandbox.controllers.hpa.rules import FLAGS, Flags
 from tidegate.sandbox.data_plane import DataPlane, Ports
 from tidegate.sandbox.process import Child, kill_marked
 from tidegate.sandbox.queue_proxy import Era
 from tidegate.sandbox.state import Holder, Mode, Part, Phase, State, StateDirectory, explanation
+from tidegate.sandbox.usage import RESOLUTION_S
 
 if TYPE_CHECKING:
     from tidegate.sandbox.api.server import ApiServer
@@ -45,6 +47,8 @@ class Sandbox:
         era: Era = "serving_invocation",
         mode: Mode = "Knative",
         domain: str = DOMAIN,
+        hpa: Flags = FLAGS,
+        metric_resolution_s: float = RESOLUTION_S,
         progress: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.directory = StateDirectory(state_dir)
@@ -53,6 +57,7 @@ class Sandbox:
         self._era: Era = era
         self._mode: Mode = mode
         self._domain = domain
+        self._hpa, self._metric_resolution_s = hpa, metric_resolution_s
         self._progress = progress
         self._phase: Phase = "Starting"
         self._since = time.time()
@@ -126,6 +131,7 @@ class Sandbox:
         self.data_plane = data = DataPlane(
             self.directory, sandbox_id=self.sandbox_id, ports=self._ports, era=self._era,
             on_exit=self._on_exit, on_change=self._changed.set,
+            metric_resolution_s=self._metric_resolution_s,
         )  # fmt: skip
         starts = dict(data.starts())
         starts["kubernetes-api"] = partial(self._start_api, data)
@@ -156,7 +162,7 @@ class Sandbox:
             raise UnavailableError("the sandbox was stopped while it was starting")
         self.controllers = loop.ControllerLoop(
             self.api.store, data.runtime, data.ingress, domain=self._domain, mode=self._mode,
-            jobs=data.jobs, demand=data.demand,
+            jobs=data.jobs, demand=data.demand, meter=data.usage, hpa=self._hpa,
         )  # fmt: skip
         self.controllers.start()
         self.directory.write_environment(self.environment())

@@ -23,6 +23,7 @@ from tidegate.sandbox.queue_proxy import Era, QueueProxyMetrics, RevisionLabels
 from tidegate.sandbox.revision import Endpoint, log_of
 from tidegate.sandbox.state import StateDirectory
 from tidegate.sandbox.triton import TritonRuntime
+from tidegate.sandbox.usage import RESOLUTION_S, ProcessMeter, Server
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +54,7 @@ class DataPlane:
         era: Era,
         on_exit: Callable[[Child], None],
         on_change: Callable[[], None],
+        metric_resolution_s: float = RESOLUTION_S,
     ) -> None:
         root, logs = directory.root, directory.logs
         self._spawner = spawner = Spawner()
@@ -76,6 +78,7 @@ class DataPlane:
         self.demand = EnvoyDemand(
             admin=self.ingress.admin, ready=self.runtime.ready, on_change=on_change
         )
+        self.usage = ProcessMeter(self._processes, resolution_s=metric_resolution_s)
         self.queue_proxy = QueueProxyMetrics(
             scrape=self._scrape_envoy, revisions=self._revisions, era=era,
             mesh=MeshMetrics(self._specs),
@@ -86,6 +89,7 @@ class DataPlane:
         self.mlflow.spawn()  # at once: it takes longest, and the rest starts meanwhile
         self.queue_proxy.start()
         self.demand.start()
+        self.usage.start()
         return {
             "mlflow": self.mlflow.start,
             "prometheus": self.prometheus.start,
@@ -120,6 +124,7 @@ class DataPlane:
     def close(self) -> None:
         """End all servers at once and wait until they are gone."""
         self.demand.close()
+        self.usage.close()
         servers = (self.runtime, self.jobs, self.ingress, self.prometheus, self.mlflow)
         with ThreadPoolExecutor(len(servers)) as pool:
             list(pool.map(lambda server: server.close(), servers))
@@ -140,6 +145,13 @@ class DataPlane:
             for s in self._specs()
             if s.workload == "Revision"
         ]
+
+    def _processes(self) -> dict[Server, tuple[int, ...]]:
+        return {
+            (pod.spec.namespace, pod.spec.name, pod.spec.replica): pod.pids
+            for pod in self.runtime.pods()
+            if pod.pids
+        }
 
     def _specs(self) -> list[RevisionSpec]:
         return [pod.spec for pod in self.runtime.pods()]

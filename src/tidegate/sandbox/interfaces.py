@@ -116,6 +116,27 @@ class Demand(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """What the containers of one server used, as metrics-server tells it."""
+
+    at_s: float  # Unix time at which the window ended
+    window_s: float
+    cpu_cores: float  # CPU seconds per second, on average over the window
+    memory_bytes: int  # resident, at its end
+
+
+class ResourceMeter(Protocol):
+    """Measures the servers that are scaled by CPU or memory."""
+
+    def follow(self, keys: Collection[Key]) -> None:
+        """From now on measure the servers of these templates; replaces what was asked before."""
+
+    def usage(self, namespace: str, name: str, replica: int = 0) -> Usage | None:
+        """The newest word on one server; None while no whole window of it was seen."""
+        ...
+
+
 class JobRunner(Protocol):
     """Runs the containers of Jobs' pods; every call returns at once."""
 

@@ -117,6 +117,12 @@ class Revision:
         """The pod's main process, the model's server where there is one; None before it is started."""
         return self._containers[0].child
 
+    @property
+    def pids(self) -> tuple[int, ...]:
+        """The processes of its containers; none while one of them does not run."""
+        running = [one.child.pid for one in self._containers if one.child and one.is_alive]
+        return tuple(running) if len(running) == len(self._containers) else ()
+
     def _of_pod(self) -> list[Container]:
         model = Container(
             name="", spawn=self._spawn, url=lambda: _url(self.endpoint.http, "/v2/health/ready")

@@ -26,6 +26,7 @@ class Pod:
     endpoint: Endpoint
     status: RevisionStatus
     pid: int | None
+    pids: tuple[int, ...] = ()  # of all its containers
     create_time: float
     log: Path
     since: float
@@ -171,6 +172,7 @@ def _pod(revision: Revision) -> Pod:
         endpoint=revision.endpoint,
         status=revision.status,
         pid=child.pid if child else None,
+        pids=revision.pids,
         create_time=child.create_time if child else 0.0,
         log=revision.log,
         since=revision.since,

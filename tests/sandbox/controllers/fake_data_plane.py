@@ -2,7 +2,14 @@
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 
-from tidegate.sandbox.interfaces import HostRoute, Key, RevisionSpec, RevisionStatus, Second
+from tidegate.sandbox.interfaces import (
+    HostRoute,
+    Key,
+    RevisionSpec,
+    RevisionStatus,
+    Second,
+    Usage,
+)  # fmt: skip
 
 LOADING = RevisionStatus(phase="Loading")
 READY = RevisionStatus(phase="Ready")
@@ -75,3 +82,25 @@ class FakeDemand:
 
     def waiting(self) -> dict[Key, int]:
         return {("default", name): count for name, count in self.queued.items() if count}
+
+
+class FakeMeter:
+    """A ResourceMeter that the test writes: what each server of a Service uses, until it is changed."""
+
+    def __init__(self, clock: Callable[[], float], runtime: FakeRuntime) -> None:
+        self._clock, self._runtime = clock, runtime
+        self.cores: dict[str, float] = {}  # by Service
+        self.memory_bytes = 0
+        self.followed: set[str] = set()
+
+    def follow(self, keys: Collection[Key]) -> None:
+        self.followed = {name for _, name in keys}
+
+    def usage(self, namespace: str, name: str, replica: int = 0) -> Usage | None:
+        spec = self._runtime.specs.get(f"{name}.{replica}" if replica else name)
+        if spec is None or spec.service not in self.cores or name not in self.followed:
+            return None
+        return Usage(
+            at_s=self._clock(), window_s=15.0, cpu_cores=self.cores[spec.service],
+            memory_bytes=self.memory_bytes,
+        )  # fmt: skip

@@ -82,10 +82,8 @@ def test_pods_of_a_canary(stable: int | None, percent: int, own: int | None, cou
 
 def test_who_decides_on_the_number_of_pods() -> None:
     assert [scaled(low, "none", 7) for low in (None, 0, 3)] == [1, 0, 3]
-    assert [scaled(low, "hpa", 7) for low in (None, 0, 3)] == [1, 1, 3]
-    assert [scaled(low, "", 7) for low in (None, 0, 3)] == [1, 1, 3]
-    assert [scaled(low, "keda", 7) for low in (None, 0, 3)] == [7, 7, 7]
-    assert [scaled(low, "external", 7) for low in (None, 0, 3)] == [7, 7, 7]
+    for autoscaler in ("hpa", "", "keda", "external"):
+        assert [scaled(low, autoscaler, 7) for low in (None, 0, 3)] == [7, 7, 7]
 
 
 def test_zero_does_not_unset_and_lists_are_replaced() -> None:

@@ -125,6 +125,16 @@ REPLICASETS = Kind(
         Column("Ready", "status.readyReplicas", "integer"),
     ),
 )  # fmt: skip
+HPAS = Kind(
+    categories=("all",), group="autoscaling", version="v2", plural="horizontalpodautoscalers",
+    kind="HorizontalPodAutoscaler", short_names=("hpa",),
+    columns=(
+        Column("Reference", "spec.scaleTargetRef.name"),
+        Column("MinPods", "spec.minReplicas", "integer"),
+        Column("MaxPods", "spec.maxReplicas", "integer"),
+        Column("Replicas", "status.currentReplicas", "integer"),
+    ),
+)  # fmt: skip
 JOBS = Kind(
     categories=("all",), group="batch", version="v1", plural="jobs", kind="Job",
     columns=(
@@ -247,7 +257,7 @@ SERVICEMONITORS = Kind(
 
 ALL: tuple[Kind, ...] = (
     NAMESPACES, NODES, PODS, EVENTS, CONFIGMAPS, SECRETS, CLAIMS, SERVICEACCOUNTS, SERVICES,
-    DEPLOYMENTS, REPLICASETS, JOBS, INGRESSES, HTTPROUTES, LEASES, CRDS, INFERENCESERVICES,
+    DEPLOYMENTS, REPLICASETS, HPAS, JOBS, INGRESSES, HTTPROUTES, LEASES, CRDS, INFERENCESERVICES,
     SERVINGRUNTIMES,
     CLUSTERSERVINGRUNTIMES, KSERVICES, CONFIGURATIONS, REVISIONS, ROUTES, VIRTUALSERVICES, WORKFLOWS,
     WORKFLOWTEMPLATES, CLUSTERWORKFLOWTEMPLATES, CRONWORKFLOWS, INFERENCEGRAPHS, SCALEDOBJECTS,

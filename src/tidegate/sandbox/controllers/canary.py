@@ -34,7 +34,8 @@ def overlaid(stable: Json, canary: Json) -> Json:
     """The canary's predictor: the stable one, its own fields on top (PRED:902-916).
 
     Only fields that are not zero count, so a canary cannot unset what the stable predictor says.
-    Objects merge, lists are replaced. The scaling fields of the stable predictor do not carry over.
+    Objects merge, lists are replaced. The scaling fields of the stable predictor do not carry over, so a
+    canary's HPA has one possible number of pods, its `minReplicas`.
     """
     merged: Json = _merged(stable, canary)
     return {key: value for key, value in merged.items() if key not in _NOT_INHERITED}
@@ -74,14 +75,11 @@ def reduced(min_replicas: int | None, canaries: Iterable[Canary]) -> int | None:
 def scaled(min_replicas: int | None, autoscaler: str, current: int) -> int:
     """`spec.replicas` of a Deployment; `current` is what it has, 1 when it is new.
 
-    Class `none` takes `minReplicas` as it is. Class `hpa` is an autoscaler that never sees load here:
-    its minimum, which is never below 1 (hpa_reconciler.go:150-158). `keda` and `external` scale
-    elsewhere, so nothing changes what is there.
+    Class `none` takes `minReplicas` as it is. With any other class somebody else scales, and a reconcile
+    changes nothing of what is there (deployment_reconciler.go: `checkDeploymentExist`, `Reconcile`).
     """
     if autoscaler == "none":
         return 1 if min_replicas is None else min_replicas
-    if autoscaler in {"", "hpa"}:
-        return max(min_replicas or 1, 1)
     return current
 
 

@@ -7,7 +7,7 @@ milliseconds, and a pass that finds nothing to do writes nothing, so it wakes no
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from tidegate.sandbox.api.kinds import CONFIGMAPS, EVENTS, LEASES, NODES, SECRETS
 from tidegate.sandbox.api.settings import KNATIVE
@@ -15,6 +15,8 @@ from tidegate.sandbox.api.store import Change, Store
 from tidegate.sandbox.controllers.cluster import populate
 from tidegate.sandbox.controllers.deployment import DeploymentController
 from tidegate.sandbox.controllers.gateway import GatewayController
+from tidegate.sandbox.controllers.hpa.controller import HpaController
+from tidegate.sandbox.controllers.hpa.rules import FLAGS, Flags, UnmeasuredError
 from tidegate.sandbox.controllers.ingress_table import IngressTable
 from tidegate.sandbox.controllers.job import JobController
 from tidegate.sandbox.controllers.keda import KedaController
@@ -23,7 +25,7 @@ from tidegate.sandbox.controllers.kserve import KserveController
 from tidegate.sandbox.controllers.revision import RevisionController
 from tidegate.sandbox.controllers.route import RouteController
 from tidegate.sandbox.controllers.virtual_service import VirtualServices
-from tidegate.sandbox.interfaces import Demand, Ingress, JobRunner, RevisionRuntime
+from tidegate.sandbox.interfaces import Demand, Ingress, JobRunner, ResourceMeter, RevisionRuntime
 
 _log = logging.getLogger(__name__)
 DOMAIN = "example.com"
@@ -43,6 +45,7 @@ class ControllerLoop:
         self, store: Store, runtime: RevisionRuntime, ingress: Ingress, domain: str = DOMAIN, *,
         clock: Callable[[], float] = time.time, scale_down_grace_s: float = 15.0,
         mode: str = KNATIVE, jobs: JobRunner | None = None, demand: Demand | None = None,
+        meter: ResourceMeter | None = None, hpa: Flags = FLAGS,
     ) -> None:  # fmt: skip
         self._store = store
         populate(store, domain, mode)
@@ -57,6 +60,7 @@ class ControllerLoop:
         self._deployments = DeploymentController(store, runtime, clock)
         self._gateway = GatewayController(store, table, clock)
         self._keda = KedaController(store, clock)
+        self._hpas = HpaController(store, clock, meter=meter, external=_no_adapter, flags=hpa)
         self._jobs = JobController(store, jobs, clock) if jobs else None
         self._wake, self._stopping = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="controllers", daemon=True)
@@ -106,7 +110,8 @@ class ControllerLoop:
         self._kserve.reconcile()
 
     def _standard(self) -> None:
-        """New servers first, then the routes to them, and only then do the old ones end."""
+        """The number of pods, new servers, then the routes to them, and only then do the old ones end."""
+        self._hpas.reconcile()
         self._deployments.reconcile()
         self._gateway.reconcile(self._deployments.serving)
         self._deployments.retire()
@@ -137,3 +142,7 @@ class ControllerLoop:
         except Exception:  # noqa: BLE001 - a bug must not end the cluster; the next pass tries again
             _log.exception("A pass of the controllers failed")
             self._stopping.wait(_POLL_S)
+
+
+def _no_adapter(_namespace: str, name: str, _labels: Mapping[str, str]) -> float:
+    raise UnmeasuredError(f"unable to get external metric {name}: no external metrics API is here")

@@ -1,11 +1,10 @@
 """The pod that stands for a revision's server: its manifest, and its status from the runtime. Pure."""
 
-import re
 from collections.abc import Iterable
 from dataclasses import replace
 
 from tidegate.sandbox.api.kinds import Json
-from tidegate.sandbox.controllers import components
+from tidegate.sandbox.controllers import components, quantities
 from tidegate.sandbox.controllers.objects import reference
 from tidegate.sandbox.controllers.template import SOURCE
 from tidegate.sandbox.controllers.troubles import (
@@ -20,10 +19,6 @@ from tidegate.sandbox.interfaces import Program, RevisionSpec, RevisionStatus
 
 UNSTARTED = (IMAGE_PULL, CONFIG_ERROR)
 REVISION = "serving.knative.dev/revision"
-_QUANTITY = re.compile(r"(\d+(?:\.\d+)?)(|k|M|G|T|Ki|Mi|Gi|Ti)")
-_UNITS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12} | {
-    f"{unit}i": 1024**power for power, unit in enumerate("KMGT", start=1)
-}
 TRANSFORMER = "transformer-container"
 _INIT, _MAIN = STORAGE_INITIALIZER, "kserve-container"
 
@@ -116,8 +111,8 @@ def _program(found: Json) -> Program:
 def memory_limit(container: Json) -> int | None:
     """`resources.limits.memory` in bytes; None without one that can be read."""
     limits = (container.get("resources") or {}).get("limits") or {}
-    found = _QUANTITY.fullmatch(str(limits.get("memory", "")))
-    return int(float(found[1]) * _UNITS[found[2]]) if found else None
+    found = quantities.amount(limits.get("memory", ""))
+    return None if found is None else int(found)
 
 
 def own_args(container: Json) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from tidegate.sandbox.api import metadata
 from tidegate.sandbox.api.kinds import PODS, Json
 from tidegate.sandbox.api.store import Store
 from tidegate.sandbox.controllers import pods, troubles
@@ -28,7 +29,7 @@ class ReplicaPods:
     """Writes a Pod for every server."""
 
     def __init__(self, store: Store, clock: Callable[[], float]) -> None:
-        self._store = store
+        self._store, self._clock = store, clock
         self._events = Events(store, clock, "kubelet")
 
     def write(self, owner: Owner, seen: Sequence[RevisionStatus]) -> None:
@@ -47,7 +48,9 @@ class ReplicaPods:
                 self._events.tell(owner.told, told)
         for number, one in wanted.items():
             pod = mine[number]
-            self._store.write_status(PODS, *address(pod), pods.status(one, pod["spec"]))
+            status = pods.status(one, pod["spec"])
+            stamped = _stamped(pod, status, metadata.timestamp(self._clock()))
+            self._store.write_status(PODS, *address(pod), stamped)
 
     def _of(self, owner: Owner) -> dict[int, Json]:
         return {
@@ -66,6 +69,22 @@ def replica_of(pod: str) -> int:
     """Which server a pod's name stands for: `...-r1-x7k2p` for the second, the first has no number."""
     found = _NUMBERED.search(pod)
     return int(found[1]) if found else 0
+
+
+def _stamped(pod: Json, status: Json, now: str) -> Json:
+    """Since when it runs, and since when it is ready or not: what an HPA tells a start by."""
+    before = pod.get("status") or {}
+    held = {entry["type"]: entry for entry in before.get("conditions") or ()}
+    every = [
+        entry | _changed(entry, held.get(entry["type"]), now) for entry in status["conditions"]
+    ]
+    started = {"startTime": before.get("startTime", now)} if "podIP" in status else {}
+    return status | {"conditions": every} | started
+
+
+def _changed(entry: Json, old: Json | None, now: str) -> Json:
+    is_kept = old is not None and old["status"] == entry["status"]
+    return {"lastTransitionTime": old["lastTransitionTime"] if is_kept and old else now}
 
 
 def _numbered(manifest: Json, number: int) -> Json:

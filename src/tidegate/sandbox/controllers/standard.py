@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from tidegate.sandbox.api.kinds import (
     DEPLOYMENTS,
+    HPAS,
     HTTPROUTES,
     INGRESSES,
     PODS,
@@ -24,6 +25,7 @@ from tidegate.sandbox.controllers import (
     canary,
     components,
     runtimes,
+    standard_autoscaler,
     standard_objects,
     standard_routes,
     standard_status,
@@ -70,7 +72,7 @@ class StandardController:
 
     def stop(self, isvc: Json) -> Json:
         """Delete all of it; the status says so."""
-        for kind in (DEPLOYMENTS, SERVICES):
+        for kind in (DEPLOYMENTS, SERVICES, HPAS):
             for component in components.of(isvc):
                 for item in self._labelled(kind, isvc, component):
                     self._store.delete(kind, *address(item))
@@ -115,24 +117,28 @@ class StandardController:
     def _deploy(self, isvc: Json, predictor: Json, runtime: Json, low: int | None) -> Json:
         name = canary.service_name(isvc["metadata"]["name"], predictor.get("name", ""))
         count = self._count(isvc, name, low)
-        return self._write(isvc, standard_objects.deployment(isvc, predictor, runtime, count))
+        wanted = standard_objects.deployment(isvc, predictor, runtime, count)
+        return self._write(isvc, wanted, predictor | {"minReplicas": low})
 
     def _beside(self, isvc: Json, component: str) -> Json:
         """A transformer's or an explainer's Deployment."""
         name = components.service_name(isvc["metadata"]["name"], component)
         count = self._count(isvc, name, isvc["spec"][component].get("minReplicas"))
-        return self._write(isvc, standard_objects.component_deployment(isvc, component, count))
+        wanted = standard_objects.component_deployment(isvc, component, count)
+        return self._write(isvc, wanted, isvc["spec"][component])
 
     def _count(self, isvc: Json, name: str, low: int | None) -> int:
         before = self._store.find(DEPLOYMENTS, isvc["metadata"]["namespace"], name)
         autoscaler = (isvc["metadata"].get("annotations") or {}).get(canary.AUTOSCALER, "")
         return canary.scaled(low, autoscaler, before["spec"]["replicas"] if before else 1)
 
-    def _write(self, isvc: Json, wanted: Wanted) -> Json:
-        """The Deployment and the Service before it."""
+    def _write(self, isvc: Json, wanted: Wanted, extension: Json) -> Json:
+        """The Deployment, the Service before it and the HPA, for which `extension` has the bounds."""
         before = self._store.find(DEPLOYMENTS, wanted.namespace, wanted.name)
         self._own(standard_objects.service(isvc, wanted))
-        return self._own(replace(wanted, annotations=wanted.annotations | _kept(before)))
+        deployed = self._own(replace(wanted, annotations=wanted.annotations | _kept(before)))
+        standard_autoscaler.reconcile(self._store, wanted, extension)
+        return deployed
 
     def _own(self, wanted: Wanted) -> Json:
         """Another owner's object of the same name is left alone: `a` + `b-c` and `a-b` + `c` collide."""

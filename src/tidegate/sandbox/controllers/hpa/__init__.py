@@ -1,0 +1,1 @@
+"""Kubernetes' HorizontalPodAutoscaler: how many pods a Deployment should have, and why."""
