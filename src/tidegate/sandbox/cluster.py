@@ -163,6 +163,7 @@ class Sandbox:
         self.controllers = loop.ControllerLoop(
             self.api.store, data.runtime, data.ingress, domain=self._domain, mode=self._mode,
             jobs=data.jobs, demand=data.demand, meter=data.usage, hpa=self._hpa,
+            queries=data.prometheus,
         )  # fmt: skip
         self.controllers.start()
         self.directory.write_environment(self.environment())

@@ -137,6 +137,15 @@ class ResourceMeter(Protocol):
         ...
 
 
+class PrometheusQueries(Protocol):
+    """Asks Prometheus; the answer is there within seconds."""
+
+    def ask(self, query: str) -> Sequence[float]:
+        """The values of an instant query now, NaN among them; UnavailableError or RejectedError without an
+        answer."""
+        ...
+
+
 class JobRunner(Protocol):
     """Runs the containers of Jobs' pods; every call returns at once."""
 

@@ -15,6 +15,7 @@ from typing import Any
 import httpx
 import yaml
 
+from tidegate.errors import RejectedError, UnavailableError
 from tidegate.sandbox import binaries
 from tidegate.sandbox.container import answers
 from tidegate.sandbox.interfaces import RevisionSpec
@@ -22,6 +23,8 @@ from tidegate.sandbox.ports import wanted_or_free
 from tidegate.sandbox.process import Child, Spawner
 from tidegate.sandbox.queue_proxy import page_path, pod_name
 from tidegate.sandbox.triton import Pod
+
+_ASK_S = 3.0  # KEDA's own timeout
 
 
 class Prometheus:
@@ -74,6 +77,24 @@ class Prometheus:
         temporary = self._targets.with_suffix(".new")
         temporary.write_text(json.dumps(list(groups), indent=1))
         temporary.replace(self._targets)
+
+    def ask(self, query: str) -> tuple[float, ...]:
+        """The values of an instant query, whose answer is a vector or a scalar."""
+        try:
+            answer = httpx.get(
+                f"{self.url}/api/v1/query", params={"query": query}, timeout=_ASK_S, trust_env=False
+            )
+            body = answer.json()
+        except (httpx.HTTPError, ValueError) as error:
+            raise UnavailableError(f"Prometheus at {self.url} did not answer: {error}") from error
+        if answer.status_code != 200:
+            raise RejectedError(
+                f"Prometheus refuses {query}: {body.get('error', answer.status_code)}"
+            )
+        result = body["data"]["result"]
+        if body["data"]["resultType"] == "scalar":
+            return (float(result[1]),)
+        return tuple(float(one["value"][1]) for one in result if "value" in one)
 
     def close(self) -> None:
         """End it."""

@@ -10,7 +10,14 @@ from kubernetes import client
 from tidegate.sandbox.api.server import ApiServer
 from tidegate.sandbox.controllers.loop import ControllerLoop
 
-from .fake_data_plane import READY, FakeDemand, FakeIngress, FakeMeter, FakeRuntime
+from .fake_data_plane import (
+    READY,
+    FakeDemand,
+    FakeIngress,
+    FakeMeter,
+    FakeQueries,
+    FakeRuntime,
+)  # fmt: skip
 
 ISVC = ("serving.kserve.io", "v1beta1", "default", "inferenceservices")
 
@@ -21,10 +28,11 @@ class Cluster:
     def __init__(self, api: ApiServer, mode: str = "Knative") -> None:
         self.api, self.runtime, self.ingress, self.now = api, FakeRuntime(), FakeIngress(), 1000.0
         self.demand = FakeDemand(lambda: self.now)
+        self.queries = FakeQueries()
         self.meter = FakeMeter(lambda: self.now, self.runtime)
         self.loop = ControllerLoop(
             api.store, self.runtime, self.ingress, clock=lambda: self.now, scale_down_grace_s=15.0,
-            mode=mode, demand=self.demand, meter=self.meter,
+            mode=mode, demand=self.demand, meter=self.meter, queries=self.queries,
         )  # fmt: skip
         configuration = client.Configuration(host=api.url)
         self.client = client.ApiClient(configuration)

@@ -104,3 +104,18 @@ class FakeMeter:
             at_s=self._clock(), window_s=15.0, cpu_cores=self.cores[spec.service],
             memory_bytes=self.memory_bytes,
         )  # fmt: skip
+
+
+class FakeQueries:
+    """PrometheusQueries that the test writes: what each query answers, or the error it ends with."""
+
+    def __init__(self) -> None:
+        self.said: dict[str, list[float] | Exception] = {}
+        self.asked: list[str] = []
+
+    def ask(self, query: str) -> list[float]:
+        self.asked.append(query)
+        found = self.said.get(query, [])
+        if isinstance(found, Exception):
+            raise found
+        return found

@@ -29,7 +29,7 @@ def model(uri: str = "s3://models/v1/", resources: Any = ONE_CORE) -> dict[str, 
 
 def served(cluster: StandardCluster, low: int = 1, high: int = 8, **more: Any) -> None:
     """A ready service whose HPA aims at half a core of each pod, past its start."""
-    given = {"scaleMetric": "cpu", "scaleTarget": 50, "model": model()} | more
+    given: dict[str, Any] = {"scaleMetric": "cpu", "scaleTarget": 50, "model": model()} | more
     cluster.create(autoscaler="hpa", minReplicas=low, maxReplicas=high, **given)
     cluster.ready("blue")
     cluster.wait(400)
@@ -152,7 +152,7 @@ def test_a_pod_that_starts_is_not_counted_until_a_window_after_it_is_ready(
     served(cluster)
     cluster.base.meter.cores[full("blue")] = 1.0
     wait(cluster, 15)
-    seen = []
+    seen: list[int] = []
     while len(seen) < 20 and len(set(seen)) < 2:
         seen.append(pods(cluster))
         cluster.wait(5)

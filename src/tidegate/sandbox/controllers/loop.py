@@ -7,7 +7,7 @@ milliseconds, and a pass that finds nothing to do writes nothing, so it wakes no
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from tidegate.sandbox.api.kinds import CONFIGMAPS, EVENTS, LEASES, NODES, SECRETS
 from tidegate.sandbox.api.settings import KNATIVE
@@ -16,16 +16,23 @@ from tidegate.sandbox.controllers.cluster import populate
 from tidegate.sandbox.controllers.deployment import DeploymentController
 from tidegate.sandbox.controllers.gateway import GatewayController
 from tidegate.sandbox.controllers.hpa.controller import HpaController
-from tidegate.sandbox.controllers.hpa.rules import FLAGS, Flags, UnmeasuredError
+from tidegate.sandbox.controllers.hpa.rules import FLAGS, Flags
 from tidegate.sandbox.controllers.ingress_table import IngressTable
 from tidegate.sandbox.controllers.job import JobController
-from tidegate.sandbox.controllers.keda import KedaController
+from tidegate.sandbox.controllers.keda.controller import KedaController
 from tidegate.sandbox.controllers.knative import ConfigurationController, ServiceController
 from tidegate.sandbox.controllers.kserve import KserveController
 from tidegate.sandbox.controllers.revision import RevisionController
 from tidegate.sandbox.controllers.route import RouteController
 from tidegate.sandbox.controllers.virtual_service import VirtualServices
-from tidegate.sandbox.interfaces import Demand, Ingress, JobRunner, ResourceMeter, RevisionRuntime
+from tidegate.sandbox.interfaces import (
+    Demand,
+    Ingress,
+    JobRunner,
+    PrometheusQueries,
+    ResourceMeter,
+    RevisionRuntime,
+)  # fmt: skip
 
 _log = logging.getLogger(__name__)
 DOMAIN = "example.com"
@@ -46,6 +53,7 @@ class ControllerLoop:
         clock: Callable[[], float] = time.time, scale_down_grace_s: float = 15.0,
         mode: str = KNATIVE, jobs: JobRunner | None = None, demand: Demand | None = None,
         meter: ResourceMeter | None = None, hpa: Flags = FLAGS,
+        queries: PrometheusQueries | None = None,
     ) -> None:  # fmt: skip
         self._store = store
         populate(store, domain, mode)
@@ -59,8 +67,8 @@ class ControllerLoop:
         self._routes = RouteController(store, table, clock, domain)
         self._deployments = DeploymentController(store, runtime, clock)
         self._gateway = GatewayController(store, table, clock)
-        self._keda = KedaController(store, clock)
-        self._hpas = HpaController(store, clock, meter=meter, external=_no_adapter, flags=hpa)
+        self._keda = KedaController(store, clock, queries)
+        self._hpas = HpaController(store, clock, meter=meter, external=self._keda.value, flags=hpa)
         self._jobs = JobController(store, jobs, clock) if jobs else None
         self._wake, self._stopping = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="controllers", daemon=True)
@@ -111,11 +119,11 @@ class ControllerLoop:
 
     def _standard(self) -> None:
         """The number of pods, new servers, then the routes to them, and only then do the old ones end."""
+        self._keda.reconcile()
         self._hpas.reconcile()
         self._deployments.reconcile()
         self._gateway.reconcile(self._deployments.serving)
         self._deployments.retire()
-        self._keda.reconcile()
 
     def _statuses(self) -> tuple[object, ...]:
         jobs = self._jobs.exits() if self._jobs else {}
@@ -142,7 +150,3 @@ class ControllerLoop:
         except Exception:  # noqa: BLE001 - a bug must not end the cluster; the next pass tries again
             _log.exception("A pass of the controllers failed")
             self._stopping.wait(_POLL_S)
-
-
-def _no_adapter(_namespace: str, name: str, _labels: Mapping[str, str]) -> float:
-    raise UnmeasuredError(f"unable to get external metric {name}: no external metrics API is here")

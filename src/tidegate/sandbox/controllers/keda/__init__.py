@@ -1,0 +1,1 @@
+"""KEDA: ScaledObjects whose triggers are asked of the sandbox's Prometheus."""
