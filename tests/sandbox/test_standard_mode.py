@@ -16,6 +16,9 @@ from kubernetes import client as kubernetes
 from scipy.stats import binom
 
 from tests.sandbox.real_servers import Digits, at_once, body, eventually
+from tidegate.adapters.prometheus import Prometheus as Asked
+from tidegate.adapters.revision_metrics import RevisionMetrics
+from tidegate.policy.presets import PRESETS
 from tidegate.sandbox.api.server import ApiServer
 from tidegate.sandbox.controllers.loop import ControllerLoop
 from tidegate.sandbox.envoy import EnvoyIngress
@@ -266,6 +269,18 @@ def test_pods_are_scraped_by_the_labels_of_a_pod_monitor(staged: Cluster) -> Non
     query = f'nv_inference_request_success{{{labels},model="digits"}} >= 5'
     soon(lambda: bool(staged.query(query)))
     assert staged.query('{serving_knative_dev_revision!=""}') == []
+
+
+def test_a_load_test_counts_the_pods_that_there_are_not_those_that_there_were(
+    staged: Cluster,
+) -> None:
+    seen_by_deploy = {GREEN: 3, "digits-red-predictor": 2}
+    metrics = RevisionMetrics(
+        prometheus=Asked(url=staged.prometheus.url), namespace="default", preset=PRESETS["istio"],
+        pods=seen_by_deploy,
+    )  # fmt: skip
+    soon(lambda: metrics.replicas(GREEN) == 1)  # an HPA has taken two away since
+    assert metrics.replicas("digits-red-predictor") == 2  # nobody scrapes it by its name
 
 
 def test_requests_to_a_service_without_pods_are_counted_as_failures(staged: Cluster) -> None:

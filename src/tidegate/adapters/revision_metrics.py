@@ -147,9 +147,13 @@ class RevisionMetrics:
         """How many pods a revision has, as known or as scraped; 1 when that cannot be told.
 
         A pod that has answered nobody yet has no series of requests, but `up` where its scrape is labelled.
+        What deploy has seen (Standard mode) counts where no pod is scraped by its name: an HPA, or KEDA, may
+        have made it another number since.
         """
         if revision in self.pods:
-            return max(1, self.pods[revision])
+            named = f'up{{namespace="{self.namespace}",pod=~"{revision}-.*"}}'
+            now = self.prometheus.number(f"count(count by (pod) ({named}))").value
+            return max(1, self.pods[revision] if now is None else round(now))
         asked = f"count(count by (instance, pod) ({self._selector(self.counts[0], revision)}))"
         scraped = f"count(count by (pod) ({self._selector('up', revision)}))"
         found = [self.prometheus.number(query).value for query in (asked, scraped)]
