@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -72,9 +73,9 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
 
 
 @contextmanager
-def running(folder: Path, mode: Mode) -> Iterator[Home]:
+def running(folder: Path, mode: Mode, **more: Any) -> Iterator[Home]:
     """A sandbox of this mode, with the models in its registry and the policy beside it."""
-    with empty(folder, mode) as home:
+    with empty(folder, mode, **more) as home:
         home.policy.write_text(yaml.safe_dump(POLICY | {"model": {"uri": "models:/tiny/1"}}))
         subprocess.run(
             [sys.executable, str(REGISTER)], env=home.environment, check=True, timeout=110
@@ -83,9 +84,9 @@ def running(folder: Path, mode: Mode) -> Iterator[Home]:
 
 
 @contextmanager
-def empty(folder: Path, mode: Mode) -> Iterator[Home]:
+def empty(folder: Path, mode: Mode, **more: Any) -> Iterator[Home]:
     """A sandbox of this mode with nothing in its registry, and the path of a policy to be written."""
-    with Sandbox(folder / "sandbox", mode=mode) as sandbox:
+    with Sandbox(folder / "sandbox", mode=mode, **more) as sandbox:
         yield Home(os.environ | sandbox.environment(), folder, folder / "policy.yaml")
 
 

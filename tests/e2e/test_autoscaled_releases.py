@@ -127,8 +127,8 @@ class Pressing(Production):
 
     failures: list[str] = []  # noqa: RUF012 - one list for the whole crowd
 
-    def __init__(self, home: Home, name: str) -> None:
-        super().__init__(home, name)
+    def __init__(self, home: Home, name: str, service: str = "") -> None:
+        super().__init__(home, name, service=service)
         self.failures = Pressing.failures
         self._stop.wait = lambda timeout=None: self._stop.is_set()  # type: ignore[method-assign]
 

@@ -48,10 +48,10 @@ def pods(cluster: StandardCluster, name: str = "blue") -> int:
     return cluster.deployments()[name]
 
 
-def wait(cluster: StandardCluster, seconds: float) -> None:
+def wait(cluster: StandardCluster, seconds: float, step: float = 5) -> None:
     """Time passes as the loop sees it: a few seconds at a time."""
-    for _ in range(round(seconds / 5)):
-        cluster.wait(5)
+    for _ in range(round(seconds / step)):
+        cluster.wait(step)
 
 
 # -- the object
@@ -165,7 +165,7 @@ def test_its_end_takes_them_back_after_the_five_minutes(cluster: StandardCluster
     cluster.base.meter.cores[full("blue")] = 1.0
     wait(cluster, 15)
     cluster.base.meter.cores[full("blue")] = 0.05
-    wait(cluster, 280)
+    wait(cluster, 280, step=20)
     assert pods(cluster) == 2
     assert conditions(cluster)["AbleToScale"] == ("True", "ScaleDownStabilized")
     wait(cluster, 60)
@@ -216,7 +216,7 @@ def test_while_nothing_is_known_of_their_use_the_pods_stay(cluster: StandardClus
     cluster.base.meter.cores[full("blue")] = 1.0
     wait(cluster, 15)
     cluster.base.meter.cores.clear()
-    wait(cluster, 900)
+    wait(cluster, 900, step=30)
     assert pods(cluster) == 2
     assert conditions(cluster)["ScalingActive"] == ("False", "FailedGetResourceMetric")
 

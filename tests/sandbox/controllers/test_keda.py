@@ -65,9 +65,9 @@ def pods(cluster: StandardCluster) -> int:
     return cluster.deployments()["blue"]
 
 
-def wait(cluster: StandardCluster, seconds: float) -> None:
-    for _ in range(round(seconds / 5)):
-        cluster.wait(5)
+def wait(cluster: StandardCluster, seconds: float, step: float = 5) -> None:
+    for _ in range(round(seconds / step)):
+        cluster.wait(step)
 
 
 # -- Ready
@@ -208,7 +208,7 @@ def test_without_an_answer_the_pods_stay(cluster: StandardCluster, said: Any) ->
     cluster.base.queries.said[QUEUE] = [90.0]
     followed(cluster, low=0, cooldownPeriod=10)
     cluster.base.queries.said[QUEUE] = said
-    wait(cluster, 900)
+    wait(cluster, 900, step=30)
     assert pods(cluster) == 5
     assert condition(cluster)[:2] == ("False", "TriggerError")
 
