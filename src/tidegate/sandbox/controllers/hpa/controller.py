@@ -4,26 +4,23 @@ kubernetes/kubernetes pkg/controller/podautoscaler/horizontal.go (`reconcileAuto
 is looked at at once, and then once in a sync period.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from tidegate.sandbox.api.kinds import DEPLOYMENTS, HPAS, PODS, Json
 from tidegate.sandbox.api.metadata import timestamp
 from tidegate.sandbox.api.store import Store
 from tidegate.sandbox.controllers.events import Events, Told
-from tidegate.sandbox.controllers.hpa import limits, rules, spec, status
+from tidegate.sandbox.controllers.hpa import limits, spec, status
+from tidegate.sandbox.controllers.hpa.asking import External, Scene, asked
 from tidegate.sandbox.controllers.hpa.limits import Memory
-from tidegate.sandbox.controllers.hpa.rules import Flags, Proposal, UnmeasuredError
-from tidegate.sandbox.controllers.hpa.sight import seen
-from tidegate.sandbox.controllers.hpa.spec import ExternalMetric, Metric, ResourceMetric
+from tidegate.sandbox.controllers.hpa.rules import Flags, Proposal
+from tidegate.sandbox.controllers.hpa.spec import Metric, ResourceMetric
 from tidegate.sandbox.controllers.hpa.status import ABLE, ACTIVE, LIMITED, Said
 from tidegate.sandbox.controllers.objects import address
 from tidegate.sandbox.controllers.replica_pods import replica_of
 from tidegate.sandbox.interfaces import Key, ResourceMeter, Usage
 
-External = Callable[
-    [str, str, Mapping[str, str]], float
-]  # (namespace, metric, labels) -> its value
 _SCALE = "the HPA controller was unable to get the target's current scale: "
 
 
@@ -34,22 +31,6 @@ class _Known:
     due: float
     generation: int
     memory: Memory = field(default_factory=Memory)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Scene:
-    """One HPA, what it scales, and the pods of that."""
-
-    hpa: Json
-    deployment: Json
-    pods: list[Json]
-    used: Mapping[str, Usage | None]
-    said: Said
-
-    @property
-    def current(self) -> int:
-        """`spec.replicas` of the Deployment."""
-        return int(self.deployment["spec"]["replicas"])
 
 
 class HpaController:
@@ -98,7 +79,7 @@ class HpaController:
         )  # fmt: skip
         pods = self._pods(found)
         used = {pod["metadata"]["name"]: self._usage(pod) for pod in pods}
-        scene = _Scene(hpa=item, deployment=found, pods=pods, used=used, said=said)
+        scene = Scene(hpa=item, deployment=found, pods=pods, used=used, said=said)
         if trouble := spec.trouble(item):
             said.unable("InvalidMetricSourceType", trouble)
             self._write(item, said, scene.current, scene.current)
@@ -113,7 +94,7 @@ class HpaController:
             item, said, before.get("currentReplicas", 0), before.get("desiredReplicas", 0)
         )  # fmt: skip
 
-    def _decide(self, scene: _Scene, *, others: Sequence[str]) -> None:
+    def _decide(self, scene: Scene, *, others: Sequence[str]) -> None:
         known = self._known[scene.hpa["metadata"]["uid"]]
         bounds = spec.limits(scene.hpa, self._flags)
         current, now = scene.current, self._clock()
@@ -132,7 +113,7 @@ class HpaController:
         else:
             self._measure(scene, bounds, others)
 
-    def _measure(self, scene: _Scene, bounds: limits.Limits, others: Sequence[str]) -> None:
+    def _measure(self, scene: Scene, bounds: limits.Limits, others: Sequence[str]) -> None:
         """By the metrics, where they are known."""
         current, known = scene.current, self._known[scene.hpa["metadata"]["uid"]]
         found = self._proposal(scene, others)
@@ -152,7 +133,7 @@ class HpaController:
         why = f"{status.name_of(metric)} above target" if is_more else "All metrics below target"
         self._scale(scene, bounds, verdict.replicas, why)
 
-    def _proposal(self, scene: _Scene, others: Sequence[str]) -> tuple[Metric, Proposal] | None:
+    def _proposal(self, scene: Scene, others: Sequence[str]) -> tuple[Metric, Proposal] | None:
         """What the metrics ask for, and which of them asks for most; None where that is not known."""
         if others:
             scene.said.say(
@@ -160,78 +141,20 @@ class HpaController:
                 f"pods by selector are controlled by more than one HPA (e.g. {', '.join(others)})",
             )  # fmt: skip
             return None
-        listed = spec.metrics(scene.hpa)
-        found: list[tuple[Metric, Proposal]] = []
-        failures: list[tuple[str, str]] = []
-        for metric in listed:
-            try:
-                proposal = self._asked(scene, metric)
-            except UnmeasuredError as error:
-                failures.append((status.reason_of(metric), str(error)))
-            else:
-                found.append((metric, proposal))
-                scene.said.metrics.append(status.current(metric, proposal))
-        return self._chosen(scene, found, failures)
-
-    def _chosen(
-        self, scene: _Scene, found: Sequence[tuple[Metric, Proposal]],
-        failures: Sequence[tuple[str, str]],
-    ) -> tuple[Metric, Proposal] | None:  # fmt: skip
-        for reason, message in failures:
+        found = asked(scene, self._external, self._clock(), self._flags)
+        for reason, message in found.failures:
             self._events.warn(scene.hpa, reason, message)
-        most = rules.most([p for _, p in found], failed=len(failures), current=scene.current)
-        if most is None:
-            scene.said.unable(*failures[0])
+        if found.most is None:
+            scene.said.unable(*found.failures[0])
             return None
-        metric = next(one for one, proposal in found if proposal is most)
-        name = status.name_of(metric)
+        name = status.name_of(found.most[0])
         scene.said.say(
             ACTIVE, "True", "ValidMetricFound",
             f"the HPA was able to successfully calculate a replica count from {name}",
         )  # fmt: skip
-        return metric, most
+        return found.most
 
-    def _asked(self, scene: _Scene, metric: Metric) -> Proposal:
-        if isinstance(metric, ResourceMetric):
-            return self._of_resource(scene, metric)
-        if isinstance(metric, ExternalMetric):
-            return self._of_external(scene, metric)
-        raise UnmeasuredError(f"unable to get metric {metric.type}: no custom metrics API is here")
-
-    def _of_resource(self, scene: _Scene, metric: ResourceMetric) -> Proposal:
-        pods, now = seen(scene.pods, scene.used, metric.name), self._clock()
-        if metric.average is not None:
-            return rules.average(
-                pods, target=metric.average, current=scene.current, resource=metric.name, now=now,
-                flags=self._flags,
-            )  # fmt: skip
-        try:
-            return rules.utilization(
-                pods, spec.requests(scene.pods, metric.name),
-                target_percent=metric.percent or spec.CPU_PERCENT, current=scene.current,
-                resource=metric.name, now=now, flags=self._flags,
-            )  # fmt: skip
-        except UnmeasuredError as error:
-            raise UnmeasuredError(f"failed to get {metric.name} utilization: {error}") from error
-
-    def _of_external(self, scene: _Scene, metric: ExternalMetric) -> Proposal:
-        namespace, _ = address(scene.hpa)
-        value = self._external(namespace, metric.name, metric.labels)
-        if metric.average is not None:
-            pods = int((scene.deployment.get("status") or {}).get("replicas", 0))
-            return rules.external_average(
-                value, target=metric.average, replicas=pods, flags=self._flags
-            )
-        if metric.value is None:
-            raise UnmeasuredError(
-                "invalid external metric source: neither a value target nor an average value target was set"
-            )
-        return rules.external_value(
-            value, seen(scene.pods, {}), target=metric.value, current=scene.current,
-            flags=self._flags,
-        )  # fmt: skip
-
-    def _scale(self, scene: _Scene, bounds: limits.Limits, count: int, why: str) -> None:
+    def _scale(self, scene: Scene, bounds: limits.Limits, count: int, why: str) -> None:
         known, before = self._known[scene.hpa["metadata"]["uid"]], scene.current
         self._store.edit(
             DEPLOYMENTS, *address(scene.deployment),
