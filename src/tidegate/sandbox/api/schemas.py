@@ -74,9 +74,8 @@ def _as_json_schema(schema: Any) -> Any:
         return schema
     if schema.get("x-kubernetes-int-or-string"):
         return {"type": ["integer", "string"]}
-    result = {
-        k: _as_json_schema(v) for k, v in schema.items() if k not in {"format", "description"}
-    }
+    own = schema.keys() - {"format", "description", "properties"}
+    result = {k: _as_json_schema(schema[k]) for k in own}
     if schema.get("nullable") is True and isinstance(result.get("type"), str):
         result["type"] = [result["type"], "null"]
     if "properties" in schema:  # property names are no keywords: `format` may be one
