@@ -1,8 +1,8 @@
 """Watches: what is delivered, from which version, to whom."""
 
+import itertools
 import json
 import threading
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -20,17 +20,24 @@ def api() -> Iterator[Api]:
         yield started
 
 
+LAST = configmap() | {"metadata": {"name": "last", "labels": {"x": "1"}}}  # in every selection
+
+
 def watched(api: Api, during: Callable[[], None], **query: str) -> list[Event]:
-    """The (type, name) of each event of a watch, while `during` runs beside it."""
+    """The (type, name) of each event of a watch until `during`, which runs beside it, has ended."""
     version = api.get(CONFIGMAPS)["metadata"]["resourceVersion"]
-    query = {"watch": "1", "timeoutSeconds": "1", "resourceVersion": version} | query
-    worker = threading.Thread(target=during)
-    found: list[Event] = []
+    query = {"watch": "1", "timeoutSeconds": "60", "resourceVersion": version} | query
+
+    def run() -> None:
+        during()
+        api.post(CONFIGMAPS, LAST)
+
+    worker = threading.Thread(target=run)
     with api.http.stream("GET", CONFIGMAPS, params=query) as response:
         worker.start()
-        for line in response.iter_lines():
-            event = json.loads(line)
-            found.append((event["type"], name_of(event["object"])))
+        events = (json.loads(line) for line in response.iter_lines())
+        seen = ((event["type"], name_of(event["object"])) for event in events)
+        found = list(itertools.takewhile(lambda event: event != ("ADDED", "last"), seen))
     worker.join()
     return found
 
@@ -85,19 +92,24 @@ def test_the_official_client_watches(api: Api) -> None:
     core = client.CoreV1Api(client.ApiClient(client.Configuration(host=api.server.url)))
     worker = threading.Thread(target=lambda: api.post(CONFIGMAPS, configmap("a")))
     stream = watch.Watch().stream(
-        core.list_namespaced_config_map, "default", resource_version="1", timeout_seconds=1
+        core.list_namespaced_config_map, "default", resource_version="1", timeout_seconds=60
     )
     worker.start()
-    names = [(e["type"], e["object"].metadata.name) for e in stream]
+    event = next(stream)
     worker.join()
-    assert names == [("ADDED", "a")]
+    assert (event["type"], event["object"].metadata.name) == ("ADDED", "a")
+
+
+def test_a_watch_ends_at_the_timeout_that_it_was_given(api: Api) -> None:
+    with api.http.stream("GET", CONFIGMAPS, params={"watch": "1", "timeoutSeconds": "1"}) as found:
+        assert list(found.iter_lines()) == []
 
 
 def test_a_server_stops_under_an_open_watch(api: Api) -> None:
-    with api.http.stream("GET", CONFIGMAPS, params={"watch": "1"}):
-        began = time.monotonic()
+    query = {"watch": "1", "timeoutSeconds": "3600"}  # the test would not live to see its end
+    with api.http.stream("GET", CONFIGMAPS, params=query) as found:
         api.server.stop()
-        assert time.monotonic() - began < 3
+        assert list(found.iter_lines()) == []
 
 
 def test_concurrent_writers_lose_no_update(api: Api) -> None:
