@@ -64,7 +64,7 @@ def revision(name: str, repository: Path | str, **more: Any) -> RevisionSpec:
 
 
 def eventually(
-    is_true: Callable[[], bool], *, timeout_s: float = 30.0, what: Callable[[], object] = lambda: ""
+    is_true: Callable[[], bool], *, timeout_s: float = 60.0, what: Callable[[], object] = lambda: ""
 ) -> None:
     """Wait for a claim to become true."""
     deadline = time.monotonic() + timeout_s

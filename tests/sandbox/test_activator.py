@@ -85,7 +85,7 @@ def test_requests_wait_for_a_pod_and_are_answered_whole(activator: Activator, po
     ]
     for thread in threads:
         thread.start()
-    eventually(lambda: activator.waiting() == {KEY: 3}, timeout_s=5, what=activator.waiting)
+    eventually(lambda: activator.waiting() == {KEY: 3}, what=activator.waiting)
     assert answers == []
     pods.ready = True
     for thread in threads:
@@ -108,7 +108,7 @@ def test_one_request_too_many_does_not_wait(activator: Activator, pods: Pods) ->
     threads = [threading.Thread(target=post, args=(activator,)) for _ in range(3)]
     for thread in threads:
         thread.start()
-    eventually(lambda: activator.waiting() == {KEY: 3}, timeout_s=5, what=activator.waiting)
+    eventually(lambda: activator.waiting() == {KEY: 3}, what=activator.waiting)
     began = time.monotonic()
     answer = post(activator)
     assert (answer.status_code, answer.text) == (

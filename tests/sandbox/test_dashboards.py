@@ -81,7 +81,7 @@ def model_server() -> Iterator[int]:
         [sys.executable, script, str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as process:
         try:
-            eventually(lambda: asked(port), timeout_s=40)
+            eventually(lambda: asked(port))
             yield port
         finally:
             process.terminate()
@@ -168,7 +168,7 @@ def busy(ingress: EnvoyIngress, digits: Digits, model_server: int, server: Prome
                 client.post(url, json=body(digits.images[:1]), headers={"host": HOST})
         return asked(model_server) and all(series(server, figure) for figure in figures)
 
-    eventually(is_known, timeout_s=40)
+    eventually(is_known)
 
 
 def series(server: Prometheus, promql: str) -> list[Json]:

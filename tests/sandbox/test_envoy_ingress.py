@@ -157,5 +157,5 @@ def test_clusters_that_no_route_names_are_dropped_after_the_drain(ingress: Envoy
     ingress.program([split(50, 50)])
     ingress.program([split(0, 100)])
     assert f"{NAMESPACE}/{BLUE}/http::" in ingress.admin("/clusters")
-    eventually(lambda: f"{NAMESPACE}/{BLUE}/http::" not in ingress.admin("/clusters"), timeout_s=5)
+    eventually(lambda: f"{NAMESPACE}/{BLUE}/http::" not in ingress.admin("/clusters"))
     assert f"{NAMESPACE}/{GREEN}/http::" in ingress.admin("/clusters")

@@ -135,7 +135,7 @@ def test_each_pod_has_its_own_server_files_and_log(runtime: TritonRuntime) -> No
 
 def test_pods_without_a_series_of_requests_are_counted_too(metrics: RevisionMetrics) -> None:
     unasked = replace(metrics, preset=PRESETS["knative-1.19"])  # names that nobody exports here
-    eventually(lambda: unasked.replicas(PAIR) == 2, timeout_s=15)
+    eventually(lambda: unasked.replicas(PAIR) == 2)
     assert unasked.requests_within(PAIR, window_s=60) == 0
     assert unasked.replicas("digits-predictor-00099") == 1  # not known
 
@@ -145,14 +145,14 @@ def test_requests_are_shared_and_each_pods_page_has_its_own(
 ) -> None:
     before = [counted(queue_proxy, replica) for replica in (0, 1)]
     assert ask(ingress, digits, 60) == {200: 60}
-    eventually(lambda: sum(counted(queue_proxy, n) - before[n] for n in (0, 1)) == 60, timeout_s=3)
+    eventually(lambda: sum(counted(queue_proxy, n) - before[n] for n in (0, 1)) == 60)
     assert all(counted(queue_proxy, n) - before[n] > 10 for n in (0, 1))
 
 
 def test_the_presets_and_the_load_tests_evidence_are_over_both_pods(
     metrics: RevisionMetrics, ingress: EnvoyIngress, digits: Digits
 ) -> None:
-    eventually(lambda: both_are_asked(metrics, ingress, digits), timeout_s=15)
+    eventually(lambda: both_are_asked(metrics, ingress, digits))
     before = metrics.requests_within(PAIR, window_s=60)
     assert ask(ingress, digits, 80) == {200: 80}
     eventually(

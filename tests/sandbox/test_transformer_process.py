@@ -74,7 +74,7 @@ def test_raw_pixels_are_answered_as_the_model_answers_scaled_ones_and_a_dead_tra
         if f"--http_port={endpoint.program}" in (p.info["cmdline"] or [])
     ]  # fmt: skip
     beside.send_signal(signal.SIGKILL)
-    eventually(lambda: runtime.status(NAMESPACE, name).phase == "Failed", timeout_s=5)
+    eventually(lambda: runtime.status(NAMESPACE, name).phase == "Failed")
     assert runtime.status(NAMESPACE, name).container == TRANSFORMER
     eventually(lambda: runtime.status(NAMESPACE, name).phase == "Ready")
     assert ask().status_code == 200

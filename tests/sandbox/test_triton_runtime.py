@@ -156,7 +156,7 @@ def test_a_crashed_server_is_counted_and_comes_back_on_its_ports(
     (pod,) = [p for p in runtime.pods() if p.spec.name == "crashing"]
     assert pod.pid is not None
     psutil.Process(pod.pid).send_signal(signal.SIGKILL)
-    eventually(lambda: runtime.status(NAMESPACE, "crashing").restarts == 1, timeout_s=2)
+    eventually(lambda: runtime.status(NAMESPACE, "crashing").restarts == 1)
     eventually(lambda: runtime.status(NAMESPACE, "crashing").phase == "Ready")
     assert runtime.endpoint(NAMESPACE, "crashing") == before
     runtime.stop(NAMESPACE, "crashing")
