@@ -8,6 +8,7 @@ from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 
 from tidegate.sandbox.api.kinds import PODS, REVISIONS, Json
+from tidegate.sandbox.controllers import loop
 from tidegate.sandbox.interfaces import RevisionStatus
 
 from .emulated_cluster import ISVC, Cluster, revision, running
@@ -324,7 +325,10 @@ def test_the_stop_annotation_removes_the_knative_service(cluster: Cluster) -> No
     assert cluster.ingress.table == {}
 
 
-def test_the_thread_reconciles_within_a_fifth_of_a_second(cluster: Cluster) -> None:
+def test_the_thread_notices_a_change_of_the_store_and_one_of_the_runtime(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "_RESYNC_S", 3600.0)  # or it would look at everything by and by
     cluster.loop.start()
     try:
         body = {
@@ -333,12 +337,9 @@ def test_the_thread_reconciles_within_a_fifth_of_a_second(cluster: Cluster) -> N
             "spec": {"predictor": {"model": {"modelFormat": {"name": "triton"}, "storageUri": "s3://m/1/"}}},
         }  # fmt: skip
         cluster.objects.create_namespaced_custom_object(*ISVC, body)
-        assert within(1.0, lambda: revision(1) in cluster.runtime.specs)
+        assert within(60, lambda: revision(1) in cluster.runtime.specs)
         cluster.runtime.seen[revision(1)] = READY
-        began = time.monotonic()
-        assert within(1.0, lambda: cluster.shares() == {1: 100})
-        # 0.2 s when nothing else runs; the rest is for a machine that is busy with other tests
-        assert time.monotonic() - began < 0.6
+        assert within(60, lambda: cluster.shares() == {1: 100})
     finally:
         cluster.loop.stop()
 
