@@ -66,7 +66,7 @@ class Cluster:
 
     def is_clean(self) -> bool:
         """No Job, no pod, and no process of theirs is left."""
-        until = time.monotonic() + 5
+        until = time.monotonic() + 60
         while marked(self.sandbox_id) and time.monotonic() < until:
             time.sleep(0.02)
         return not (self.jobs or self.pods or marked(self.sandbox_id))

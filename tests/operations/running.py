@@ -12,7 +12,7 @@ from tests.steps.traffic.traffic_cluster import Cluster
 from tidegate.adapters.kubernetes import connect
 from tidegate.documents import Word
 
-BOUND_S = 30
+BOUND_S = 60
 
 
 @dataclass

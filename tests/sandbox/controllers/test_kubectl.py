@@ -65,7 +65,7 @@ def kubectl(tmp_path: Path) -> Iterator[Kubectl]:
         command = [str(KUBECTL), "--kubeconfig", str(tmp_path / "kubeconfig")]
         command += ["--cache-dir", str(tmp_path / "cache"), *arguments]
         done = subprocess.run(
-            command, input=stdin, capture_output=True, text=True, check=False, timeout=30
+            command, input=stdin, capture_output=True, text=True, check=False, timeout=90
         )
         assert done.returncode == code, done.stderr
         return done.stdout + done.stderr
@@ -80,7 +80,7 @@ def kubectl(tmp_path: Path) -> Iterator[Kubectl]:
 def test_kubectl_deploys_patches_waits_and_deletes(kubectl: Kubectl) -> None:
     assert "created" in kubectl("apply", "-f", "-", stdin=MANIFEST)
     assert "condition met" in kubectl(
-        "wait", "isvc/digits", "--for=condition=Ready", "--timeout=10s"
+        "wait", "isvc/digits", "--for=condition=Ready", "--timeout=60s"
     )
     assert "digits-predictor-00001" in kubectl("get", "isvc")
     stage = {
@@ -88,12 +88,12 @@ def test_kubectl_deploys_patches_waits_and_deletes(kubectl: Kubectl) -> None:
     }
     kubectl("patch", "isvc", "digits", "--type", "merge", "-p", json.dumps(stage))
     revision = "jsonpath={.status.components.predictor.latestReadyRevision}"
-    kubectl("wait", "isvc/digits", f"--for={revision}=digits-predictor-00002", "--timeout=10s")
+    kubectl("wait", "isvc/digits", f"--for={revision}=digits-predictor-00002", "--timeout=60s")
     found = json.loads(kubectl("get", "isvc", "digits", "-o", "json"))
     assert [t["percent"] for t in found["status"]["components"]["predictor"]["traffic"]] == [0, 100]
     assert "digits-predictor-00002" in kubectl("get", "revisions,ksvc,pods,routes")
     assert "Canary Traffic Percent:  0" in kubectl("describe", "isvc", "digits")
-    kubectl("delete", "isvc", "digits", "--timeout=10s")
+    kubectl("delete", "isvc", "digits", "--timeout=60s")
     assert "NotFound" in kubectl("get", "isvc", "digits", code=1)
 
 

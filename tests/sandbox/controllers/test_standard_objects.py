@@ -76,15 +76,15 @@ def test_the_official_client_reads_every_kind() -> None:
 @pytest.mark.skipif(minor_version() < 28, reason="no kubectl of version 1.28 or newer on PATH")
 def test_kubectl_sees_a_rollout_and_the_routes(kubectl: Kubectl) -> None:
     kubectl("apply", "-f", "-", stdin=MANIFEST)
-    kubectl("wait", "isvc/digits", "--for=condition=Ready", "--timeout=10s")
-    told = kubectl("rollout", "status", "deployment/digits-blue-predictor", "--timeout=10s")
+    kubectl("wait", "isvc/digits", "--for=condition=Ready", "--timeout=60s")
+    told = kubectl("rollout", "status", "deployment/digits-blue-predictor", "--timeout=60s")
     assert "successfully rolled out" in told
     canary = [entry("green", 10, "s3://models/2/", minReplicas=1)]
     patch = json.dumps({"spec": {"canary": canary}})
     kubectl("patch", "isvc", "digits", "--type", "merge", "-p", patch)
     # Not `--for=condition`: kubectl waits for status.observedGeneration, which is a Deployment's here.
     ready = "jsonpath={.status.canaryStatuses[0].ready}=true"
-    kubectl("wait", "isvc/digits", f"--for={ready}", "--timeout=10s")
+    kubectl("wait", "isvc/digits", f"--for={ready}", "--timeout=60s")
     route = json.loads(kubectl("get", "httproute", "digits", "-o", "json"))
     assert [ref["weight"] for ref in route["spec"]["rules"][0]["backendRefs"]] == [90, 10]
     listed = kubectl("get", "deploy,rs,svc,pods,httproutes")

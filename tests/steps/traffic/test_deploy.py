@@ -1,5 +1,6 @@
 """deploy: up at 0 % and proven, or refused with production as it was."""
 
+import queue
 import threading
 import time
 from typing import Any
@@ -98,10 +99,9 @@ def test_a_candidate_that_does_not_load_is_taken_back_with_tritons_words(
     serving_1.runtime.fates[uri(2)] = RevisionStatus(
         phase="Failed", reason="ModelLoadFailed", message=TRITON_SAID, exit_code=1
     )
-    started = time.monotonic()
-    result = stage(serving_1, 2, serving={"ready_timeout_s": 300})
+    # the test itself would not live as long as this timeout
+    result = stage(serving_1, 2, serving={"ready_timeout_s": 3600})
     refused(result, Word.FAIL, TRITON_SAID)
-    assert time.monotonic() - started < 10
     assert serving_1.serving == {uri(1)}
     assert serving_1.journal.outcome is Result.ROLLED_BACK
     seen = serving_1.service.look()
@@ -191,7 +191,7 @@ def test_a_second_release_that_waits_begins_when_the_first_has_ended(serving_1: 
     time.sleep(0.3)
     assert serving_1.journal.release_id == "r2"
     returned(serving_1.kube, verdict(published(2), "r2", Word.FAIL), policy(), "r2", poll_s=POLL_S)
-    waiting.join(timeout=20)
+    waiting.join(timeout=60)
     assert staged_at(results[0]).release_id == serving_1.journal.release_id == "r3"
 
 
@@ -203,18 +203,26 @@ def test_a_wait_for_its_turn_ends_and_names_the_holder(serving_1: Cluster) -> No
 
 def test_of_two_that_waited_one_goes_first_and_the_other_still_waits(serving_1: Cluster) -> None:
     staged_at(stage(serving_1, 2))
-    results: list[Deployment | Refusal] = []
+    results: queue.Queue[Deployment | Refusal] = queue.Queue()
 
     def wait(version: int) -> None:
-        results.append(stage(serving_1, version, busy="wait", busy_timeout_s=4))
+        results.put(stage(serving_1, version, busy="wait", busy_timeout_s=100))
 
     waiting = [threading.Thread(target=wait, args=(version,)) for version in (3, 4)]
     for one in waiting:
         one.start()
     returned(serving_1.kube, verdict(published(2), "r2", Word.FAIL), policy(), "r2", poll_s=POLL_S)
+    first = staged_at(results.get(timeout=60))
+    time.sleep(0.3)
+    assert results.empty()
+    assert serving_1.journal.release_id == first.release_id
+    about = published(int(first.subject.version))
+    failed = verdict(about, first.release_id, Word.FAIL)
+    returned(serving_1.kube, failed, policy(), first.release_id, poll_s=POLL_S)
+    second = staged_at(results.get(timeout=60))
+    assert {first.release_id, second.release_id} == {"r3", "r4"}
     for one in waiting:
-        one.join(timeout=20)
-    assert sorted(type(result).__name__ for result in results) == ["Deployment", "Refusal"]
+        one.join()
 
 
 def test_a_release_of_another_service_does_not_notice(serving_1: Cluster) -> None:
