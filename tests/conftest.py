@@ -2,8 +2,18 @@
 
 import os
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 settings.register_profile("local", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("ci", settings.get_profile("local"), derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "local")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """`make test` looks for tests that need the machine alone in tests/evidence only: it is quicker."""
+    for item in items:
+        if item.get_closest_marker("alone") and item.path.parent.name != "evidence":
+            raise pytest.UsageError(
+                f"{item.nodeid}: a test marked alone belongs into tests/evidence"
+            )
