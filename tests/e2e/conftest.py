@@ -26,15 +26,15 @@ POLICY = {
         "block_requests": 60,
         "max_extensions": 4,
         "warmup_s": 0.5,
-        "max_lag_ms": 200,
+        "max_lag_ms": 10_000,  # how late a busy machine is, is not what these stories are about
         "min_delivered_ratio": 0.9,
     },
     "slo": {
         "objectives": [
             # The median: on a busy machine neighbours are alike, and count as too few for a tail.
-            {"kind": "latency", "quantile": 0.5, "limit_ms": 250, "min_samples": 100},
+            {"kind": "latency", "quantile": 0.5, "limit_ms": 1000, "min_samples": 100},
             {"kind": "errors", "limit": 0.05},
-            {"kind": "relative_latency", "quantile": "p50", "floor_ms": 250, "min_pairs": 6},
+            {"kind": "relative_latency", "quantile": "p50", "floor_ms": 1000, "min_pairs": 6},
         ]
     },
     "traffic": {"steps": [30, 100], "bake_s": 2, "max_bake_s": 40, "min_requests": 10},

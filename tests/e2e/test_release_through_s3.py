@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests import s3_server
-from tests.e2e.conftest import POLICY, Home
+from tests.e2e.conftest import Home
 from tests.e2e.test_release import Production, shares, source_of
 from tests.s3_server import BUCKET, S3
 
@@ -25,8 +25,7 @@ def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[S3]:
 def test_a_version_is_released_from_a_bucket_and_the_next_one_after_it(
     home: Home, s3: S3, variant: Callable[..., Path]
 ) -> None:
-    load = {**POLICY["load"], "max_lag_ms": 10_000}  # type: ignore[dict-item]
-    errors_alone = variant(load=load, slo={"objectives": [{"kind": "errors", "limit": 0.05}]})
+    errors_alone = variant(slo={"objectives": [{"kind": "errors", "limit": 0.05}]})
     home.environment.update(
         s3_server.environment(s3), TIDEGATE_STORAGE_URI=f"s3://{BUCKET}/tidegate"
     )
