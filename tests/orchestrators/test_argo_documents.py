@@ -19,7 +19,8 @@ from tidegate.steps.registry import steps
 Json = dict[str, Any]
 FOLDER = Path(__file__).parents[2] / "workflows"
 DOCUMENTS: dict[str, Json] = {
-    path.name: yaml.safe_load(path.read_text()) for path in sorted(FOLDER.glob("*.yaml"))
+    path.name: yaml.load(path.read_bytes(), Loader=yaml.CSafeLoader)
+    for path in sorted(FOLDER.glob("*.yaml"))
 }
 EVERY = list(DOCUMENTS.values())
 RELEASES = [d for d in EVERY if "templates" in d["spec"]]
