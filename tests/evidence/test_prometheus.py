@@ -62,7 +62,8 @@ def test_a_real_prometheus_gives_one_number_or_says_why_not(scraped: Scraped) ->
         "no_such_function(1)": Trouble.REFUSED,
     }
     assert {query: asked.number(query).trouble for query in expected} == expected
-    assert abs(asked.now() - time.time()) < 2
+    before = time.time()
+    assert before - 0.1 < asked.now() < time.time() + 0.1  # one clock, read by two programs
 
 
 @pytest.mark.real
@@ -194,7 +195,7 @@ def test_series_of_native_histograms_are_refused() -> None:
 def test_a_refused_query_is_asked_once_and_an_overloaded_server_again() -> None:
     for status, again in ((400, False), (503, True)):
         with answering(status, "no") as (url, asked):
-            Prometheus(url=url, budget_s=0.3).number("vector(1)")
+            Prometheus(url=url, budget_s=1).number("vector(1)")
         assert (len(asked) > 1) == again
 
 
