@@ -133,8 +133,7 @@ def serving(
     `arguments` are added to its own. Raises RejectedError with the server's reason when the model does not
     load, UnavailableError when nothing comes of it in time.
     """
-    http, grpc, metrics = (_free_port() for _ in range(3))
-    with tempfile.TemporaryDirectory() as folder:
+    with _held_ports(3) as (http, grpc, metrics), tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "log"
         with log.open("wb") as output:
             process = subprocess.Popen(
@@ -222,8 +221,15 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
         os.killpg(process.pid, signal.SIGKILL)
 
 
-def _free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port: int = taken.getsockname()[1]
-        return port
+@contextlib.contextmanager
+def _held_ports(count: int) -> Iterator[list[int]]:
+    """Loopback ports that nobody else is given before the end of the block.
+
+    Each is bound here; Linux still lets a server listen on it that sets SO_REUSEADDR, as Triton does.
+    """
+    with contextlib.ExitStack() as stack:
+        held = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for one in held:
+            one.bind(("127.0.0.1", 0))
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        yield [one.getsockname()[1] for one in held]

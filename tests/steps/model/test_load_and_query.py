@@ -5,6 +5,7 @@ import shlex
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -150,6 +151,26 @@ def test_a_command_that_is_none_is_named(optimized: Any, monkeypatch: pytest.Mon
     monkeypatch.setenv("TIDEGATE_TRITONSERVER", "no-such-server --flag")
     with pytest.raises(UsageError, match="TIDEGATE_TRITONSERVER: no-such-server is no command"):
         optimized.run("configure")
+
+
+SOMEBODY_ELSE = """
+import socket, sys
+(port,) = [int(given.partition("=")[2]) for given in sys.argv if given.startswith("--http-port=")]
+socket.socket().bind(("127.0.0.1", port))
+"""
+
+
+def test_nobody_else_is_given_a_port_of_a_server_that_is_about_to_listen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "somebody_else.py").write_text(SOMEBODY_ELSE)
+    command = f"{sys.executable} {tmp_path / 'somebody_else.py'}"
+    monkeypatch.setenv("TIDEGATE_TRITONSERVER", command)
+    with (
+        pytest.raises(RejectedError, match="Address already in use"),
+        tritonserver.serving(tmp_path, "digits"),
+    ):
+        pass
 
 
 KILLED = """
