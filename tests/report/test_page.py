@@ -24,6 +24,7 @@ from tidegate.report.page import nothing_to_undo, page
 from tidegate.report.traffic import candidate_shares
 from tidegate.steps.remembered import report_from_journal
 
+pytestmark = pytest.mark.usefixtures("drawn_once")
 VOID = {"meta", "br", "link", "img", "hr", "input"}
 HOSTILE = "<script>alert('1')</script>\"&"
 

@@ -32,6 +32,7 @@ from tidegate.steps.roll_back import returned
 from tidegate.steps.sweep import swept
 
 __all__ = ["cluster"]  # the fixture
+pytestmark = pytest.mark.usefixtures("drawn_once")
 
 NOWHERE = "http://127.0.0.1:9"
 
