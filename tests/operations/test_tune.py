@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from tests.operations.served import SERVER, repository
 from tidegate.adapters import golden_data, model_config_text
 from tidegate.adapters.reloading import reloading
-from tidegate.cli import app
+from tidegate.cli import app, main
 from tidegate.core.model_config.resizing import resized, setting_of
 from tidegate.documents import Setting, Tuning
 from tidegate.errors import UnavailableError
@@ -173,15 +173,18 @@ BAD = {
 
 
 @pytest.mark.parametrize("given", BAD)
-def test_bad_input_is_one_line(given: str, tmp_path: Path) -> None:
+def test_bad_input_is_one_line(
+    given: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     arguments, code, message = BAD[given]
-    done = subprocess.run(
-        [sys.executable, "-m", "tidegate", "tune", *arguments],
-        capture_output=True, text=True, check=False, timeout=60, cwd=tmp_path,
-    )  # fmt: skip
-    assert done.returncode == code, done.stderr
-    assert sum(line.startswith("tidegate: ") for line in done.stderr.splitlines()) == 1
-    assert message in done.stderr
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["tidegate", "tune", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    said = capsys.readouterr().err
+    assert ended.value.code == code, said
+    assert sum(line.startswith("tidegate: ") for line in said.splitlines()) == 1
+    assert message in said
 
 
 @pytest.mark.parametrize("flag", ["--p99-ms", "--step-s", "--rate-rps", "--max-errors"])
