@@ -220,7 +220,7 @@ def assert_scraped(state: Path, query: str) -> None:
     url = f"{read(state).environment['TIDEGATE_PROMETHEUS_URL']}/api/v1/query"
 
     def is_there() -> bool:
-        answer = httpx.get(url, params={"query": query}, trust_env=False)
+        answer = httpx.get(url, params={"query": query}, trust_env=False, verify=False)
         return bool(answer.json()["data"]["result"])
 
     eventually(is_there, what=lambda: query)
