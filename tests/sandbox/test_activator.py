@@ -1,6 +1,8 @@
 """The activator: a request waits for a pod and is answered by it, or is told in time that there is none."""
 
+import gc
 import http.server
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -131,6 +133,26 @@ def test_what_reaches_it_after_it_was_let_go_is_passed_on(activator: Activator, 
     assert httpx.post(f"http://127.0.0.1:{held.http}/", content=b"late").content == b"late"
     activator.hold({KEY: 10.0})
     assert activator.endpoint(*KEY) == held
+
+
+def test_a_client_that_has_said_all_is_answered_whatever_python_tidies_up_meanwhile(
+    activator: Activator, pods: Pods
+) -> None:
+    """asyncio holds no task itself, and none of a connection that has ended in one direction."""
+    with socket.create_server(("127.0.0.1", 0)) as pod:
+        pods.port, pods.ready = pod.getsockname()[1], True
+        activator.hold({KEY: 10.0})
+        held = activator.endpoint(*KEY)
+        assert held is not None
+        with socket.create_connection(("127.0.0.1", held.http), timeout=60) as client:
+            client.sendall(b"all")
+            client.shutdown(socket.SHUT_WR)
+            server, _ = pod.accept()
+            with server:
+                assert [server.recv(10), server.recv(10)] == [b"all", b""]
+                gc.collect()
+                server.sendall(b"answer")
+            assert client.recv(10) == b"answer"
 
 
 # -- what is counted for the autoscaler

@@ -41,6 +41,7 @@ class Activator:
         self._at: dict[Key, Endpoint] = {}
         self._waiting: Counter[Key] = Counter()
         self._servers: list[asyncio.Server] = []
+        self._taken: set[asyncio.Task[None] | None] = set()  # asyncio itself keeps no task alive
         self._turn = 0
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(
@@ -94,8 +95,13 @@ class Activator:
         listener = socket.create_server(("127.0.0.1", 0), backlog=512)
 
         async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            async with _closing(writer):
-                await self._take(key, protocol, reader, writer)
+            task = asyncio.current_task()
+            self._taken.add(task)
+            try:
+                async with _closing(writer):
+                    await self._take(key, protocol, reader, writer)
+            finally:
+                self._taken.discard(task)
 
         async def serve() -> None:
             self._servers.append(await asyncio.start_server(take, sock=listener, limit=_CHUNK))
