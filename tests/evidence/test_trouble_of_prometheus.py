@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from tests.evidence.conftest import (
+    AHEAD_S,
     CANDIDATE,
     INCUMBENT,
     answered,
@@ -82,18 +83,18 @@ def recovered(namespace: str) -> str:
             shown = labels | {"http_response_status_code": code, "le": edge}
             matchers = ",".join(f'{key}="{value}"' for key, value in shown.items())
             name = "kn_serving_invocation_duration_seconds_bucket"
-            for ago in range(180, -1, -5):
+            for ago in range(180, -AHEAD_S - 1, -5):
                 text += f"{name}{{{matchers}}} {10 * counted(ago):g} {now - ago:.3f}\n"
     return text
 
 
 def unlucky(namespace: str) -> str:
-    """A candidate of 1 % by bad luck: 0.5 % of its requests fail, and 2 % of those of the last minute."""
+    """A candidate of 1 % by bad luck: 0.5 % of its requests fail, and 2 % of those of one minute."""
     labels = {"namespace": namespace, "serving_knative_dev_revision": CANDIDATE}
     text, now = "", time.time()
 
     def failed(age: float) -> float:
-        return 0.05 * min(age, 120) + 0.2 * max(0, age - 120)
+        return 0.05 * age + 0.15 * min(60, max(0, age - 120))
 
     courses: dict[str, Callable[[float], float]] = {
         "503": failed,
@@ -104,7 +105,7 @@ def unlucky(namespace: str) -> str:
             shown = labels | {"http_response_status_code": code, "le": edge}
             matchers = ",".join(f'{key}="{value}"' for key, value in shown.items())
             name = "kn_serving_invocation_duration_seconds_bucket"
-            for ago in range(180, -1, -5):
+            for ago in range(180, -AHEAD_S - 1, -5):
                 text += f"{name}{{{matchers}}} {counted(180 - ago):g} {now - ago:.3f}\n"
     return text
 
@@ -112,11 +113,12 @@ def unlucky(namespace: str) -> str:
 @pytest.fixture(scope="module")
 def remembered_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     one = {"namespace": "default", "revision": CANDIDATE}
-    text = lines("failures", one, 1, until=0)
+    fresh: dict[str, Any] = {"until": -AHEAD_S, "ahead": AHEAD_S}  # however late a test of it is
+    text = lines("failures", one, 1, **fresh)
     served = {"namespace": "default", "serving_knative_dev_revision": CANDIDATE}
-    text += lines("kn_serving_invocation_duration_seconds_count", served, 10, until=0)
+    text += lines("kn_serving_invocation_duration_seconds_count", served, 10, **fresh)
     text += only(
-        lines("failures", one | {"namespace": "gappy"}, 1, until=0), lambda ago: not 60 < ago < 99
+        lines("failures", one | {"namespace": "gappy"}, 1, **fresh), lambda ago: not 40 < ago < 79
     )
     for namespace in ("default", "gappy"):
         text += answered(namespace, CANDIDATE, 10) + answered(namespace, INCUMBENT, 90)
