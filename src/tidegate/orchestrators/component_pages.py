@@ -15,6 +15,8 @@ KINDS = {
     "metrics": "numbers by name",
 }
 
+NAMESPACED = ("pods", "configmaps")  # of what is asked for everywhere, what a namespace holds
+
 
 def readme(step: Step, rules: Sequence[Mapping[str, Any]]) -> str:
     """Markdown; `rules` are the step's rows of deploy/rbac/verbs.yaml."""
@@ -88,6 +90,11 @@ def _rights(rules: Sequence[Mapping[str, Any]]) -> list[str]:
         f"- {', '.join(rule['verbs'])} {rule['resource']}"
         + (f".{rule['apiGroup']}" if rule["apiGroup"] else "")
         + (f" in {rule['namespace']}" if "namespace" in rule else "")
+        + (
+            " of all namespaces"
+            if rule.get("everywhere") and rule["resource"] in NAMESPACED
+            else ""
+        )
         + (" (optional)" if rule.get("optional") else "")
         for rule in rules
     ]
