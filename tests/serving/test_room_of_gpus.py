@@ -45,7 +45,7 @@ def test_a_policy_without_a_gpu_asks_nothing_of_the_nodes() -> None:
 
 def test_three_sets_are_room_for_everything_in_knative_mode() -> None:
     ((state, said),) = found(policy({}), node({GPU: "3"}))
-    unsaid = "cpu and memory are the runtime's to say, and not counted"
+    unsaid = "not counted, for the runtime says it: cpu, memory"
     assert said == f"room for 3 pods on 1 nodes, whoever holds it now; {unsaid} -> "
     assert state is State.OK
 

@@ -142,7 +142,7 @@ def _known(own: Shape, *, is_known: bool) -> str:
     others = "beside what other pods request" if is_known else "whoever holds it now"
     if not own.unsaid:
         return others
-    return f"{others}; {' and '.join(own.unsaid)} are the runtime's to say, and not counted"
+    return f"{others}; not counted, for the runtime says it: {', '.join(own.unsaid)}"
 
 
 def _best(nodes: Sequence[Node], own: Shape) -> str:
