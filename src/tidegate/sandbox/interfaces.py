@@ -41,7 +41,8 @@ class RevisionSpec:
     storage_uri: str
     labels: Mapping[str, str]  # pod labels: serving.knative.dev/revision ... plus predictor.labels
     workload: Literal["Revision", "Deployment"] = "Revision"
-    args: tuple[str, ...] = ()  # extra tritonserver arguments
+    format: str = ""  # of a server of KServe's own: sklearn, xgboost, lightgbm; empty: Triton
+    args: tuple[str, ...] = ()  # extra arguments of the server
     env: Mapping[str, str] = field(default_factory=dict)
     memory_bytes: int | None = None  # limits.memory; a server above it is killed
     program: Program | None = None  # takes the requests, before the Triton of its pod
@@ -54,7 +55,7 @@ class RevisionSpec:
 
     @property
     def has_model(self) -> bool:
-        """A Triton is in the pod; not so for a transformer or an explainer of its own."""
+        """A model server is in the pod; not so for a transformer or an explainer of its own."""
         return self.program is None or not self.program.is_alone
 
     @property

@@ -11,7 +11,7 @@ import httpx
 import psutil
 
 from tidegate.errors import TidegateError
-from tidegate.sandbox import ports, program, storage, triton_command
+from tidegate.sandbox import model_command, ports, program, storage, triton_command
 from tidegate.sandbox.container import Container
 from tidegate.sandbox.interfaces import RevisionSpec, RevisionStatus
 from tidegate.sandbox.process import Child, Spawner, kill_marked
@@ -179,23 +179,15 @@ class Revision:
         return next((one for one in self._containers if not one.is_alive), None)
 
     def _spawn(self) -> Child:
-        ends = self.endpoint
         marker = f"{self.spec.namespace}.{self.spec.server}"
-        argv = triton_command.arguments(
-            models=self._models,
-            backends=self._backends,
-            ports=(ends.http, ends.grpc, ends.metrics),
+        argv, env = model_command.of(
+            self.spec, self.endpoint, models=self._models, backends=self._backends,
             prefix=triton_command.shared_memory_prefix(self._sandbox_id, marker),
-            extra=self.spec.args,
-        )
+        )  # fmt: skip
         return Child(
-            f"revision/{marker}",
-            argv,
-            env=triton_command.environment(self.spec.env),
-            log=self.log,
-            spawner=self._spawner,
+            f"revision/{marker}", argv, env=env, log=self.log, spawner=self._spawner,
             sandbox_id=self._sandbox_id,
-        )
+        )  # fmt: skip
 
     def _spawn_program(self) -> Child:
         wanted, known = self.spec.program, self.endpoint.of_pod(self.spec)
@@ -299,7 +291,9 @@ def _new_endpoint(spec: RevisionSpec) -> Endpoint:
     if not spec.has_model:
         port = ports.free_port()  # the pod's one
         return Endpoint(http=port, grpc=port, metrics=port, program=port, replica=spec.replica)
+    http = ports.free_port()
     return Endpoint(
-        http=ports.free_port(), grpc=ports.free_port(), metrics=ports.free_port(),
+        http=http, grpc=ports.free_port(),
+        metrics=http if spec.format else ports.free_port(),  # KServe's own servers have one port
         program=ports.free_port() if spec.program else None, replica=spec.replica,
     )  # fmt: skip

@@ -26,6 +26,12 @@ OUR_TRITON = (
     f"{TRITON}:24.10-py3"  # the release of the server that runs here, whatever is asked for
 )
 KSERVES_TRITON = f"{TRITON}:23.05-py3"  # config/runtimes/kserve-tritonserver.yaml of KServe 0.21
+# Format -> image and declared version (config/runtimes/kserve-*server.yaml of KServe 0.21).
+KSERVES = {
+    "sklearn": ("kserve/sklearnserver:v0.21.0", "1"),
+    "xgboost": ("kserve/xgbserver:v0.21.0", "2"),
+    "lightgbm": ("kserve/lgbserver:v0.21.0", "4"),
+}
 
 
 def populate(store: Store, domain: str, mode: str) -> None:
@@ -41,6 +47,8 @@ def populate(store: Store, domain: str, mode: str) -> None:
     _create(store, DEPLOYMENTS, _controller(), settings.NAMESPACE)
     _create(store, CLUSTERSERVINGRUNTIMES, runtimes.triton(KSERVES_TRITON))
     _create(store, CLUSTERSERVINGRUNTIMES, runtimes.pinned(OUR_TRITON))
+    for name, (image, version) in KSERVES.items():
+        _create(store, CLUSTERSERVINGRUNTIMES, runtimes.kserves(image, name, version))
     documents = _documents(domain, mode)
     _configmap(store, settings.NAMESPACE, settings.NAME, documents)
     _configmap(store, "knative-serving", "config-domain", {domain: ""})

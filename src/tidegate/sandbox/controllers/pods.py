@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import replace
 
+from tidegate.sandbox import kserve_command
 from tidegate.sandbox.api.kinds import Json
 from tidegate.sandbox.controllers import components, quantities
 from tidegate.sandbox.controllers.objects import reference
@@ -67,7 +68,7 @@ def spec(revision: Json) -> RevisionSpec:
         service=found["serving.knative.dev/service"],
         inferenceservice=found.get("serving.kserve.io/inferenceservice", ""),
         storage_uri=meta.get("annotations", {}).get(SOURCE, ""), labels=found,
-        args=own_args(container),
+        format=kserve_command.format_of(str(container.get("image", ""))), args=own_args(container),
         env={e["name"]: str(e.get("value", "")) for e in container.get("env", [])},
         memory_bytes=memory_limit(container), program=program(revision["spec"]["containers"]),
     )  # fmt: skip

@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 
+from tidegate.sandbox import kserve_command
 from tidegate.sandbox.api.kinds import REPLICASETS, Json
 from tidegate.sandbox.controllers import components, pods
 from tidegate.sandbox.controllers.objects import Wanted, reference
@@ -66,6 +67,7 @@ def server(replicaset: Json, service: str) -> RevisionSpec:
         namespace=meta["namespace"], name=meta["name"], service=service,
         inferenceservice=meta["labels"].get(ISVC_LABEL, ""), storage_uri=_source(meta),
         labels=meta["labels"], args=pods.own_args(container) if of_model else (),
+        format=kserve_command.format_of(str(container.get("image", ""))) if of_model else "",
         memory_bytes=pods.memory_limit(container),
         env={e["name"]: str(e.get("value", "")) for e in container.get("env") or []},
         workload="Deployment", program=_program(template["spec"]["containers"], meta),

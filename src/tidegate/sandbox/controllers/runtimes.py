@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tidegate.policy.serving import OWN_RUNTIME
+from tidegate.policy.serving import OWN_RUNTIME, SERVERS
 from tidegate.sandbox.api.kinds import Json
 
 KSERVES_RUNTIME = "kserve-tritonserver"
@@ -82,5 +82,23 @@ def triton(image: str) -> Json:
             "supportedModelFormats": [*formats, {"name": "pytorch", "version": "1"}],
             "protocolVersions": ["v2", "grpc-v2"],
             "containers": [container],
+        },
+    }
+
+
+def kserves(image: str, format_: str, version: str) -> Json:
+    """KServe's own server of a format, a ClusterServingRuntime (config/runtimes/kserve-*server.yaml)."""
+    args = ["--model_name={{.Name}}", "--model_dir=/mnt/models", "--http_port=8080"]
+    more = [] if format_ == "sklearn" else ["--nthread=1"]
+    return {
+        "metadata": {"name": SERVERS[format_]},
+        "spec": {
+            "annotations": {
+                "prometheus.kserve.io/port": "8080",
+                "prometheus.kserve.io/path": "/metrics",
+            },
+            "supportedModelFormats": [{"name": format_, "version": version, "autoSelect": True}],
+            "protocolVersions": ["v1", "v2"],
+            "containers": [{"name": "kserve-container", "image": image, "args": [*args, *more]}],
         },
     }

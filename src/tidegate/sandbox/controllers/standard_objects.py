@@ -34,7 +34,7 @@ def deployment(isvc: Json, predictor: Json, runtime: Json, replicas: int) -> Wan
         name=service_name(isvc["metadata"]["name"], predictor.get("name", "")), part=predictor,
         labels=template.component_labels(isvc, predictor),
         annotations=template.component_annotations(isvc, predictor, runtime),
-        containers=template.containers(predictor, runtime),
+        containers=template.containers(isvc, predictor, runtime),
     )  # fmt: skip
     return _deployment(isvc, made, replicas)
 

@@ -66,7 +66,7 @@ def revision_template(isvc: Json, runtime: Json) -> Json:
     """The Knative revision template of the predictor."""
     predictor = isvc["spec"]["predictor"]
     annotations = component_annotations(isvc, predictor, runtime)
-    return _template(isvc, "predictor", annotations, containers(predictor, runtime))
+    return _template(isvc, "predictor", annotations, containers(isvc, predictor, runtime))
 
 
 def component_template(isvc: Json, component: str, containers: list[Json]) -> Json:
@@ -120,11 +120,11 @@ def _scaling(predictor: Json) -> dict[str, str]:
     return found
 
 
-def containers(predictor: Json, runtime: Json) -> list[Json]:
+def containers(isvc: Json, predictor: Json, runtime: Json) -> list[Json]:
     """The predictor's own containers, or the runtime's with the model's fields on top and what is beside."""
     own: list[Json] = predictor.get("containers") or []
     model = predictor.get("model")
-    return [_container(model or {}, runtime), *own] if model or not own else own
+    return [_container(isvc, model or {}, runtime), *own] if model or not own else own
 
 
 def _knative_only(predictor: Json) -> Json:
@@ -133,7 +133,8 @@ def _knative_only(predictor: Json) -> Json:
     return {new: predictor[old] for old, new in kept.items() if old in predictor}
 
 
-def _container(model: Json, runtime: Json) -> Json:
+def _container(isvc: Json, model: Json, runtime: Json) -> Json:
+    """A runtime's arguments are templates of the InferenceService's metadata (kserve ReplacePlaceholders)."""
     base: Json = next(iter(runtime["spec"].get("containers") or []), {})
     image = model.get("image") or base.get("image", "")
     if version := model.get("runtimeVersion"):
@@ -145,7 +146,10 @@ def _container(model: Json, runtime: Json) -> Json:
         | {
             "name": "kserve-container",
             "image": image,
-            "args": [*base.get("args", []), *model.get("args", [])],
+            "args": [
+                one.replace("{{.Name}}", isvc["metadata"]["name"])
+                for one in (*base.get("args", []), *model.get("args", []))
+            ],
             "env": _environment(base.get("env", []), model.get("env", [])),
         }
     )
