@@ -70,11 +70,17 @@ LIVE, PROVEN_LIVE = (j.model_copy(update=TEMPLATE) for j in (JOURNAL, PROVEN))
 FRESH = JOURNAL.model_copy(update={"preview_uid": "", "isvc_uid": ""})
 
 
+@pytest.mark.parametrize("format_", ["triton", "sklearn"])
 @pytest.mark.parametrize("mode", ["Knative", "Standard"])
-def test_the_preview_is_the_real_objects_manifest_under_another_name_and_marked(mode: str) -> None:
+def test_the_preview_is_the_real_objects_manifest_under_another_name_and_marked(
+    mode: str, format_: str
+) -> None:
     journal = JOURNAL.model_copy(update={"mode": mode})
-    real = manifest_of(ActKind.CREATE, journal, POLICY)
-    preview = manifest_of(ActKind.PREVIEW, journal, POLICY)
+    served = POLICY.model_copy(
+        update={"serving": POLICY.serving.model_copy(update={"format": format_})}
+    )
+    real = manifest_of(ActKind.CREATE, journal, served)
+    preview = manifest_of(ActKind.PREVIEW, journal, served)
     assert preview["spec"] == real["spec"]
     assert preview["metadata"].pop("labels") == {"tidegate.dev/preview-of": "fraud"}
     assert preview["metadata"].pop("name") == "fraud-preview"

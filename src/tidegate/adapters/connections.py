@@ -160,9 +160,14 @@ def _reply(status: int, answer: Answer) -> Reply:
     return Reply(body=body, header_length=answer.header_length, revision=answer.revision)
 
 
+def infer(model: str) -> str:
+    """Where v2 asks a model."""
+    return f"/v2/models/{model}/infer"
+
+
 def rest_connections(
-    to: Target, *, model: str, count: int, timeout_s: float
+    to: Target, *, path: str, count: int, timeout_s: float
 ) -> tuple[Connection, ...]:
     """`count` connections, opened with their first request. Raises UsageError."""
-    path, tls = f"/v2/models/{model}/infer", context(to.tls) if to.tls else None
+    tls = context(to.tls) if to.tls else None
     return tuple(RestConnection(to, path, timeout_s, tls) for _ in range(count))

@@ -12,11 +12,13 @@ from pathlib import Path
 from tidegate.adapters import captured, connections, served_answers, serving
 from tidegate.adapters.grpc_connection import grpc_connections
 from tidegate.adapters.ingress import Target, target
+from tidegate.adapters.kserve_json import KServeJson
 from tidegate.adapters.load import Lane, Reply, Request
 from tidegate.config import settings
 from tidegate.core.asked import inputs_of
-from tidegate.documents import Deployment, RepositoryModel, Tensor
+from tidegate.documents import Deployment, ModelRepository, RepositoryModel, Tensor
 from tidegate.policy import Policy
+from tidegate.policy.serving import TRITON
 
 GOLDEN_RATIO = 0.6180339887498949  # its multiples spread evenly, so a sample of answers is even too
 REMEMBERED, REMEMBERED_BYTES = 10_000, 65_536
@@ -34,6 +36,11 @@ class Way:
     check: Callable[[int, Request, Reply], str]
     connections: int
     timeout_s: float
+    dialect: KServeJson | None = None  # of a server of KServe's own; None: Triton's v2
+
+    def read(self, reply: Reply) -> serving.Answer:
+        """Decode an answer. Raises ValueError or KeyError when it is none."""
+        return _read(reply, self.protocol, self.dialect)
 
     def open(self) -> Lane:
         """Connections that open with their first request. Raises UsageError."""
@@ -42,12 +49,16 @@ class Way:
             grpc_connections(self.to, count=count, timeout_s=timeout_s)
             if self.protocol == "grpc"
             else connections.rest_connections(
-                self.to, model=self.model, count=count, timeout_s=timeout_s
+                self.to, path=self._path, count=count, timeout_s=timeout_s
             )
         )
         return Lane(
             connections=opened, requests=self.requests, check=self.check, timeout_s=timeout_s
         )
+
+    @property
+    def _path(self) -> str:
+        return self.dialect.path(self.model) if self.dialect else connections.infer(self.model)
 
     def split(self, processes: int) -> tuple["Way", ...]:
         """The connections dealt out to processes, at least one to each."""
@@ -108,6 +119,7 @@ def _way(
     compared: bool,
 ) -> Way:
     load, golden = policy.load, _of_clients(deployment, serving.read_golden(golden_path))
+    dialect = dialect_of(deployment.repository)
     rows, requests = _asked(deployment, policy, golden_path.parent, golden)
     return Way(
         to=target(settings(), host, load.headers),
@@ -115,10 +127,36 @@ def _way(
         model=deployment.repository.triton_model,
         requests=requests,
         rows=rows,
-        check=Check(golden=golden, policy=policy, version=version, compared=compared),
+        check=Check(
+            golden=golden,
+            policy=policy,
+            version=None if dialect else version,  # deploy has asked for it, at the same host
+            compared=compared,
+            dialect=dialect,
+        ),
         connections=load.max_connections,
         timeout_s=load.timeout_s,
+        dialect=dialect,
     )
+
+
+def dialect_of(repository: ModelRepository) -> KServeJson | None:
+    """How a server of KServe's own is asked; None for Triton."""
+    if repository.format == TRITON:
+        return None
+    return KServeJson(
+        protocol=repository.protocol,
+        input=repository.inputs[0],
+        output=repository.outputs[0].name,
+    )
+
+
+def _read(reply: Reply, protocol: str, dialect: KServeJson | None) -> serving.Answer:
+    if dialect:
+        return dialect.read(reply.body)
+    if protocol == "grpc":
+        return serving.read_grpc(reply.body)
+    return serving.read_rest(reply.body, reply.header_length)
 
 
 def _of_clients(deployment: Deployment, golden: serving.Golden) -> serving.Golden:
@@ -148,6 +186,8 @@ def _asked(
 def _encoded(
     deployment: Deployment, policy: Policy, rows: Sequence[serving.Row], golden: serving.Golden
 ) -> tuple[Request, ...]:
+    if dialect := dialect_of(deployment.repository):
+        return dialect.requests(rows)
     inputs = inputs_of(deployment.repository, policy)
     names = () if policy.serving.transformer else tuple(golden.outputs)
     repository, protocol = deployment.repository, policy.load.protocol
@@ -181,6 +221,7 @@ class Check:
     policy: Policy
     version: str | None
     compared: bool = True
+    dialect: KServeJson | None = None
     seen: dict[tuple[int, bytes], str] = field(default_factory=dict)
 
     def __call__(self, number: int, request: Request, reply: Reply) -> str:
@@ -197,13 +238,10 @@ class Check:
 
     def _difference(self, request: Request, reply: Reply) -> str:
         try:
-            answer = (
-                serving.read_grpc(reply.body)
-                if self.policy.load.protocol == "grpc"
-                else serving.read_rest(reply.body, reply.header_length)
-            )
+            answer = _read(reply, self.policy.load.protocol, self.dialect)
         except (ValueError, KeyError) as error:
-            return f"not a v2 answer ({type(error).__name__}: {error})"
+            spoken = self.dialect.protocol if self.dialect else "v2"
+            return f"not a {spoken} answer ({type(error).__name__}: {error})"
         if not self.compared:
             return served_answers.unusable(answer, self.golden, version=self.version)
         parity = self.policy.parity

@@ -1,4 +1,4 @@
-"""A served model over the v2 HTTP protocol: is it ready, and which version answers."""
+"""A served model over HTTP: is it ready, and which version answers."""
 
 import logging
 import time
@@ -120,6 +120,8 @@ def _answers_as(host: str, probe: Probe, *, within_s: float, say: Callable[[str]
 def _versions(
     host: str, probe: Probe, *, within_s: float, say: Callable[[str], None]
 ) -> tuple[str, ...]:
+    if probe.server == "kserve":
+        return _versions_by_event(host, probe, within_s=within_s, say=say)
     if probe.transport == "http":
         return versions_answering(
             host,
@@ -140,6 +142,20 @@ def _versions(
         requests=SAMPLE,
         is_over=over,
     )
+
+
+def _versions_by_event(
+    host: str, probe: Probe, *, within_s: float, say: Callable[[str], None]
+) -> tuple[str, ...]:
+    """Of a server of KServe's own."""
+    from tidegate.adapters import served_event
+
+    patience = Patience(within_s, say)
+    with _client(host) as client:
+        ready, asked = served_event.questions(client, probe, SAMPLE)
+        _answer(ready, host, patience)
+        answers = [_answer(one, host, patience) for one in asked]
+    return tuple(served_event.version(one, host, probe.model) for one in answers)
 
 
 def _request(inputs: Sequence[Tensor], *, sequential: bool) -> Json:

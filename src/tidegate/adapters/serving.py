@@ -187,7 +187,7 @@ def _rest_answer(body: bytes, header_length: int | None) -> Answer:
     header, at = json.loads(body[:size]), size
     outputs: dict[str, Array] = {}
     for output in header["outputs"]:
-        length = output.get("parameters", {}).get("binary_data_size")
+        length = (output.get("parameters") or {}).get("binary_data_size")
         if length is None:
             outputs[output["name"]] = _from_json(output["data"], output["datatype"])
             continue

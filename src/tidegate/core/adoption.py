@@ -124,7 +124,8 @@ def _unfit(seen: Observation, policy: Policy) -> str:
     for where, key in ((spec, "storageUris"), (spec, "workerSpec")):
         if where.get(key):
             return f"has {key}, beside which KServe takes no storageUri; remove it first"
-    spoken, ours = _protocol(model), "grpc-v2" if policy.serving.port == "grpc" else "v2"
+    serving = policy.serving
+    spoken, ours = _protocol(model), "grpc-v2" if serving.port == "grpc" else serving.protocol
     if spoken != ours:
         return (
             f"speaks {spoken} (protocolVersion), a release speaks {ours}: at each step a part of its clients "
@@ -239,7 +240,8 @@ def _dark(seen: Observation) -> Iterator[Consequence]:
 
 def _requests(seen: Observation, policy: Policy) -> Iterator[Consequence]:
     if is_foreign(seen):
-        path = f"/v2/models/{policy.triton_model}/infer"
+        ends = ":predict" if policy.serving.protocol == "v1" else "/infer"
+        path = f"/{policy.serving.protocol}/models/{policy.triton_model}{ends}"
         why = "clients must ask for this name already; if not, set triton.model_name to theirs"
         yield Consequence(field="the path of requests", now="not known", after=path, why=why)
 

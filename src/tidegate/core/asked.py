@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from tidegate.documents import ModelRepository, Probe, RepositoryModel, Tensor
 from tidegate.policy import Policy
+from tidegate.policy.serving import TRITON
 
 
 def inputs_of(repository: ModelRepository, policy: Policy) -> tuple[Tensor, ...]:
@@ -32,6 +33,8 @@ def probe_of(repository: ModelRepository, policy: Policy, *, version: str = "") 
         inputs=inputs_of(repository, policy),
         version=version or repository.model_version,
         transport=policy.serving.port,
+        server="triton" if repository.format == TRITON else "kserve",
+        protocol=repository.protocol,
         sequential=repository.sequential,
         beside=() if version else _neighbours(repository, policy),
     )

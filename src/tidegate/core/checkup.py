@@ -12,10 +12,8 @@ from typing import Any
 from tidegate.core.manifest import TAG_ROUTING
 from tidegate.core.standard_claim import ClusterSupport
 from tidegate.documents import Strict
-from tidegate.policy.serving import OWN_RUNTIME
 
 Json = Mapping[str, Any]
-OLDEST_TRITON = (24, 10)  # 2.51, what a default policy is linted for
 # Which podspec fields need a flag in Knative's config-features, all of them off as shipped.
 # knative/serving config/core/configmaps/features.yaml
 FLAGS: Mapping[str, str] = {
@@ -230,31 +228,6 @@ def tag_routing(services: Iterable[Json]) -> Check:
         f"nothing, or annotate {TAG_ROUTING}=true beforehand: a release that takes them over adds it, which "
         "makes one more revision",
     )  # fmt: skip
-
-
-def runtime_of(name: str, found: Json | None, *, version: str) -> Check:
-    """The ServingRuntime is there, and its Triton is not older than any that is known to read our models."""
-    title = f"serving runtime {name}"
-    if found is None:
-        return fail(
-            title,
-            "not there",
-            f"kubectl apply -k deploy/overlays/... puts {OWN_RUNTIME} into the runs' namespace; or name "
-            "another one as serving.runtime",
-        )
-    images = [str(one.get("image", "")) for one in found.get("spec", {}).get("containers", ())]
-    tag = version or next((one.rpartition(":")[2] for one in images if "triton" in one), "")
-    year, _, month = tag.partition("-")[0].partition(".")
-    if not (year.isdecimal() and month.isdecimal()):
-        return warn(
-            title, f"its Triton cannot be told ({tag or 'no tag'})", "see that it is 24.10 or newer"
-        )
-    if (int(year), int(month)) < OLDEST_TRITON:
-        return fail(
-            title, f"Triton {tag} does not read what a release builds",
-            f"use serving.runtime: {OWN_RUNTIME}, the default, or set serving.runtime_version",
-        )  # fmt: skip
-    return ok(title, f"Triton {tag}")
 
 
 # -- capacity

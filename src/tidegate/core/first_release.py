@@ -68,7 +68,7 @@ def manifest_of(kind: ActKind, journal: Journal, policy: Policy) -> Json:
     Annotations and labels are part of the revision's template, so the marks are written here or never.
     """
     is_preview = kind is ActKind.PREVIEW
-    named = policy.model_copy(update={"name": journal.preview}) if is_preview else policy
+    named = _as_preview(policy, journal.preview) if is_preview else policy
     made = rules_of(journal).manifest_of(named, journal.storage_uri, journal.subject.version)
     metadata = made["metadata"]
     marked = {"annotations": {**metadata["annotations"], CREATED_BY: journal.release_id}}
@@ -147,3 +147,9 @@ def _real(journal: Journal) -> DarkService:
 
 def _invalid(reason: str) -> Refuse:
     return Refuse(word=Word.INVALID, reason=reason)
+
+
+def _as_preview(policy: Policy, name: str) -> Policy:
+    """Another service of the same model: clients will ask for it by the name that it keeps."""
+    kept = policy.triton.model_copy(update={"model_name": policy.triton_model})
+    return policy.model_copy(update={"name": name, "triton": kept})

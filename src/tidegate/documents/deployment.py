@@ -15,6 +15,11 @@ class Probe(Strict):
     inputs: tuple[Tensor, ...]
     version: str
     transport: Literal["http", "grpc"] = "http"
+    server: Literal["triton", "kserve"] = Field(
+        default="triton",
+        description="kserve: its answers name no version, so it is asked by a CloudEvent",
+    )
+    protocol: Literal["v1", "v2"] = "v2"
     sequential: bool = Field(
         default=False, description="Each request is a sequence of its own, begun and ended"
     )

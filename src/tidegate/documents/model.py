@@ -183,14 +183,17 @@ class RepositoryModel(Strict):
 
 
 class ModelRepository(Document):
-    """configure: a Triton model repository. The tree beside it IS the repository root.
+    """configure: what is served. The tree beside it IS the root of it: a Triton model repository, or by
+    `format` the folder of one model that KServe's own server loads.
 
     `triton_model` is what clients ask: the model, or the ensemble that it is in.
     """
 
     kind: Literal["ModelRepository"] = "ModelRepository"
+    format: Literal["triton", "sklearn", "xgboost", "lightgbm"] = "triton"
+    protocol: Literal["v1", "v2"] = "v2"
     triton_model: str
-    triton_version: str
+    triton_version: str = Field(description="'' where another server serves it")
     model_version: str = Field(description="Triton's version directory = the registry version")
     backend: str
     max_batch_size: int = Field(ge=0)

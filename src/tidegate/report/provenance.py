@@ -2,7 +2,16 @@
 
 from collections.abc import Iterable, Mapping
 
-from tidegate.documents import Candidate, Deployment, Engine, OptimizedModel, Report, Verdict
+from tidegate.documents import (
+    Candidate,
+    Deployment,
+    Engine,
+    ModelRepository,
+    OptimizedModel,
+    Report,
+    Verdict,
+)
+from tidegate.policy.serving import TRITON
 from tidegate.report.writing import clock, duration
 
 Rows = list[tuple[str, str]]
@@ -83,14 +92,13 @@ def _versions(tools: Iterable[tuple[str, str]]) -> str:
 
 def _deployed(report: Report, deployment: Deployment) -> Rows:
     repository, incumbent = deployment.repository, deployment.incumbent
-    triton = f"{repository.triton_model} version {repository.model_version}"
     before = "none: a first release"
     if incumbent:
         version = f", version {incumbent.version}" if incumbent.version else ""
         before = f"{incumbent.revision}{version} ({incumbent.storage_uri})"
     not_yet = f"none yet: judged as {deployment.preview}"
     return [
-        ("Triton model", f"{triton}, {repository.backend}, Triton {repository.triton_version}"),
+        _served(repository),
         ("repository digest", repository.digest),
         ("storage URI", deployment.storage_uri),
         ("InferenceService", f"{deployment.namespace}/{deployment.name} ({deployment.mode})"),
@@ -102,6 +110,20 @@ def _deployed(report: Report, deployment: Deployment) -> Rows:
         ("dedicated baseline", _baseline(deployment)),
         ("nodes", " | ".join(deployment.preflight)),
     ]
+
+
+def _served(repository: ModelRepository) -> tuple[str, str]:
+    """The model as clients ask for it, and by what it is answered."""
+    served = f"{repository.triton_model} version {repository.model_version}"
+    if repository.format == TRITON:
+        return (
+            "Triton model",
+            f"{served}, {repository.backend}, Triton {repository.triton_version}",
+        )
+    return (
+        "served model",
+        f"{served}, KServe's own server of {repository.format}, protocol {repository.protocol}",
+    )
 
 
 def _baseline(deployment: Deployment) -> str:

@@ -7,6 +7,7 @@ import yaml
 from tidegate.core.redaction import redacted
 from tidegate.documents import ConfigText, Deployment
 from tidegate.errors import TidegateError
+from tidegate.policy.serving import TRITON
 from tidegate.steps.announcing import within
 
 TEMPLATE = "InferenceService spec.predictor"
@@ -24,6 +25,8 @@ def compared(
     incumbent, warnings = deployment.incumbent, list[str]()
     before = incumbent.predictor if incumbent else {}
     texts = [ConfigText(name=TEMPLATE, incumbent=_yaml(before), candidate=_yaml(template))]
+    if deployment.repository.format != TRITON:  # the template is all that its server is told
+        return tuple(text for text in texts if text.incumbent or text.candidate), warnings
     new = _configs(deployment.storage_uri, "the candidate", warnings)
     old = _configs(incumbent.storage_uri, "the incumbent", warnings) if incumbent else {}
     texts += [

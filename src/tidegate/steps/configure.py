@@ -1,4 +1,4 @@
-"""configure: the model becomes a Triton model repository, checked against the target server's rules."""
+"""configure: the model becomes what its server loads, checked against that server's rules."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +8,7 @@ from tidegate.core.model_config import ModelConfig
 from tidegate.documents import Finding, ModelRepository, OptimizedModel, Refusal, Word
 from tidegate.errors import DocumentError
 from tidegate.policy import Policy
-from tidegate.steps import gpu_serving
+from tidegate.steps import gpu_serving, kept_folder
 from tidegate.steps.load_and_query import tried
 from tidegate.steps.placing import Placed, asked, is_sequential, linted, placed, tensors
 from tidegate.steps.progress import say
@@ -31,7 +31,8 @@ def configure(
     repository_document: OutDocument,
     repository: OutTree,
 ) -> Configured:
-    """Write config.pbtxt and the version folder, and refuse what the target Triton would trip over.
+    """Write what the server loads (of Triton config.pbtxt and the version folder), and refuse what it would
+    trip over.
 
     Args:
         optimized: The OptimizedModel of optimize.
@@ -44,6 +45,8 @@ def configure(
 
     model, policy = files.read(optimized, OptimizedModel), files.read_policy(policy_document)
     trees.require(optimized_model, model.tree_digest, what="optimized_model")
+    if policy.serving.by_kserve:
+        return _kept(model, policy, optimized_model, repository_document, repository)
     models = placed(model, policy, optimized_model)
     _require_sendable(models, policy)
     notes = (*_notes(models[0].config, policy), *gpu_serving.notes(model, policy))
@@ -59,6 +62,23 @@ def configure(
     digest = trees.digest_of(trees.files_of(repository))
     files.write(repository_document, _document(model, policy, models, findings, digest))
     reason = _reason(models, policy)
+    say("configure", reason)
+    return Configured(verdict=Word.PASS.value, reason=reason)
+
+
+def _kept(
+    model: OptimizedModel, policy: Policy, tree: Path, document: Path, repository: Path
+) -> Configured:
+    """For KServe's own server, which has no config of the model's."""
+    from tidegate.adapters import files, trees
+
+    findings = kept_folder.written(model, policy, tree, repository)
+    if bad := [one for one in findings if one.word is not Word.PASS and one.blocking]:
+        return _refuse(model, findings, bad[0], document, repository)
+    digest = trees.digest_of(trees.files_of(repository))
+    files.write(document, kept_folder.document(model, policy, findings, digest))
+    told = [one.message for one in findings if not one.blocking]
+    reason = "; ".join((kept_folder.reason(model, policy), *told))
     say("configure", reason)
     return Configured(verdict=Word.PASS.value, reason=reason)
 

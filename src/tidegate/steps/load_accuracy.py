@@ -68,10 +68,10 @@ def _of(name: str, rows: "list[Mapping[str, Array]]") -> "Array":
 
 
 def answers_of(way: "Way", version: str) -> "list[Mapping[str, Array]]":
-    """The outputs of every row; `version` '' = any. Raises ValueError when a row is not answered by it."""
-    from tidegate.adapters import serving
+    """The outputs of every row; `version` '' = any, and KServe's own servers name none.
 
-    read = serving.read_grpc if way.protocol == "grpc" else None
+    Raises ValueError when a row is not answered by it.
+    """
     lane = way.open()
     rows: list[Mapping[str, Array]] = []
     try:
@@ -79,10 +79,8 @@ def answers_of(way: "Way", version: str) -> "list[Mapping[str, Array]]":
             reply = lane.connections[0].send(request)
             if reply.error:
                 raise ValueError(f"row {request.row} was not answered: {reply.error}")
-            answer = (
-                read(reply.body) if read else serving.read_rest(reply.body, reply.header_length)
-            )
-            if version and answer.version != version:
+            answer = way.read(reply)
+            if version and not way.dialect and answer.version != version:
                 raise ValueError(f"version {answer.version} answered for {version}")
             rows.append(answer.outputs)
     finally:

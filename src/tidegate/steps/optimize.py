@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tidegate.core.ladder import rungs, told
-from tidegate.core.routes import Route, choose
+from tidegate.core.routes import SERVED, Route, choose
 from tidegate.documents import FetchedModel, OptimizedModel, Parity, Refusal, Word
 from tidegate.policy import Policy
 from tidegate.steps import companions
@@ -54,8 +54,9 @@ def optimize(
     source, policy = files.read(fetched, FetchedModel), files.read_policy(policy_document)
     route = choose(source.flavor, policy, what=str(source.subject))
     trees.require(model_tree, source.tree_digest, what="model_tree")
+    server = "KServe's own server" if route.target == SERVED else route.backend
     with (
-        beating("optimize", f"converting {source.flavor} for {route.backend}, comparing answers"),
+        beating("optimize", f"converting {source.flavor} for {server}, comparing answers"),
         trees.building(optimized_model) as target,
     ):
         document = _optimized(source, route, model_tree, policy, target)
@@ -161,6 +162,7 @@ def _tools(route: Route) -> dict[str, str]:
         "scikit-learn",
         "skl2onnx",
         "tensorflow-cpu",
+        "xgboost-cpu",
         *TENSORRT,
         *route.modules,
     ):

@@ -9,6 +9,7 @@ from tidegate.core.signature import breaking
 from tidegate.documents import Incumbent, ModelRepository, Published, Word
 from tidegate.errors import DocumentError
 from tidegate.policy import Policy
+from tidegate.policy.serving import TRITON
 from tidegate.steps.progress import say
 
 if TYPE_CHECKING:
@@ -31,6 +32,11 @@ def signature_refusal(
             "compared",
         )
         return None
+    if stranger := _spoken_otherwise(before, published.repository):
+        told = (
+            f"clients of {incumbent.revision} would break, and it could not be compared: {stranger}"
+        )
+        return Refuse(word=Word.FAIL, reason=f"{told}; release it under another name")
     found = breaking(before, published.repository)
     if not found:
         return None
@@ -40,6 +46,13 @@ def signature_refusal(
         return None
     remedy = "keep the names and types, or set parity.signature: break"
     return Refuse(word=Word.FAIL, reason=f"{told}; {remedy}")
+
+
+def _spoken_otherwise(before: ModelRepository, after: ModelRepository) -> str:
+    """Another server, whose answers are of another form, or another protocol; '' for neither."""
+    spoken = [f"{one.protocol} of {one.format}" for one in (before, after)]
+    kinds = [(one.format == TRITON, one.protocol) for one in (before, after)]
+    return "" if kinds[0] == kinds[1] else f"it spoke {spoken[0]}, this speaks {spoken[1]}"
 
 
 def _kept(incumbent: Incumbent, stored: "StoredJournal | None") -> ModelRepository | None:

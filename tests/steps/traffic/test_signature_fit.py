@@ -55,6 +55,19 @@ def test_a_break_that_the_policy_says_is_let_through(cluster: Cluster) -> None:
     staged_at(tried(cluster, another(2, outputs=(SCORES,)), parity={"signature": "break"}))
 
 
+@pytest.mark.parametrize("format_", ["triton", "sklearn"])
+def test_another_server_or_protocol_is_refused_whatever_the_policy_says(
+    cluster: Cluster, format_: str
+) -> None:
+    release(cluster, 1, Judge(), Registry())
+    before = set(cluster.runtime.specs)
+    spoken = another(2, format=format_, protocol="v1")
+    refused = tried(cluster, spoken, parity={"signature": "break"})
+    assert isinstance(refused, Refusal)
+    assert f"it spoke v2 of triton, this speaks v1 of {format_}; release it" in refused.reason
+    assert (set(cluster.runtime.specs), cluster.serving) == (before, {uri(1)})
+
+
 def test_after_a_release_that_went_back_the_signature_is_that_of_what_serves(
     cluster: Cluster,
 ) -> None:

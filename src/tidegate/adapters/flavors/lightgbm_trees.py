@@ -44,8 +44,8 @@ class Booster:
 def convert(given: Given) -> Converted:
     """The booster as a graph, or its text. Raises by class of error."""
     path = mlflow_model.inside(given.tree, str(given.conf.get("data")), what=given.what)
-    model = _load(given, path)
-    source = _boosted(model)
+    model = opened(given, path)
+    source = boosted(model)
     name, rows = given.only_input()
     if given.route.backend == "fil":
         return _forest(given, model, source, rows)
@@ -62,7 +62,7 @@ def convert(given: Given) -> Converted:
     )
 
 
-def _load(given: Given, path: Path) -> Any:
+def opened(given: Given, path: Path) -> Any:
     """A Booster, or an estimator of LightGBM's."""
     import lightgbm
 
@@ -81,7 +81,8 @@ def _load(given: Given, path: Path) -> Any:
     return loaded.estimator
 
 
-def _boosted(model: Any) -> Boosted:
+def boosted(model: Any) -> Boosted:
+    """With an estimator's methods, whichever of the two it is."""
     labels = getattr(model, "classes_", None)
     if hasattr(model, "booster_"):
         return Boosted(

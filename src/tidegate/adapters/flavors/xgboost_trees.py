@@ -16,7 +16,7 @@ REFERENCE = "the XGBoost model"
 def convert(given: Given) -> Converted:
     """The booster as a graph, or its file. Raises by class of error."""
     path = mlflow_model.inside(given.tree, str(given.conf.get("data")), what=given.what)
-    source = _load(path, given.what)
+    source = opened(path, given.what)
     name, rows = given.only_input()
     if given.route.backend == "fil":
         return _forest(given, source, rows)
@@ -34,7 +34,8 @@ def convert(given: Given) -> Converted:
     )
 
 
-def _load(path: Path, what: str) -> Boosted:
+def opened(path: Path, what: str) -> Boosted:
+    """The booster with an estimator's methods. Raises RejectedError."""
     import xgboost
 
     try:

@@ -16,8 +16,9 @@ from tidegate.core.isvc.typed import (
     Typed,
     environment,
 )
+from tidegate.core.kserve_server import source_of
 from tidegate.policy import Policy
-from tidegate.policy.serving import TRITON, Placement, Serving
+from tidegate.policy.serving import EVENT_SOURCE, TRITON, Placement, Serving
 
 MODEL_VERSION_LABEL = "tidegate.dev/model-version"
 KEEP_WARM = "autoscaling.knative.dev/scale-to-zero-pod-retention-period"
@@ -109,7 +110,7 @@ def predictor(policy: Policy, storage_uri: str, version: str) -> Predictor:
         annotations=_annotations(policy) or None,
         batcher=_batcher(serving),
         logger=_logger(serving),
-        model=_model(serving, storage_uri),
+        model=_model(policy, storage_uri, version),
         containers=collocated(serving.transformer),
         **fields(serving.scaling, policy.name, policy.namespace),
         **_placed(placement_of(serving)),
@@ -123,8 +124,9 @@ def _annotations(policy: Policy) -> dict[str, str]:
     return {**template_annotations(policy.serving.scaling), **warm}
 
 
-def _model(serving: Serving, storage_uri: str) -> ServedModel:
+def _model(policy: Policy, storage_uri: str, version: str) -> ServedModel:
     """Knative takes a probe on the container with the port alone; a sidecar's needs a flag of its own."""
+    serving = policy.serving
     within = serving.transformer and serving.transformer.collocated
     is_grpc = serving.port == "grpc"
     ready = HttpGet() if serving.protocol == "v2" else HttpGet(path="/")
@@ -135,12 +137,24 @@ def _model(serving: Serving, storage_uri: str) -> ServedModel:
         protocol_version="grpc-v2" if is_grpc else serving.protocol,
         storage_uri=storage_uri,
         storage=Storage(key=serving.storage_key) if serving.storage_key else None,
-        args=serving.args or None,
-        env=environment(serving.env),
+        args=(*_named(policy), *serving.args) or None,
+        env=environment({**serving.env, **_telling(policy, version)}),
         ports=(H2C,) if is_grpc else None,
         resources=serving.sizes or None,
         readiness_probe=None if within else Probe(http_get=ready),
     )
+
+
+def _named(policy: Policy) -> tuple[str, ...]:
+    """A preview and a dedicated baseline are other services of the same model, and KServe's own runtimes name
+    the model by the service ({{.Name}}); of two such arguments the later one counts."""
+    return (f"--model_name={policy.triton_model}",) if policy.serving.by_kserve else ()
+
+
+def _telling(policy: Policy, version: str) -> dict[str, str]:
+    """By what KServe's own servers, whose answers name no version, tell it all the same."""
+    known = policy.serving.by_kserve
+    return {EVENT_SOURCE: source_of(policy.triton_model, version)} if known else {}
 
 
 def placement_of(serving: Serving) -> Placement:

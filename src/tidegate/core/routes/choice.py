@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 
+from tidegate.core.routes.kept import KEPT
 from tidegate.core.routes.table import ROUTES, Route
 from tidegate.errors import DocumentError
 from tidegate.policy import Policy
+from tidegate.policy.serving import TRITON
 
 # In order of preference where a version has several.
 FLAVORS = tuple(dict.fromkeys(route.flavor for route in ROUTES))
@@ -16,7 +18,12 @@ def flavor_of(flavors: Sequence[str]) -> str | None:
 
 
 def choose(flavor: str, policy: Policy, *, what: str) -> Route:
-    """The route of a flavor to the policy's target. Raises DocumentError when there is none."""
+    """The route of a flavor to the policy's target, or to the server of `serving.format`.
+
+    Raises DocumentError when there is none.
+    """
+    if policy.serving.format != TRITON:
+        return _kept(flavor, policy.serving.format, what=what)
     target = policy.optimize.target
     route = next((r for r in ROUTES if (r.flavor, r.target) == (flavor, target)), None)
     if route is None:
@@ -31,6 +38,17 @@ def choose(flavor: str, policy: Policy, *, what: str) -> Route:
             f"if you trust it, or log it as {_known(but=flavor)}"
         )
     _require_source_precision(route, policy, what)
+    return route
+
+
+def _kept(flavor: str, wanted: str, *, what: str) -> Route:
+    """The route of a model that stays in its framework. Raises DocumentError when it is of another one."""
+    route = next((r for r in KEPT if (r.flavor, r.backend) == (flavor, wanted)), None)
+    if route is None:
+        raise DocumentError(
+            f"{what}: flavor {flavor} is not served by serving.format {wanted}; write format: triton, which "
+            "serves that flavor by optimize.target (docs/routes.md)"
+        )
     return route
 
 

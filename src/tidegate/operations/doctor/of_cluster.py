@@ -9,6 +9,7 @@ from tidegate.adapters import standard
 from tidegate.core import checkup as judged
 from tidegate.core.checkup import Check
 from tidegate.core.checkup_access import KEDA, Need, needs, permissions
+from tidegate.core.checkup_runtime import runtime_of
 from tidegate.core.keda_scaling import wanted_for
 from tidegate.core.manifest import predictor
 from tidegate.core.room.admission import as_the_policy_says
@@ -37,7 +38,7 @@ def of_cluster(kube: "Kubernetes", cluster: reading.Cluster, wanted: Wanted) -> 
         yield from _of_knative(cluster, wanted)
     yield from made(
         f"serving runtime {wanted.runtime}",
-        lambda: judged.runtime_of(
+        lambda: runtime_of(
             wanted.runtime, cluster.runtime(wanted.runtime), version=wanted.runtime_version
         ),
     )

@@ -34,7 +34,7 @@ def wanted_by(policy: "Policy", **flags: object) -> Wanted:
         k: int(v) * serving.min_replicas for k, v in limits.items() if "/" in k and v.isdecimal()
     }
     own: dict[str, object] = {
-        "namespace": policy.namespace, "mode": serving.mode, "runtime": serving.runtime,
+        "namespace": policy.namespace, "mode": serving.mode, "runtime": serving.served_by,
         "runtime_version": serving.runtime_version, "accelerators": kinds,
         "has_baseline": policy.load.baseline == "dedicated", "policy": policy,
     }  # fmt: skip

@@ -8,6 +8,7 @@ from pydantic import Field, field_validator, model_validator
 from tidegate.policy.section import Section
 from tidegate.policy.serving.component import Explainer, Transformer, plain_env
 from tidegate.policy.serving.extras import Batcher, Graph, Logger, Monitor
+from tidegate.policy.serving.formats import PREDICT_PROBA, SERVERS, TRITON
 from tidegate.policy.serving.gpu import Gpu
 from tidegate.policy.serving.modes import unsupported
 from tidegate.policy.serving.placement import Placement
@@ -17,7 +18,6 @@ from tidegate.policy.serving.scaling import Scaling
 OWN_RUNTIME = (
     "tidegate-triton"  # the ServingRuntime of deploy/base: a pinned Triton with its metrics on
 )
-TRITON = "triton"
 SPOKEN = ("v2", "v1")
 
 
@@ -31,14 +31,15 @@ class Serving(Section):
         "huggingface",
     ] = Field(
         default="triton",
-        description="What the served folder holds. All but triton are rendered (tidegate render) and not "
-        "released: a release builds Triton's repository",
+        description="What the served folder holds. sklearn, xgboost, lightgbm: the model as its framework "
+        "saves it, released by KServe's own server. All others but triton are rendered (tidegate render) and "
+        "not released",
     )  # fmt: skip
     format_version: str = Field(default="", description="An exact string to KServe: 1.14 is not 1")
     runtime: str = Field(
         default=OWN_RUNTIME,
-        description="A ServingRuntime of the namespace or the cluster; the default is of deploy/base. With "
-        "another format '' lets KServe choose",
+        description="A ServingRuntime of the namespace or the cluster; the default is of deploy/base, and of "
+        "sklearn, xgboost and lightgbm KServe's own. With another format than triton '' lets KServe choose",
     )
     runtime_version: str = Field(
         default="", description="Image tag of the runtime; '' = the runtime's own"
@@ -168,7 +169,19 @@ class Serving(Section):
     @property
     def served_by(self) -> str:
         """The runtime's name; '' = KServe chooses one by the format."""
-        return "" if self.format != TRITON and self.runtime == OWN_RUNTIME else self.runtime
+        if self.format != TRITON and self.runtime == OWN_RUNTIME:
+            return SERVERS.get(self.format, "")
+        return self.runtime
+
+    @property
+    def by_kserve(self) -> bool:
+        """Whether one of KServe's own Python servers serves it."""
+        return self.format in SERVERS
+
+    @property
+    def asks_for_scores(self) -> bool:
+        """Whether KServe's scikit-learn server answers by predict_proba."""
+        return self.format == "sklearn" and self.env.get(PREDICT_PROBA, "").lower() == "true"
 
     @property
     def sizes(self) -> Resources:
