@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from functools import partial
 
 from tidegate.core import routes
+from tidegate.core.kserve_server import unfit
 from tidegate.core.routes import FLAVORS, choose
 from tidegate.documents import Candidate, Word
 from tidegate.errors import DocumentError
 from tidegate.policy import Policy
-from tidegate.policy.serving import TRITON
+from tidegate.policy.serving import SERVERS, TRITON
 from tidegate.steps import companions
 from tidegate.steps.heartbeat import beating
 from tidegate.steps.progress import say
@@ -80,7 +81,7 @@ def resolved(reference: str, model_uri: str, namespace: str) -> tuple[Policy, Ca
         reference, model_uri=model_uri, namespace=namespace, artifact=artifact
     )
     companions.require_allowed(policy)
-    _require_triton(policy)
+    _require_released(policy)
     asking = beating("resolve", f"asking MLflow for {policy.model.uri}")
     with asking, registry(say=partial(say, "resolve")) as models:
         found = models.candidate(policy.model.uri)
@@ -89,12 +90,15 @@ def resolved(reference: str, model_uri: str, namespace: str) -> tuple[Policy, Ca
     return policy, found.model_copy(update={"companions": others})
 
 
-def _require_triton(policy: Policy) -> None:
-    """Another server's folder is not what a release builds. Raises DocumentError."""
-    if policy.serving.format != TRITON:
+def _require_released(policy: Policy) -> None:
+    """A release builds Triton's repository, or the folder of KServe's own server. Raises DocumentError."""
+    wanted = policy.serving.format
+    if policy.serving.by_kserve and (reason := unfit(policy)):
+        raise DocumentError(reason)
+    if wanted != TRITON and not policy.serving.by_kserve:
         raise DocumentError(
-            f"serving.format = {policy.serving.format!r} is rendered, not released, for a release builds "
-            "Triton's repository; write triton, which serves that flavor by optimize.target (docs/routes.md)"
+            f"serving.format = {wanted!r} is rendered, not released; write triton, which serves that flavor "
+            f"by optimize.target (docs/routes.md), or {', '.join(SERVERS)} for KServe's own server of it"
         )
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tidegate.errors import NotPromotedError
+from tidegate.errors import DocumentError, NotPromotedError
 from tidegate.operations.tuning.source import from_policy
 
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("registry")]
@@ -32,5 +32,16 @@ def test_a_version_that_is_refused_before_it_is_served_cannot_be_tuned(tmp_path:
     with (
         pytest.raises(NotPromotedError, match="nothing to tune: optimize said INCONCLUSIVE: "),
         from_policy(strict, ""),
+    ):
+        pass
+
+
+def test_a_model_that_kserves_own_server_serves_has_no_settings_of_triton_to_tune(
+    tmp_path: Path,
+) -> None:
+    kept = policy(tmp_path, "serving: {format: sklearn}\n")
+    with (
+        pytest.raises(DocumentError, match="'sklearn': tune searches settings of Triton"),
+        from_policy(kept, ""),
     ):
         pass

@@ -72,10 +72,30 @@ def test_a_model_that_cannot_be_released_leaves_nothing_written(
     assert not release.path("candidate").exists()
 
 
-def test_a_format_that_is_only_rendered_is_refused_before_anything_is_asked(release: Any) -> None:
-    release.policy["serving"] = {"format": "sklearn"}
-    with pytest.raises(DocumentError, match="'sklearn' is rendered, not released"):
+@pytest.mark.parametrize("wanted", ["pytorch", "tensorflow", "openvino", "onnx", "huggingface"])
+def test_a_format_that_is_only_rendered_is_refused_before_anything_is_asked(
+    release: Any, wanted: str
+) -> None:
+    release.policy["serving"] = {"format": wanted}
+    with pytest.raises(DocumentError, match=f"'{wanted}' is rendered, not released; write triton"):
         release.resolve()
+    assert not release.path("candidate").exists()
+
+
+def test_what_kserves_own_server_cannot_do_is_refused_before_anything_is_asked(
+    release: Any,
+) -> None:
+    release.policy |= {"serving": {"format": "sklearn"}, "triton": {"instances": 2}}
+    with pytest.raises(DocumentError, match=r"'sklearn': triton\.instances is of Triton's"):
+        release.resolve()
+    assert not release.path("candidate").exists()
+
+
+@pytest.mark.usefixtures("registry")
+def test_a_version_of_another_framework_than_the_format_is_refused(release: Any) -> None:
+    release.policy["serving"] = {"format": "lightgbm"}
+    with pytest.raises(DocumentError, match="flavor sklearn is not served by"):
+        release.resolve(model_uri="models:/digits/1")
     assert not release.path("candidate").exists()
 
 

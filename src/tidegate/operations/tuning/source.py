@@ -80,6 +80,7 @@ def from_policy(policy: str, model_uri: str) -> Iterator[Source]:
         folder = Path(name)
         for step in BEFORE:
             _run(step, folder, policy, model_uri)
+            _require_triton(files.read_policy(folder / "policy_document"))
         document = files.read_any(folder / "repository_document")
         if isinstance(document, Refusal):
             raise NotPromotedError(
@@ -90,6 +91,14 @@ def from_policy(policy: str, model_uri: str) -> Iterator[Source]:
             folder / "repository",
             folder / "optimized_model" / "golden.npz",
             files.read_policy(folder / "policy_document"),
+        )
+
+
+def _require_triton(policy: Policy) -> None:
+    if policy.serving.by_kserve:
+        raise DocumentError(
+            f"serving.format = {policy.serving.format!r}: tune searches settings of Triton, and KServe's own "
+            "server has none of them; set serving.args (--workers) and resources, and release"
         )
 
 
