@@ -119,16 +119,14 @@ def test_no_warnings_are_an_empty_answer(service: InferenceServices) -> None:
     assert service.warnings() == {}
 
 
-@pytest.mark.parametrize("mode", ["Knative", "Standard"])
-def test_a_component_that_crashes_is_diagnosed_by_its_own_pods_in_either_mode(
-    space: Space, service: InferenceServices, mode: str
+def test_a_component_that_crashes_is_diagnosed_by_its_own_pods(
+    space: Space, service: InferenceServices
 ) -> None:
     space.needs_the_emulated_server()
     made = manifest()
-    made["metadata"]["annotations"] = {"serving.kserve.io/deploymentMode": mode}
     made["spec"]["transformer"] = {"containers": [{"name": "own", "image": "own:1"}]}
     service.create(made)
-    crashing(space, mode)
+    crashing(space)
     found = service.look()
     assert found
     assert set(found.troubled) == {"transformer"}
@@ -137,26 +135,26 @@ def test_a_component_that_crashes_is_diagnosed_by_its_own_pods_in_either_mode(
     assert "own (Error, exit code 3): no feature store" in told.message
 
 
-def crashing(space: Space, mode: str) -> None:
-    """A transformer's workload, with one pod that fails again and again."""
+def crashing(space: Space) -> None:
+    """A transformer's revision, with one pod that fails again and again."""
     isvcs = f"/apis/serving.kserve.io/v1beta1/namespaces/{space.namespace}/inferenceservices"
-    name = "m-transformer" if mode == "Standard" else "m-transformer-00001"
+    name = "m-transformer-00001"
     mine = {"serving.kserve.io/inferenceservice": "m", "component": "transformer"}
-    app = {"app": f"isvc.{name}", "serving.knative.dev/revision": name}
-    own, group = ("deployments", "apps/v1"), "serving.knative.dev/v1"
-    kind, version = own if mode == "Standard" else ("revisions", group)
     owner = {"metadata": {"name": name, "labels": mine}, "spec": {}}
-    space.kube.request("POST", f"/apis/{version}/namespaces/{space.namespace}/{kind}", owner)
+    revisions = f"/apis/serving.knative.dev/v1/namespaces/{space.namespace}/revisions"
+    space.kube.request("POST", revisions, owner)
     ended = {"terminated": {"exitCode": 3, "reason": "Error", "message": "no feature store"}}
     container = {
         "name": "own", "ready": False, "restartCount": 3, "lastState": ended, "image": "own:1",
         "imageID": "", "state": {"waiting": {"reason": "CrashLoopBackOff"}},
     }  # fmt: skip
-    pod = {"metadata": {"name": f"{name}-x", "labels": app}, "spec": {"containers": []}}
+    pod = {
+        "metadata": {"name": f"{name}-x", "labels": {"serving.knative.dev/revision": name}},
+        "spec": {"containers": []},
+    }
     pods = f"/api/v1/namespaces/{space.namespace}/pods"
     space.kube.request("POST", pods, pod)
     status = {"phase": "Running", "containerStatuses": [container]}
     space.kube.request("PATCH", f"{pods}/{name}-x/status", {"status": status})
-    component = {"transformer": {"latestCreatedRevision": name}} if mode == "Knative" else {}
-    shown = {"status": {"components": component}}
+    shown = {"status": {"components": {"transformer": {"latestCreatedRevision": name}}}}
     space.kube.request("PATCH", f"{isvcs}/m/status", shown)

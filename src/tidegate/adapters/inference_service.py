@@ -141,10 +141,15 @@ class InferenceServices:
         return replace(seen, diagnosis=look.found, unseen=look.unseen)
 
     def _accompanied(self, seen: Observation, isvc: Json) -> Observation:
-        """With a diagnosis of the transformer and the explainer that are not ready."""
+        """With a diagnosis of the transformer and the explainer that are not ready.
+
+        Not in Standard mode, where no release goes on beside one of its own (`core.standard_claim`).
+        """
+        if seen.mode == "Standard":
+            return seen
         troubled: dict[str, Diagnosis] = {}
         for kind in seen.unready:
-            owner = self._owner_of(kind, seen.mode, isvc)
+            owner = self._newest_of(kind, isvc)
             if owner is None:
                 continue  # the condition has KServe's reason
             selector = pods_selector(seen.mode, owner["metadata"]["name"])
@@ -152,10 +157,8 @@ class InferenceServices:
                 troubled[kind] = of_companion(found, kind)
         return replace(seen, troubled=troubled)
 
-    def _owner_of(self, kind: str, mode: str, isvc: Json) -> Json | None:
-        """The newest Revision of a transformer or explainer, or its Deployment."""
-        if mode == "Standard":
-            return standard.deployment_of(self._kube, isvc, kind)
+    def _newest_of(self, kind: str, isvc: Json) -> Json | None:
+        """The newest Revision of a transformer or an explainer."""
         component = (isvc.get("status") or {}).get("components", {}).get(kind, {})
         name = component.get("latestCreatedRevision", "")
         return self._revision(name) if name else None

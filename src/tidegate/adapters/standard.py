@@ -26,21 +26,16 @@ def observed(
 ) -> tuple[Observation, list[Json]]:
     """The InferenceService with its Deployments and its two routes; and those Deployments."""
     name, namespace = isvc["metadata"]["name"], isvc["metadata"]["namespace"]
-    deployments = _deployments(kube, isvc, "predictor")
+    deployments = _deployments(kube, isvc)
     routes = f"{GATEWAY}/namespaces/{namespace}/httproutes"
     found = [kube.find(f"{routes}/{one}") for one in (name, f"{name}-predictor")]
     routed = [route for route in found if route]
     return observe_standard(isvc, deployments, routed, warnings), deployments
 
 
-def deployment_of(kube: Kubernetes, isvc: Json, kind: str) -> Json | None:
-    """The Deployment of a transformer or an explainer (CONST:802-807); None before KServe made it."""
-    return next(iter(_deployments(kube, isvc, kind)), None)
-
-
-def _deployments(kube: Kubernetes, isvc: Json, component: str) -> list[Json]:
+def _deployments(kube: Kubernetes, isvc: Json) -> list[Json]:
     name, namespace = isvc["metadata"]["name"], isvc["metadata"]["namespace"]
-    mine = f"serving.kserve.io/inferenceservice={name},component={component}"
+    mine = f"serving.kserve.io/inferenceservice={name},component=predictor"
     path = f"/apis/apps/v1/namespaces/{namespace}/deployments"
     found: list[Json] = kube.request("GET", path, query={"labelSelector": mine})["items"]
     return found

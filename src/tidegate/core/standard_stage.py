@@ -1,6 +1,6 @@
 """Standard mode: the candidate comes up as a canary at 0 %; a first release, live. Pure."""
 
-from tidegate.core.coming_up import refused_spec, starting, unready_companion, unreconciled
+from tidegate.core.coming_up import refused_spec, starting, unreconciled
 from tidegate.core.decisions import (
     Act,
     Decision,
@@ -77,8 +77,7 @@ def _coming_up(seen: Observation, name: str, journal: Journal, waited_s: float) 
         return found
     is_up = seen.is_healthy(name)
     what = f"the routes and replicas of {name}{held_up(seen)}"
-    routes = Wait(what=what, word=Word.INVALID)
-    return unready_companion(seen, is_asked=is_up) or (routes if is_up else found)
+    return Wait(what=what, word=Word.INVALID) if is_up else found
 
 
 def _next_for_first(seen: Observation | None, journal: Journal, waited_s: float) -> Decision:
