@@ -31,8 +31,7 @@ def configure(
     repository_document: OutDocument,
     repository: OutTree,
 ) -> Configured:
-    """Write what the server loads (of Triton config.pbtxt and the version folder), and refuse what it would
-    trip over.
+    """Write the model as its server loads it, and refuse what that server would trip over.
 
     Args:
         optimized: The OptimizedModel of optimize.
