@@ -33,6 +33,10 @@ def test_a_version_is_read_back_from_what_its_server_says_and_no_other_models_is
 
 
 QUEUE = {"kind": "keda", "triggers": [{"kind": "queue_time", "threshold": 20}]}
+PENDING = {
+    "kind": "keda",
+    "triggers": [{"query": "avg(nv_inference_pending_request_count)", "threshold": 4}],
+}
 PROMQL = {"kind": "promql", "name": "queue", "limit": 1.0}
 
 
@@ -63,7 +67,9 @@ PROMQL = {"kind": "promql", "name": "queue", "limit": 1.0}
         ),
         ({"serving": {"env": {"CE_SOURCE": "mine"}}}, "serving.env names CE_SOURCE"),
         ({"serving": {"args": ["--model_name=other"]}}, "serving.args says --model_name=other"),
-        ({"serving": {"scaling": QUEUE, "mode": "Standard"}}, "serving.scaling follows Triton's"),
+        ({"serving": {"scaling": QUEUE, "mode": "Standard"}}, "serving.scaling follows queue_time"),
+        ({"serving": {"scaling": PENDING, "mode": "Standard"}}, "serving.scaling follows avg(nv_"),
+        ({"serving": {"runtime": ""}}, "serving.runtime = '' lets KServe choose MLServer"),
         ({"slo": {"source": "triton"}}, "slo.source = 'triton'"),
         (
             {"slo": {"objectives": [PROMQL | {"preset": "triton/queue_share"}]}},
@@ -93,7 +99,9 @@ def test_objectives_of_the_load_report_and_of_the_ingress_are_fit() -> None:
         PROMQL | {"preset": "knative/p99_ms"},
     ]
     made = {"model_name": "flowers"}
-    assert unfit(policy({"protocol": "v1"}, slo={"objectives": objectives}, triton=made)) == ""
+    own = {"triggers": [{"query": "sum(rate(envoy_cluster_upstream_rq[1m]))", "threshold": 9}]}
+    keda = {"protocol": "v1", "runtime": "", "mode": "Standard", "scaling": own | {"kind": "keda"}}
+    assert unfit(policy(keda, slo={"objectives": objectives}, triton=made)) == ""
 
 
 @pytest.mark.parametrize(

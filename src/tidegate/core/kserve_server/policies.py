@@ -22,6 +22,7 @@ def unfit(policy: Policy) -> str:
 def _unfit(policy: Policy) -> Iterator[str]:
     yield from _of_triton(policy)
     yield from _of_serving(policy)
+    yield from _of_scaling(policy)
     yield from _of_load(policy)
     yield from _of_objectives(policy)
 
@@ -54,7 +55,7 @@ def _said(section: Section) -> str:
 
 
 def _of_serving(policy: Policy) -> Iterator[str]:
-    serving, scaling = policy.serving, policy.serving.scaling
+    serving = policy.serving
     if serving.batcher is not None:
         yield (
             "serving.batcher sends the server requests of its own, without the headers by which a release "
@@ -71,8 +72,21 @@ def _of_serving(policy: Policy) -> Iterator[str]:
         yield f"serving.env names {EVENT_SOURCE}, by which a release tells versions apart; remove it"
     if fixed := next((a for a in serving.args if a.partition("=")[0] in FIXED), ""):
         yield f"serving.args says {fixed}, which is not the policy's to say; remove it"
-    if isinstance(scaling, Keda) and any(one.kind == "queue_time" for one in scaling.triggers):
-        yield "serving.scaling follows Triton's queue, and there is none; write a prometheus trigger"
+    if not serving.served_by and serving.protocol == "v2":
+        yield (
+            "serving.runtime = '' lets KServe choose MLServer for v2, whose answers name no version; remove "
+            "it, or write protocol: v1"
+        )
+
+
+def _of_scaling(policy: Policy) -> Iterator[str]:
+    scaling = policy.serving.scaling
+    for one in scaling.triggers if isinstance(scaling, Keda) else ():
+        if one.kind == "queue_time" or SERIES.search(one.query):
+            yield (
+                f"serving.scaling follows {one.query or one.kind}, which Triton alone has; write a "
+                "prometheus trigger on what the ingress counts"
+            )
 
 
 def _of_load(policy: Policy) -> Iterator[str]:
