@@ -12,6 +12,7 @@ import pytest
 
 from tests.sandbox.real_servers import NAMESPACE, eventually, revision
 from tidegate.adapters import lanes, served_event, serving
+from tidegate.adapters.served_forms import kept_file
 from tidegate.core.asked import probe_of
 from tidegate.core.kserve_server import source_of
 from tidegate.core.manifest import predictor
@@ -127,6 +128,23 @@ def test_labels_of_text_are_served_in_v1_and_refused_in_v2_which_kserve_fails_to
     else:
         run(release, "optimize", "configure")
         assert release.document("repository_document")["outputs"][0]["dtype"] == "STRING"
+
+
+@pytest.mark.parametrize(
+    ("answers", "named"),
+    [
+        (np.zeros(3, np.float16), "answers with float16, which KServe's server does not write"),
+        (np.zeros(3, "datetime64[D]"), r"answers with datetime64\[D\]"),
+        (np.array([b"a", b"b", b"a"]), r"answers with \|S1"),
+        ([np.zeros((3, 2)), np.zeros((3, 2))], r"answers 3 rows with shape \(2, 3, 2\)"),
+        (0.5, r"answers 3 rows with shape \(\)"),
+    ],
+)
+def test_answers_that_the_server_cannot_write_as_json_are_one_line(
+    answers: Any, named: str
+) -> None:
+    with pytest.raises(RejectedError, match=named):
+        kept_file.answered(lambda _: answers, np.zeros((3, 4)), "models:/iris/1", "v1")
 
 
 class Running:

@@ -56,17 +56,32 @@ def answered(ask: Callable[[Array], Any], rows: Array, what: str, protocol: str)
             f"{what}: asked as KServe's server asks it, it fails: {error}; train it on plain arrays, or "
             "write serving.format: triton"
         ) from error
+    _require_json(found, len(rows), what, protocol)
+    return found.astype(np.str_) if found.dtype.kind == "O" else found
+
+
+def _require_json(found: Array, rows: int, what: str, protocol: str) -> None:
+    """That the server can write the answer. Raises RejectedError."""
+    if found.shape[:1] != (rows,):
+        raise RejectedError(
+            f"{what} answers {rows} rows with shape {found.shape}, which has no value for each row; write "
+            "serving.format: triton"
+        )
+    if found.dtype.kind not in "OU" and found.dtype.name not in TYPES:
+        raise RejectedError(
+            f"{what} answers with {found.dtype}, which KServe's server does not write as JSON; train it on "
+            "labels that are whole numbers or text, or on float32 values"
+        )
     if found.dtype.kind == "U" and protocol == "v2":
         raise RejectedError(
             f"{what} answers with text, which KServe's server fails to write in v2 "
             "(kserve/protocol/infer_type.py, set_data_from_numpy); write serving.protocol: v1"
         )
-    return found.astype(np.str_) if found.dtype.kind == "O" else found
 
 
 def tensor(name: str, rows: Array) -> Tensor:
     """What the protocol says of such an array, any number of rows."""
-    dtype = "STRING" if rows.dtype.kind in "OUS" else TYPES[rows.dtype.name]
+    dtype = "STRING" if rows.dtype.kind == "U" else TYPES[rows.dtype.name]
     return Tensor(name=name, dtype=dtype, shape=(-1, *rows.shape[1:]))
 
 
