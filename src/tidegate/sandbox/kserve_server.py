@@ -9,8 +9,14 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+import kserve
+from kserve.errors import InferenceError
+from kserve.protocol.rest.server import RESTServer
+from kserve.utils.utils import get_predict_input, get_predict_response
 
 SUFFIXES: Mapping[str, tuple[str, ...]] = {
     "sklearn": (".joblib", ".pkl", ".pickle"),
@@ -45,7 +51,13 @@ def _xgboost(path: Path, nthread: int) -> tuple[Predict, list[str] | None]:
     import xgboost
 
     booster = xgboost.Booster(params={"nthread": nthread}, model_file=bytearray(path.read_bytes()))
-    return lambda rows: booster.predict(xgboost.DMatrix(rows, nthread=nthread)), None
+    return partial(_boosted, booster, nthread), None
+
+
+def _boosted(booster: Any, nthread: int, rows: Any) -> Any:
+    import xgboost
+
+    return booster.predict(xgboost.DMatrix(rows, nthread=nthread))
 
 
 def _lightgbm(path: Path, nthread: int) -> tuple[Predict, list[str] | None]:
@@ -63,33 +75,25 @@ LOADERS: Mapping[str, Callable[[Path, int], tuple[Predict, list[str] | None]]] =
 }
 
 
-def served(name: str, predict: Predict, columns: list[str] | None) -> Any:
-    """The model as KServe's server registers it."""
-    import kserve
-    from kserve.errors import InferenceError
-    from kserve.utils.utils import get_predict_input, get_predict_response
+class Served(kserve.Model):  # type: ignore[misc]
+    """The model as KServe's server registers it, and with --workers sends it to each of them."""
 
-    class Served(kserve.Model):  # type: ignore[misc]
-        def load(self) -> bool:
-            self.ready = True
-            return True
+    def __init__(self, name: str, ask: Predict, columns: list[str] | None) -> None:
+        super().__init__(name)
+        self._ask, self._columns = ask, columns
+        self.ready = True
 
-        def predict(self, payload: Any, headers: Any = None) -> Any:  # noqa: ARG002 - by name
-            try:
-                rows = get_predict_input(payload, columns=columns)
-                return get_predict_response(payload, predict(rows), self.name)
-            except Exception as error:
-                raise InferenceError(str(error)) from error
-
-    model = Served(name)
-    model.load()
-    return model
+    def predict(self, payload: Any, headers: Any = None) -> Any:  # noqa: ARG002 - by name
+        """The answer in the form of the request. Raises InferenceError for whatever the model raises."""
+        try:
+            rows = get_predict_input(payload, columns=self._columns)
+            return get_predict_response(payload, self._ask(rows), self.name)
+        except Exception as error:
+            raise InferenceError(str(error)) from error
 
 
 def listen_on_loopback() -> None:
     """KServe's server listens on every address, as a container must (kserve/protocol/rest/server.py)."""
-    from kserve.protocol.rest.server import RESTServer
-
     made = RESTServer.__init__
 
     def here(self: Any, *given: Any, **named: Any) -> None:
@@ -101,8 +105,6 @@ def listen_on_loopback() -> None:
 
 def main(argv: list[str]) -> None:
     """Serve until SIGTERM. A folder without a model file is served without a model, as KServe does."""
-    import kserve
-
     parser = argparse.ArgumentParser(parents=[kserve.model_server.parser])
     parser.add_argument("format", choices=sorted(LOADERS))
     parser.add_argument("--model_dir", required=True)
@@ -114,8 +116,9 @@ def main(argv: list[str]) -> None:
     if path is None:
         kserve.ModelServer().start([])
         return
-    predict, columns = LOADERS[given.format](path, given.nthread)
-    kserve.ModelServer().start([served(given.model_name, predict, columns)])
+    kserve.ModelServer().start(
+        [Served(given.model_name, *LOADERS[given.format](path, given.nthread))]
+    )
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """A scikit-learn model for KServe's own server: its file, the proof, the folder, and the real server."""
 
 import json
+import pickle
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from tidegate.core.manifest import predictor
 from tidegate.documents import ModelRepository
 from tidegate.errors import DocumentError, RejectedError
 from tidegate.policy import Policy
+from tidegate.sandbox import kserve_server
 from tidegate.sandbox.triton import TritonRuntime
 
 SERVED = {"format": "sklearn", "protocol": "v1"}
@@ -145,6 +147,12 @@ def test_answers_that_the_server_cannot_write_as_json_are_one_line(
 ) -> None:
     with pytest.raises(RejectedError, match=named):
         kept_file.answered(lambda _: answers, np.zeros((3, 4)), "models:/iris/1", "v1")
+
+
+def test_a_model_is_sent_to_each_of_its_servers_workers(digits: Any) -> None:
+    model = kserve_server.Served("digits", digits.model.predict, None)
+    asked = pickle.loads(pickle.dumps(model)).predict({"instances": digits.rows[:9].tolist()})
+    assert asked["predictions"] == digits.model.predict(digits.rows[:9]).tolist()
 
 
 class Running:
