@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidegate.core.checkup import State
+from tidegate.core.checkup import Check, State
 from tidegate.core.checkup_runtime import runtime_of
 from tidegate.core.kserve_server import linted, source_of, unfit, version_of
 from tidegate.documents import Word
@@ -131,13 +131,28 @@ def test_another_minor_of_the_library_than_in_kserves_image_is_said_and_blocks_n
     assert "written by xgboost 3.2.0, and KServe's own image has 2.1.4" in other.message
 
 
+def judged(found: dict[str, Any] | None, format_: str = "sklearn", **serving: Any) -> Check:
+    name = policy({"format": format_} | serving).serving.served_by
+    return runtime_of(name, found, version="", format_=format_)
+
+
 def test_doctor_looks_for_kserves_own_runtime_of_the_format_and_asks_it_for_no_triton() -> None:
-    name = policy().serving.served_by
-    assert name == "kserve-sklearnserver"
-    image = {"spec": {"containers": [{"image": "kserve/sklearnserver:v0.21.0"}]}}
-    assert runtime_of(name, image, version="").state is State.OK
-    absent = runtime_of(name, None, version="")
-    assert (absent.state, "ClusterServingRuntimes" in absent.remedy) == (State.FAIL, True)
-    off = runtime_of(name, {"spec": {"disabled": True}}, version="")
+    spec = {
+        "containers": [{"image": "kserve/sklearnserver:v0.21.0"}],
+        "supportedModelFormats": [{"name": "sklearn", "version": "1"}],
+    }
+    assert judged({"spec": spec}).state is State.OK
+    assert judged({"spec": spec}, runtime="ours").state is State.OK
+    absent = judged(None)
+    assert (absent.name, absent.state) == ("serving runtime kserve-sklearnserver", State.FAIL)
+    assert "ClusterServingRuntimes" in absent.remedy
+    off = judged({"spec": spec | {"disabled": True}})
     assert (off.state, off.found) == (State.FAIL, "disabled")
-    assert policy({"runtime": "ours"}).serving.served_by == "ours"
+    other = judged({"spec": spec}, "xgboost", runtime="ours")
+    assert (other.state, other.found) == (State.FAIL, "serves sklearn, not xgboost")
+
+
+def test_doctor_says_where_kserve_would_choose_the_runtime() -> None:
+    for one in (judged(None, runtime=""), judged(None, "pytorch")):
+        assert (one.name, one.state) == ("serving runtime", State.WARN)
+        assert one.found.startswith("KServe chooses one for")

@@ -40,6 +40,8 @@ class Cluster:
 
     def runtime(self, name: str) -> Json | None:
         """The namespace's own runtime of this name, else the cluster's, as KServe looks them up."""
+        if not name:
+            return None  # KServe is to choose, and this path would be that of all of them
         own = f"{KSERVE}/v1alpha1/namespaces/{self._namespace}/servingruntimes/{name}"
         return self._kube.find(own) or self._kube.find(
             f"{KSERVE}/v1alpha1/clusterservingruntimes/{name}"

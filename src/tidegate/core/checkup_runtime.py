@@ -4,17 +4,20 @@ from collections.abc import Mapping
 from typing import Any
 
 from tidegate.core.checkup import Check, fail, ok, warn
-from tidegate.policy.serving import OWN_RUNTIME, SERVERS
+from tidegate.policy.serving import OWN_RUNTIME, TRITON
 
 Json = Mapping[str, Any]
 OLDEST_TRITON = (24, 10)  # 2.51, what a default policy is linted for
 
 
-def runtime_of(name: str, found: Json | None, *, version: str) -> Check:
-    """The ServingRuntime is there, and its Triton is not older than any that is known to read our models."""
-    title = f"serving runtime {name}"
-    if name in SERVERS.values():
-        return _of_kserve(title, found)
+def runtime_of(name: str, found: Json | None, *, version: str, format_: str = TRITON) -> Check:
+    """The ServingRuntime is there, and serves the format; its Triton is not older than any that is known to
+    read our models. A name of '' lets KServe choose by the format."""
+    title = f"serving runtime {name}".rstrip()
+    if not name:
+        return warn(title, f"KServe chooses one for {format_}", "name one as serving.runtime")
+    if format_ != TRITON:
+        return _of_format(title, found, format_)
     if found is None:
         return fail(
             title,
@@ -37,8 +40,8 @@ def runtime_of(name: str, found: Json | None, *, version: str) -> Check:
     return ok(title, f"Triton {tag}")
 
 
-def _of_kserve(title: str, found: Json | None) -> Check:
-    """KServe's own server of a format, as its resources install it."""
+def _of_format(title: str, found: Json | None, format_: str) -> Check:
+    """A server of another format, KServe's own or one that the policy names."""
     if found is None:
         return fail(
             title,
@@ -48,5 +51,13 @@ def _of_kserve(title: str, found: Json | None) -> Check:
         )
     if found.get("spec", {}).get("disabled"):
         return fail(title, "disabled", "enable it, or name another one as serving.runtime")
+    served = [
+        str(one.get("name")) for one in found.get("spec", {}).get("supportedModelFormats", ())
+    ]
+    if format_ not in served:
+        return fail(
+            title, f"serves {', '.join(served) or 'no format'}, not {format_}",
+            f"name a serving.runtime whose supportedModelFormats has {format_}",
+        )  # fmt: skip
     images = [str(one.get("image", "")) for one in found.get("spec", {}).get("containers", ())]
     return ok(title, ", ".join(images) or "there")

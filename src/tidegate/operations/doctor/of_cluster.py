@@ -36,18 +36,20 @@ def of_cluster(kube: "Kubernetes", cluster: reading.Cluster, wanted: Wanted) -> 
         yield from made("Standard mode", lambda: judged.standard(standard.support(kube)))
     else:
         yield from _of_knative(cluster, wanted)
-    yield from made(
-        f"serving runtime {wanted.runtime}",
-        lambda: runtime_of(
-            wanted.runtime, cluster.runtime(wanted.runtime), version=wanted.runtime_version
-        ),
-    )
+    yield from made(f"serving runtime {wanted.runtime}", lambda: _runtime(cluster, wanted))
     counted = partial(_accelerators, cluster, has_baseline=wanted.has_baseline)
     for kind, amount in wanted.accelerators.items():
         yield from made(f"accelerators {kind}", partial(counted, kind=kind, amount=amount))
     if (policy := wanted.policy) and asks(policy, Demand.over(policy, None, wanted.mode)):
         yield from made(TITLE, partial(_fitted, cluster, policy, wanted.mode))
     yield from _of_access(cluster, wanted)
+
+
+def _runtime(cluster: reading.Cluster, wanted: Wanted) -> Check:
+    return runtime_of(
+        wanted.runtime, cluster.runtime(wanted.runtime),
+        version=wanted.runtime_version, format_=wanted.format,
+    )  # fmt: skip
 
 
 def _accelerators(cluster: reading.Cluster, kind: str, amount: int, *, has_baseline: bool) -> Check:

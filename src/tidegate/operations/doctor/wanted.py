@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from tidegate.policy.serving import OWN_RUNTIME
+from tidegate.policy.serving import OWN_RUNTIME, TRITON
 
 if TYPE_CHECKING:
     from tidegate.policy import Policy
@@ -17,6 +17,7 @@ class Wanted:
     mode: str = "auto"
     runtime: str = OWN_RUNTIME
     runtime_version: str = ""
+    format: str = TRITON
     accelerators: dict[str, int] = field(default_factory=dict)  # kind -> of one version
     has_baseline: bool = False  # a third set of them, during the load test
     step: str = ""  # '' = all of them
@@ -35,7 +36,7 @@ def wanted_by(policy: "Policy", **flags: object) -> Wanted:
     }
     own: dict[str, object] = {
         "namespace": policy.namespace, "mode": serving.mode, "runtime": serving.served_by,
-        "runtime_version": serving.runtime_version, "accelerators": kinds,
+        "runtime_version": serving.runtime_version, "format": serving.format, "accelerators": kinds,
         "has_baseline": policy.load.baseline == "dedicated", "policy": policy,
     }  # fmt: skip
     return Wanted(**(own | {key: value for key, value in flags.items() if value}))  # type: ignore[arg-type]
