@@ -28,6 +28,7 @@ from tidegate.steps.load_companions import companion_findings
 from tidegate.steps.load_cross_check import cross_checked
 from tidegate.steps.load_guard import ProductionGuard, guarding
 from tidegate.steps.load_sending import COMMAND, Sender, sending
+from tidegate.steps.load_version import version_findings
 from tidegate.steps.progress import say
 
 
@@ -85,6 +86,7 @@ def run(deployed: Deployment, policy: Policy, golden: Path, release_id: str) -> 
         guarding(deployed, policy, sender.stop) as guard,
     ):
         _measure(session, sender, guard)
+        session.findings += version_findings(measured_as, policy, compared=compared)
         session.findings += accuracy_findings(measured_as, policy, golden)
         session.findings += companion_findings(measured_as, policy, golden.parent)
         report = _report(session, fairness_of(session, sender))

@@ -11,8 +11,9 @@ import numpy as np
 import psutil
 import pytest
 
+from tests.evidence.conftest import deployment
 from tests.sandbox.real_servers import NAMESPACE, eventually, revision
-from tidegate.adapters import lanes, served_event, serving
+from tidegate.adapters import lanes, served_event, served_model, serving
 from tidegate.adapters.served_forms import kept_file
 from tidegate.core.asked import probe_of
 from tidegate.core.kserve_server import source_of
@@ -22,6 +23,7 @@ from tidegate.errors import DocumentError, RejectedError
 from tidegate.policy import Policy
 from tidegate.sandbox import kserve_server
 from tidegate.sandbox.triton import TritonRuntime
+from tidegate.steps.load_version import version_findings
 
 SERVED = {"format": "sklearn", "protocol": "v1"}
 START_S = 90.0
@@ -197,7 +199,7 @@ def running(release: Any, digits: Any, tmp_path: Path) -> Iterator[Running]:
 @pytest.mark.real
 @pytest.mark.timeout(150)
 def test_the_real_server_answers_as_scikit_learn_in_both_protocols_and_tells_its_version(
-    running: Running, digits: Any
+    running: Running, digits: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (pod,) = running.runtime.pods()
     listening = [one for one in psutil.Process(pod.pid).connections() if one.status == "LISTEN"]
@@ -220,3 +222,25 @@ def test_the_real_server_answers_as_scikit_learn_in_both_protocols_and_tells_its
             ready, asked = served_event.questions(client, probe_of(document, running.policy), 2)
             assert ready().status_code == 200
             assert [served_event.version(one(), "here", "digits") for one in asked] == ["7", "7"]
+    monkeypatch.setattr(served_model, "CONVERGE_S", 0.1)
+    assert after_a_load(running, candidate="7", incumbent="7") == {}
+    assert after_a_load(running, candidate="8", incumbent="7") == {"candidate version": "INVALID"}
+    assert after_a_load(running, candidate="7", incumbent="6") == {"baseline version": "INVALID"}
+
+
+def after_a_load(running: Running, *, candidate: str, incumbent: str) -> dict[str, str]:
+    """Of a load test that was to judge these two, and whose hosts both led to this server."""
+    repository = running.document.model_copy(update={"model_version": candidate})
+    host, made = running.url.removeprefix("http://"), deployment()
+    assert made.incumbent
+    before = probe_of(repository, running.policy, version=incumbent)
+    hosts = {"candidate_host": host, "incumbent_host": host}
+    deployed = made.model_copy(
+        update=hosts
+        | {
+            "repository": repository,
+            "incumbent": made.incumbent.model_copy(update={"probe": before}),
+        }
+    )
+    found = version_findings(deployed, running.policy, compared=True)
+    return {one.name: one.word.value for one in found}
