@@ -12,7 +12,7 @@ from tests.sandbox.controllers.standard_cluster import (
     full,
     running,
 )
-from tidegate.sandbox.api.kinds import HPAS
+from tidegate.sandbox.api.kinds import DEPLOYMENTS, HPAS
 
 ONE_CORE = {"requests": {"cpu": "1", "memory": "1Gi"}}
 
@@ -232,6 +232,11 @@ def test_only_what_is_scaled_by_its_use_is_measured(cluster: StandardCluster) ->
 # -- one of a user's own
 
 
+def by(resource: str, **aim: Any) -> dict[str, Any]:
+    """A spec with one resource metric."""
+    return {"metrics": [{"type": "Resource", "resource": {"name": resource, "target": aim}}]}
+
+
 def own(cluster: StandardCluster, spec: dict[str, Any], name: str = "own") -> None:
     target = {"apiVersion": "apps/v1", "kind": "Deployment", "name": full("blue")}
     body = {"metadata": {"name": name}, "spec": {"scaleTargetRef": target} | spec}
@@ -278,15 +283,23 @@ def test_with_class_external_its_behaviour_is_honoured(cluster: StandardCluster)
         ({"metrics": [{"type": "Resource"}]}, "InvalidMetricSourceType"),
         ({"metrics": [7]}, "InvalidMetricSourceType"),
         ({"behavior": {"scaleUp": {"policies": [{}]}}}, "InvalidMetricSourceType"),
+        (by("cpu", averageValue="0"), "InvalidMetricSourceType"),
+        (by("cpu", averageValue="much"), "InvalidMetricSourceType"),
+        (by("cpu", averageUtilization="70"), "InvalidMetricSourceType"),
+        (by("cpu", averageUtilization=0), "InvalidMetricSourceType"),
+        (by("cpu"), "InvalidMetricSourceType"),
+        (by("ephemeral-storage", averageValue="1"), "InvalidMetricSourceType"),
     ],
 )
 def test_what_nothing_here_answers_is_said_and_scales_nothing(
     cluster: StandardCluster, spec: dict[str, Any], reason: str
 ) -> None:
-    cluster.create(autoscaler="external")
+    cluster.create(autoscaler="external", model=model())
     cluster.ready("blue")
+    cluster.base.meter.cores[full("blue")] = 50.0
+    cluster.base.meter.memory_bytes = 2**40
     own(cluster, {"maxReplicas": 8} | spec)
-    wait(cluster, 30)
+    wait(cluster, 400, step=50)
     assert (said(cluster)["ScalingActive"]["status"], pods(cluster)) == ("False", 1)
     assert said(cluster)["ScalingActive"]["reason"] == reason
 
@@ -300,6 +313,17 @@ def test_two_for_one_deployment_scale_nothing(cluster: StandardCluster) -> None:
     assert conditions(cluster)["ScalingActive"] == ("False", "AmbiguousSelector")
 
 
-def test_one_without_a_deployment_says_so(cluster: StandardCluster) -> None:
-    own(cluster, {"maxReplicas": 2})
+@pytest.mark.parametrize("spec", [{}, {"scaleTargetRef": [full("blue")]}])
+def test_one_without_a_deployment_says_so(cluster: StandardCluster, spec: dict[str, Any]) -> None:
+    own(cluster, {"maxReplicas": 2} | spec)
     assert said(cluster)["AbleToScale"]["reason"] == "FailedGetScale"
+
+
+def test_a_deployment_that_says_no_number_has_one_pod(cluster: StandardCluster) -> None:
+    spec = {"selector": {"matchLabels": {"app": "web"}}, "template": {"metadata": {}, "spec": {}}}
+    body = {"metadata": {"name": "web"}, "spec": spec}
+    cluster.base.api.store.create(DEPLOYMENTS, body, "default")
+    target = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}
+    own(cluster, {"minReplicas": 2, "maxReplicas": 8, "scaleTargetRef": target})
+    found = cluster.base.api.store.get(DEPLOYMENTS, "default", "web")
+    assert found["spec"]["replicas"] == 2

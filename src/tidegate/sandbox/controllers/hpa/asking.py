@@ -29,8 +29,8 @@ class Scene:
 
     @property
     def current(self) -> int:
-        """`spec.replicas` of the Deployment."""
-        return int(self.deployment["spec"]["replicas"])
+        """`spec.replicas` of the Deployment, 1 where it is not given (pkg/apis/apps/v1/defaults.go)."""
+        return int(self.deployment["spec"].get("replicas", 1))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -52,7 +52,9 @@ def trouble(hpa: Json) -> str:
 
 def target(hpa: Json) -> tuple[str, str]:
     """Kind and name of what is scaled; empty where they are not given."""
-    found = (hpa.get("spec") or {}).get("scaleTargetRef") or {}
+    found = (hpa.get("spec") or {}).get("scaleTargetRef")
+    if not isinstance(found, dict):
+        return "", ""
     return str(found.get("kind", "")), str(found.get("name", ""))
 
 
@@ -94,23 +96,35 @@ def metrics(hpa: Json) -> tuple[Metric, ...]:
 
 def _metric(one: Json) -> Metric:
     if one["type"] == "Resource":
-        found = one["resource"]
-        aim = found["target"]
-        return ResourceMetric(
-            name=found["name"],
-            percent=aim.get("averageUtilization"),
-            average=amount(aim.get("averageValue")),
-        )
+        return _resource(one["resource"]["name"], one["resource"]["target"])
     if one["type"] == "External":
         metric, aim = one["external"]["metric"], one["external"]["target"]
         labels = (metric.get("selector") or {}).get("matchLabels") or {}
         return ExternalMetric(
             name=metric["name"],
-            labels=labels,
-            value=amount(aim.get("value")),
-            average=amount(aim.get("averageValue")),
+            labels=dict(labels),
+            value=_positive(aim, "value"),
+            average=_positive(aim, "averageValue"),
         )
     return OtherMetric(type=one["type"])
+
+
+def _resource(name: Resource, aim: Json) -> ResourceMetric:
+    percent, average = aim.get("averageUtilization"), _positive(aim, "averageValue")
+    if name not in {"cpu", "memory"}:
+        raise ValueError(f"{name} is not measured, cpu and memory are")
+    if average is None and not (isinstance(percent, int) and percent > 0):
+        raise ValueError(f"averageUtilization {percent!r} of {name} is no whole number above 0")
+    return ResourceMetric(name=name, percent=percent, average=average)
+
+
+def _positive(aim: Json, field: str) -> float | None:
+    """None of what is not given; neither 0 nor what cannot be read is a target (validateMetricTarget)."""
+    if aim.get(field) is None:
+        return None
+    if not (found := amount(aim[field])):
+        raise ValueError(f"{field} {aim[field]!r} is no quantity above 0")
+    return found
 
 
 def requests(pods: list[Json], resource: Resource) -> dict[str, float]:

@@ -77,7 +77,7 @@ class KedaController:
             self._write(item, [_not_ready(str(error))], {})
             return
         known = self._known.setdefault(item["metadata"]["uid"], _Known())
-        self._poll(item, known, listed, int(deployment["spec"]["replicas"]))
+        self._poll(item, known, listed, int(deployment["spec"].get("replicas", 1)))
         more: Json = {
             "hpaName": address(hpa)[1],
             "externalMetricNames": [one.metric for one in listed],
