@@ -50,6 +50,14 @@ def write(cluster: StandardCluster, spec: dict[str, Any]) -> None:
     cluster.settle()
 
 
+def changed(cluster: StandardCluster, **more: Any) -> None:
+    """Its spec is now another, and its HPA has looked again."""
+    spec = cluster.base.api.store.get(SCALEDOBJECTS, "default", BLUE)["spec"]
+    cluster.base.objects.patch_namespaced_custom_object(*KEDA, BLUE, {"spec": spec | more})
+    cluster.settle()
+    wait(cluster, 30)
+
+
 def condition(cluster: StandardCluster, name: str = "Ready") -> tuple[str, str, str]:
     """Status, reason and message."""
     listed = cluster.base.api.store.get(SCALEDOBJECTS, "default", BLUE)["status"]["conditions"]
@@ -91,16 +99,30 @@ def test_without_a_deployment_or_a_name_for_it_it_is_not_ready(
         ([trigger(activationThreshold="nan")], "unable to set param 'activationThreshold'"),
         ([7], "'int' object"),
         (7, "'int' object"),
+        ([], "no triggers defined"),
     ],
 )
 def test_what_is_no_trigger_is_told_and_no_pass_of_the_others_ends(
     cluster: StandardCluster, triggers: Any, told: str
 ) -> None:
     followed(cluster)
-    spec = cluster.base.api.store.get(SCALEDOBJECTS, "default", BLUE)["spec"]
-    change = {"spec": spec | {"triggers": triggers}}
-    cluster.base.objects.patch_namespaced_custom_object(*KEDA, BLUE, change)
-    cluster.settle()
+    changed(cluster, triggers=triggers)
+    status, reason, message = condition(cluster)
+    assert (status, reason) == ("False", "ScaledObjectCheckFailed")
+    assert told in message
+    listed = {one["type"]: one for one in hpa(cluster)["status"]["conditions"]}
+    assert listed["ScalingActive"]["reason"] == "FailedGetExternalMetric"
+
+
+@pytest.mark.parametrize(
+    ("field", "told"),
+    [("pollingInterval", "'often'"), ("cooldownPeriod", "'often'"), ("minReplicaCount", "'str'")],
+)
+def test_a_number_that_cannot_be_read_is_told_and_no_pass_of_the_others_ends(
+    cluster: StandardCluster, field: str, told: str
+) -> None:
+    followed(cluster)
+    changed(cluster, **{field: "often"})
     status, reason, message = condition(cluster)
     assert (status, reason) == ("False", "ScaledObjectCheckFailed")
     assert told in message

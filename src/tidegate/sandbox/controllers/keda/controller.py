@@ -71,13 +71,19 @@ class KedaController:
             self._write(item, [_not_ready(MISSING)], {})
             return
         try:
-            listed = rules.triggers(item)
+            listed, pace = rules.triggers(item), rules.pace(item)
             hpa = ensure(self._store, horizontal.wanted(item, listed))
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             self._write(item, [_not_ready(str(error))], {})
             return
         known = self._known.setdefault(item["metadata"]["uid"], _Known())
-        self._poll(item, known, listed, int(deployment["spec"].get("replicas", 1)))
+        if self._is_due(item, known, interval_s=pace[0]):
+            standing = Standing(
+                low=item["spec"].get("minReplicaCount") or 0, cooldown_s=pace[1],
+                current=int(deployment["spec"].get("replicas", 1)),
+                last_active=known.last_active, now=self._clock(),
+            )  # fmt: skip
+            self._poll(item, known, listed, standing)
         more: Json = {
             "hpaName": address(hpa)[1],
             "externalMetricNames": [one.metric for one in listed],
@@ -86,26 +92,22 @@ class KedaController:
             more["lastActiveTime"] = metadata.timestamp(known.last_active)
         self._write(item, known.said, more)
 
-    def _poll(
-        self, item: Json, known: _Known, listed: Sequence[Trigger], current: int
-    ) -> None:  # fmt: skip
+    def _is_due(self, item: Json, known: _Known, *, interval_s: float) -> bool:
         """In each polling interval, and at once when the object has changed."""
-        now, generation, spec = self._clock(), item["metadata"]["generation"], item["spec"]
+        now, generation = self._clock(), item["metadata"]["generation"]
         if known.generation == generation and now < known.due:
-            return
-        known.generation = generation
-        known.due = now + float(spec.get("pollingInterval") or rules.POLLING_S)
+            return False
+        known.generation, known.due = generation, now + interval_s
+        return True
+
+    def _poll(
+        self, item: Json, known: _Known, listed: Sequence[Trigger], standing: Standing
+    ) -> None:  # fmt: skip
         answers = [self._asked(one) for one in listed] if self._queries else []
-        cooldown = spec.get("cooldownPeriod")
-        standing = Standing(
-            low=spec.get("minReplicaCount") or 0, current=current, now=now,
-            cooldown_s=float(rules.COOLDOWN_S if cooldown is None else cooldown),
-            last_active=known.last_active,
-        )  # fmt: skip
         known.said, pods = rules.polled(standing, answers)
         if any(one.is_active for one in answers):
-            known.last_active = now
-        if pods is not None:
+            known.last_active = standing.now
+        if pods is not None and answers:
             self._scale(item, pods)
 
     def _asked(self, trigger: Trigger) -> Answer:

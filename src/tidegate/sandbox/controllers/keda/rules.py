@@ -45,8 +45,14 @@ class Answer:
 
 def triggers(scaled_object: Json) -> tuple[Trigger, ...]:
     """Those of the object. Raises ValueError, in one line, for what KEDA takes for no trigger of these."""
-    listed = (scaled_object.get("spec") or {}).get("triggers") or ()
-    return tuple(_trigger(index, one) for index, one in enumerate(listed))
+    try:
+        listed = (scaled_object.get("spec") or {}).get("triggers") or ()
+        found = tuple(_trigger(index, one) for index, one in enumerate(listed))
+    except (AttributeError, TypeError) as error:
+        raise ValueError(f"triggers cannot be read: {error}") from error
+    if not found:  # scaletriggers_types.go: ValidateTriggers
+        raise ValueError("no triggers defined in the ScaledObject/ScaledJob")
+    return found
 
 
 def _trigger(index: int, given: Json) -> Trigger:
@@ -105,6 +111,16 @@ def known(answer: Answer) -> float:
     if answer.trouble:
         raise UnmeasuredError(answer.trouble)
     return answer.value
+
+
+def pace(scaled_object: Json) -> tuple[float, float]:
+    """`pollingInterval` and `cooldownPeriod`, in s. Raises ValueError or TypeError of what is no number."""
+    spec = scaled_object["spec"]
+    cooldown = spec.get("cooldownPeriod")
+    return (
+        float(spec.get("pollingInterval") or POLLING_S),
+        float(COOLDOWN_S if cooldown is None else cooldown),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
