@@ -1,7 +1,10 @@
 """What servers use, from their processes: all that a container started, over a window of its own life."""
 
+import errno
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
@@ -19,14 +22,24 @@ while sys.stdin.readline():
     print("done", flush=True)
 """
 PARENT = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {BURNER!r}])"
+WAITING = f"""
+import subprocess, sys
+while line := sys.stdin.readline():
+    subprocess.run([sys.executable, "-c", {BURNER!r}], input=line, text=True, capture_output=True)
+    print("done", flush=True)
+"""  # says so when what it started has ended
 KEY = ("default", "digits-blue-predictor-abc")
 
 
 @pytest.fixture
-def server() -> Iterator["subprocess.Popen[str]"]:
-    found = subprocess.Popen(
-        [sys.executable, "-c", PARENT], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
+def program() -> str:
+    return PARENT
+
+
+@pytest.fixture
+def server(program: str) -> Iterator["subprocess.Popen[str]"]:
+    argv = [sys.executable, "-c", program]
+    found = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     with found:
         yield found
         assert found.stdin is not None
@@ -60,6 +73,20 @@ def test_the_seconds_of_what_a_container_started_are_its_own(
     assert 0.018 < used.cpu_cores < 0.2  # 0.2 s in 10 s
     assert (used.at_s, used.window_s) == (110.0, 10.0)
     assert used.memory_bytes > psutil.Process(server.pid).memory_info().rss
+
+
+@pytest.mark.parametrize("program", [WAITING])
+def test_the_seconds_of_what_has_ended_stay_its_own(
+    server: "subprocess.Popen[str]", burn: Callable[[], None]
+) -> None:
+    before = look([server.pid], 100.0)
+    burn()
+    after = look([server.pid], 110.0)
+    assert before is not None
+    assert after is not None
+    used = between(before, after)
+    assert used is not None
+    assert 0.018 < used.cpu_cores < 0.2
 
 
 def test_what_was_started_again_or_has_lost_a_process_is_not_known_for_a_window(
@@ -98,3 +125,25 @@ def test_only_servers_of_followed_templates_are_looked_at(
     meter.follow([])
     meter.look()
     assert meter.usage(*KEY) is None
+
+
+def test_a_look_that_fails_makes_unknown_what_was_known_until_the_next_ones(
+    server: "subprocess.Popen[str]",
+) -> None:
+    broken = threading.Event()
+
+    def running() -> dict[tuple[str, str, int], list[int]]:
+        if broken.is_set():
+            raise OSError(errno.EMFILE, "Too many open files")
+        return {(*KEY, 0): [server.pid]}
+
+    meter = ProcessMeter(running, resolution_s=0.02)
+    meter.follow([KEY])
+    meter.start()
+    for is_broken in (False, True, False):
+        broken.set() if is_broken else broken.clear()
+        until = time.monotonic() + 30
+        while (meter.usage(*KEY) is None) != is_broken and time.monotonic() < until:
+            time.sleep(0.01)
+        assert (meter.usage(*KEY) is None) == is_broken
+    meter.close()

@@ -1,10 +1,11 @@
 """What servers use of CPU and memory, as metrics-server has it from the kubelets; here from the processes.
 
 A server's CPU seconds are those of its containers' processes and all that they started (Triton, its Python
-stubs, a transformer). Two looks make a usage, so it is an average over the window between them. Nobody looks
-while nothing is scaled by CPU or memory.
+stubs, a transformer), of those that have ended, too. Two looks make a usage, so it is an average over the
+window between them. Nobody looks while nothing is scaled by CPU or memory.
 """
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -14,6 +15,7 @@ import psutil
 
 from tidegate.sandbox.interfaces import Key, Usage
 
+_log = logging.getLogger(__name__)
 RESOLUTION_S = 15.0  # metrics-server's --metric-resolution
 Server = tuple[str, str, int]  # (namespace, template, replica)
 Running = Callable[[], Mapping[Server, Sequence[int]]]  # the processes of each server's containers
@@ -61,7 +63,8 @@ class ProcessMeter:
     def look(self) -> None:
         """Look at every followed server once."""
         keys = self._keys
-        wanted = {one: pids for one, pids in self._running().items() if one[:2] in keys}
+        running = self._running() if keys else {}
+        wanted = {one: pids for one, pids in running.items() if one[:2] in keys}
         looks = {one: found for one, pids in wanted.items() if (found := look(pids, time.time()))}
         self._usages = {
             server: usage
@@ -72,10 +75,11 @@ class ProcessMeter:
 
     def _watch(self) -> None:
         while not self._closing.wait(self._resolution_s):
-            if self._keys:
+            try:
                 self.look()
-            else:
+            except Exception:  # noqa: BLE001 - what was known grows old; the next look tries again
                 self._looks, self._usages = {}, {}
+                _log.exception("The use of the servers could not be measured")
 
 
 def between(before: Look | None, now: Look) -> Usage | None:
@@ -84,7 +88,7 @@ def between(before: Look | None, now: Look) -> Usage | None:
         return None
     window = now.at_s - before.at_s
     used = now.cpu_s - before.cpu_s
-    if window <= 0 or used < 0:  # a process that ended took its seconds along
+    if window <= 0 or used < 0:  # a process that nobody waited for took its seconds along
         return None
     return Usage(
         at_s=now.at_s, window_s=window, cpu_cores=used / window, memory_bytes=now.memory_bytes
@@ -107,4 +111,5 @@ def look(pids: Sequence[int], now: float) -> Look | None:
 def _of(process: psutil.Process) -> tuple[float, int]:
     with process.oneshot():
         times = process.cpu_times()
-        return times.user + times.system, int(process.memory_info().rss)
+        ended = times.children_user + times.children_system  # and were waited for
+        return times.user + times.system + ended, int(process.memory_info().rss)
