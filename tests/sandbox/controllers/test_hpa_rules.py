@@ -17,6 +17,8 @@ from tidegate.sandbox.controllers.hpa.rules import (
     most,
     utilization,
 )
+from tidegate.sandbox.controllers.hpa.sight import seen
+from tidegate.sandbox.interfaces import Usage
 
 NOW = 10_000.0
 
@@ -255,3 +257,12 @@ def test_pods_that_are_not_known_never_lead_further_than_those_that_are(
         assert whole >= current  # one that is unknown never makes fewer of a need for more
     if missing and not pending and ratio < 1:
         assert whole >= min(current, missing)
+
+
+@pytest.mark.parametrize(("at_s", "is_told"), [(1010.0, False), (1015.0, True)])
+def test_a_use_that_began_before_the_pod_is_not_its_own(at_s: float, is_told: bool) -> None:
+    status = {"phase": "Running", "startTime": "1970-01-01T00:16:40Z"}  # 1000 s
+    pod = {"metadata": {"name": "a"}, "status": status}
+    used = Usage(at_s=at_s, window_s=15.0, cpu_cores=1.0, memory_bytes=2**30)
+    (found,) = seen([pod], {"a": used}, "memory")
+    assert (found.used is not None) == is_told
