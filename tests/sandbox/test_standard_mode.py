@@ -274,13 +274,14 @@ def test_pods_are_scraped_by_the_labels_of_a_pod_monitor(staged: Cluster) -> Non
 def test_a_load_test_counts_the_pods_that_there_are_not_those_that_there_were(
     staged: Cluster,
 ) -> None:
-    seen_by_deploy = {GREEN: 3, "digits-red-predictor": 2}
+    seen_by_deploy = {GREEN: 3, "digits-red-predictor": 2, "digits-green": 3}
     metrics = RevisionMetrics(
         prometheus=Asked(url=staged.prometheus.url), namespace="default", preset=PRESETS["istio"],
         pods=seen_by_deploy,
     )  # fmt: skip
     soon(lambda: metrics.replicas(GREEN) == 1)  # an HPA has taken two away since
     assert metrics.replicas("digits-red-predictor") == 2  # nobody scrapes it by its name
+    assert metrics.replicas("digits-green") == 3  # pods of a longer name are another's
 
 
 def test_requests_to_a_service_without_pods_are_counted_as_failures(staged: Cluster) -> None:

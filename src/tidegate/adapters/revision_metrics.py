@@ -18,7 +18,7 @@ from tidegate.core.counters import (
     span,
 )
 from tidegate.core.load_plan import Production
-from tidegate.core.readings import Reading
+from tidegate.core.readings import Reading, pods_of
 from tidegate.documents import Deployment
 from tidegate.errors import RejectedError, UnavailableError
 from tidegate.policy import Policy
@@ -151,7 +151,7 @@ class RevisionMetrics:
         have made it another number since.
         """
         if revision in self.pods:
-            named = f'up{{namespace="{self.namespace}",pod=~"{revision}-.*"}}'
+            named = f'up{{namespace="{self.namespace}",pod=~"{pods_of(revision)}"}}'
             now = self.prometheus.number(f"count(count by (pod) ({named}))").value
             return max(1, self.pods[revision] if now is None else round(now))
         asked = f"count(count by (instance, pod) ({self._selector(self.counts[0], revision)}))"

@@ -179,8 +179,9 @@ def _target(pod: Pod, port: int, *, path: str, container: str) -> dict[str, Any]
 
 
 def _pod_name(spec: RevisionSpec) -> str:
+    """A Deployment's ends in five letters or digits, as Kubernetes' do; it keeps them over restarts."""
     if spec.workload == "Deployment":
-        return f"{spec.name}-{spec.replica}"
+        return f"{spec.name}-{spec.replica:05}"
     return pod_name(spec.name, spec.replica)
 
 
