@@ -146,6 +146,21 @@ def test_load_adds_pods_and_a_reconcile_of_kserve_leaves_them(cluster: StandardC
     )
 
 
+def test_a_canary_its_share_and_its_end_leave_the_incumbent_the_pods_of_its_hpa(
+    cluster: StandardCluster,
+) -> None:
+    served(cluster, 2, 8)
+    cluster.base.meter.cores[full("blue")] = 0.9
+    wait(cluster, 15)
+    assert pods(cluster) == 4
+    cluster.canary(entry("green", 0, minReplicas=1))
+    cluster.ready("green")
+    cluster.canary(entry("green", 10, minReplicas=1))
+    assert cluster.deployments() == {"blue": 4, "green": 1}
+    cluster.canary()
+    assert cluster.deployments() == {"blue": 4}
+
+
 def test_a_pod_that_starts_is_not_counted_until_a_window_after_it_is_ready(
     cluster: StandardCluster,
 ) -> None:

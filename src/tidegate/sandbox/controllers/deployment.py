@@ -3,7 +3,7 @@
 Each replica is a server and a pod of its own. A rollout has two steps: the old pods less
 `maxUnavailable` beside as many new ones as `maxSurge` allows, then, once those are ready, the new ones
 alone; a real one goes on pod by pod. Requests go to one ReplicaSet at a time. Old ReplicaSets are not
-kept for `kubectl rollout undo`. Deployments of anything but predictors run nothing.
+kept for `kubectl rollout undo`. Deployments of anything but an InferenceService run nothing.
 """
 
 from collections.abc import Callable
@@ -34,7 +34,7 @@ class DeploymentController:
         """Every Deployment, once; no server is stopped before `retire`."""
         self._serving = {}
         for deployment in self._store.items(DEPLOYMENTS):
-            if _is_predictor(deployment):
+            if _is_of_inferenceservice(deployment):
                 self._reconcile(deployment)
 
     def retire(self) -> None:
@@ -168,7 +168,7 @@ def _owner(item: Json) -> Owner:
     )
 
 
-def _is_predictor(deployment: Json) -> bool:
+def _is_of_inferenceservice(deployment: Json) -> bool:
     template = (deployment.get("spec") or {}).get("template") or {}
     labels = (template.get("metadata") or {}).get("labels") or {}
     return ISVC_LABEL in labels and "app" in labels
