@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from tests.sandbox.real_servers import BLUE, GREEN, HOST, NAMESPACE, Digits, body, eventually, split
+from tidegate.errors import RejectedError
 from tidegate.sandbox.envoy import EnvoyIngress
 from tidegate.sandbox.envoy_config import BUCKETS_MS
 from tidegate.sandbox.process import Spawner
@@ -225,3 +226,27 @@ def test_buckets_grow_and_end_with_the_count(
 def test_an_unknown_revision_has_no_page(queue_proxy: QueueProxyMetrics) -> None:
     url = f"http://127.0.0.1:{queue_proxy.port}/{NAMESPACE}/unknown/metrics"
     assert httpx.get(url, trust_env=False).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ("vector(3)", "(3.0,)"),
+        ("1.5", "(1.5,)"),
+        ("vector(0) / 0", "(nan,)"),
+        ("nothing_of_the_kind", "()"),
+        ("vector(1) or label_replace(vector(2), 'a', 'b', '', '')", "(1.0, 2.0)"),
+    ],
+)
+def test_keda_is_told_the_values_of_an_instant_query(
+    prometheus: Prometheus, asked: str, said: str
+) -> None:
+    assert str(prometheus.ask(asked)) == said
+
+
+@pytest.mark.parametrize(("asked", "why"), [("sum(", "parse error"), ("'many'", "a text")])
+def test_keda_is_told_why_a_query_has_no_values(
+    prometheus: Prometheus, asked: str, why: str
+) -> None:
+    with pytest.raises(RejectedError, match=why):
+        prometheus.ask(asked)

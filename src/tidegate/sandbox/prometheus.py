@@ -91,8 +91,10 @@ class Prometheus:
             raise RejectedError(
                 f"Prometheus refuses {query}: {body.get('error', answer.status_code)}"
             )
-        result = body["data"]["result"]
-        if body["data"]["resultType"] == "scalar":
+        kind, result = body["data"]["resultType"], body["data"]["result"]
+        if kind == "string":
+            raise RejectedError(f"Prometheus answers {query} with a text, which is no number")
+        if kind == "scalar":
             return (float(result[1]),)
         return tuple(float(one["value"][1]) for one in result if "value" in one)
 
