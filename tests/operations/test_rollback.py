@@ -29,6 +29,7 @@ from tidegate.core.journal import ActKind, Journal, Phase
 from tidegate.documents import Result, Word
 from tidegate.errors import ConflictError, DocumentError, NotPromotedError, UsageError
 from tidegate.operations.finding import found
+from tidegate.operations.recorded import policy_of
 from tidegate.operations.rollback import rolled_back
 from tidegate.sandbox.interfaces import RevisionStatus
 from tidegate.steps.deploy import staged
@@ -253,6 +254,21 @@ def test_a_journal_from_before_there_was_a_memory_knows_nothing(cluster: Cluster
     cluster.kube.request("PATCH", path, {"data": {KEY: None}})
     with pytest.raises(UsageError, match="known: nothing that tidegate has promoted"):
         rollback(cluster, "previous")
+
+
+@pytest.mark.parametrize(("said", "now"), [("refuse", "auto"), ("report", "report")])
+def test_a_journal_with_the_preflights_older_name_is_gone_back_from(
+    promoted_2: Cluster, said: str, now: str
+) -> None:
+    path = f"/api/v1/namespaces/default/configmaps/tidegate-{NAME}"
+    held = json.loads(promoted_2.kube.request("GET", path)["data"]["journal.json"])
+    held["policy"]["serving"] |= {"gpu": {"kind": "whole", "preflight": said}}
+    del held["policy"]["serving"]["preflight"]
+    promoted_2.kube.request("PATCH", path, {"data": {"journal.json": json.dumps(held)}})
+    stored = load_journal(promoted_2.kube, "default", NAME)
+    assert stored
+    assert policy_of(stored.journal).serving.preflight == now
+    assert rollback(promoted_2, "previous").outcome is Result.PROMOTED
 
 
 def test_the_command_says_the_word(promoted_2: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:

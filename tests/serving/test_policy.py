@@ -56,6 +56,7 @@ def policy(serving: dict[str, Any], **parts: Any) -> Policy:
         ({"gpu": {"kind": "mig"}}, {}, "write e.g. 1g.10gb"),
         ({"gpu": {"kind": "whole", "profile": "1g.10gb"}}, {}, "goes with kind: mig"),
         ({"gpu": {"kind": "shared", "count": 2}}, {}, "write count: 1"),
+        ({"gpu": {"preflight": "report"}}, {}, "preflight is serving.preflight now; write it there"),
         (
             {"gpu": {}, "resources": {"limits": {"nvidia.com/gpu": "1"}}},
             {},

@@ -6,12 +6,13 @@ and confirmed; an intent without confirmation means "look at the cluster, it may
 """
 
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from tidegate.core.dropped import Dropped
 from tidegate.documents import Incumbent, Probe, Result, Strict, Subject, TrafficStep
+from tidegate.policy.recorded import in_todays_names
 
 
 class Phase(StrEnum):
@@ -139,7 +140,7 @@ class Journal(Strict):
     spec_repaired: bool | None = Field(
         default=None, description="The spec asks for what served before"
     )
-    policy: dict[str, Any] = Field(
+    policy: Annotated[dict[str, Any], AfterValidator(in_todays_names)] = Field(
         default_factory=dict, description="The release's policy, so that anybody can go on with it"
     )
     deployment: dict[str, Any] = Field(

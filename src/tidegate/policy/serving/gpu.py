@@ -1,6 +1,7 @@
 """The GPU of one replica: whole ones, MIG slices, or a share of a time-sliced one."""
 
 import re
+from collections.abc import Mapping
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
@@ -31,6 +32,13 @@ class Gpu(Section):
     min_compute_capability: str = Field(
         default="", pattern=r"^(\d+\.\d)?$", description="Such as 8.0; '' = any"
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _named_now(cls, held: object) -> object:
+        if isinstance(held, Mapping) and "preflight" in held:
+            raise ValueError("preflight is serving.preflight now; write it there, beside gpu")
+        return held
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
