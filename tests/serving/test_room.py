@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from tidegate.core.checkup import Check, State, fail, ok, unknown, warn
 from tidegate.core.decisions import Refuse
+from tidegate.core.room import placing
 from tidegate.core.room.admission import admitted, as_the_policy_says
 from tidegate.core.room.demand import Demand
 from tidegate.core.room.node import Node, read
@@ -309,6 +310,23 @@ def test_a_node_more_or_a_replica_fewer_never_makes_what_fits_unfit(
         grown, _ = drawn([*nodes[:at], *more, *nodes[at:]], groups)
         assert fit(grown, wanted)
         assert fit(there, [(one, max(count - fewer, 0)) for one, count in wanted])
+
+
+def test_too_many_ways_to_place_pods_are_not_known_and_so_no_room(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The incumbent may stand on either node, the candidate on the first one alone: first fit misses it."""
+    held = [node("n1", {"disk": "fast"}, offers={"cpu": "2"}), node("n2", offers={"cpu": "2"})]
+    picky = on_cpus(placement={"node_selector": {"disk": "fast"}})
+    anywhere = {"model": {"resources": {"requests": {"cpu": "2", "memory": "4Gi"}}}}
+    demand = Demand.over(picky, anywhere, "Knative")
+    (check,) = preflight(picky, Cluster(nodes=held, pods=[]), "Knative", demand)
+    assert check.state is State.WARN  # the release has room, a roll-back's repair has none
+    monkeypatch.setattr(placing, "MOST_TRIED", 1)
+    (check,) = preflight(picky, Cluster(nodes=held, pods=[]), "Knative", demand)
+    assert check.state is State.UNKNOWN
+    assert "whether incumbent and candidate, 2 pods, all find one is not known" in check.found
+    assert isinstance(admitted([check], picky), Refuse)
 
 
 # -- what comes of it

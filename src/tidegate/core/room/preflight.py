@@ -114,20 +114,24 @@ def _room(nodes: Sequence[Node], wanted: Demand, policy: Policy, *, is_known: bo
     )
     title, surge = _title(wanted.own), SURGE_OF_GPUS if wanted.own.devices else SURGE
 
-    def lacking(moments: tuple[Moment, ...]) -> int:
-        """The pods of the first moment that does not fit; 0 = all do."""
-        tight = (one for one in moments if not fit(free, wanted.groups(one)))
-        return next((wanted.pods(one) for one in tight), 0)
+    def lacking(moments: tuple[Moment, ...]) -> tuple[int, bool | None]:
+        """The pods of the first moment that does not fit, or may not; 0 = all do."""
+        each = ((wanted.pods(one), fit(free, wanted.groups(one))) for one in moments)
+        return next(((pods, fits) for pods, fits in each if not fits), (0, True))
 
-    if least := lacking(wanted.least):
+    least, fits = lacking(wanted.least)
+    if least and fits is None:
+        said = f"{found}; whether {wanted.together}, {least} pods, all find one is not known: too many ways"
+        return unknown(title, said, surge)
+    if least:
         best = _best(open_to, wanted.own)
         said = (
             f"{found}; {wanted.together} take {least} at least; one pod asks {wanted.own}, {best}"
         )
         return fail(title, said, surge)
-    if usual := lacking(wanted.usual):
+    if usual := lacking(wanted.usual)[0]:
         return warn(title, f"{found}; {wanted.together} take {usual}", f"{surge}; {STAYS}")
-    if whole := lacking(wanted.repair):
+    if whole := lacking(wanted.repair)[0]:
         return warn(title, f"{found}; repairing a roll-back takes {whole}", REPAIR)
     return ok(title, found)
 
