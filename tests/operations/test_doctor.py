@@ -161,6 +161,8 @@ KEDA = {"kind": "keda", "triggers": [{"kind": "queue_time", "threshold": 20}]}
         ("scaledobjects", {}, State.WARN, "a policy with serving.scaling.kind keda is refused"),
         ("scaledobjects", {"scaling": KEDA, "max_replicas": 4}, State.FAIL, "scaledobjects.keda.sh in ml$"),
         ("nodes", {}, State.WARN, "in all namespaces: a policy with a device, such as a GPU, is refused"),
+        ("pods", {}, State.WARN, "list pods in ml: the release tells less$"),
+        ("pods", {"gpu": {}}, State.WARN, "in all namespaces: what other pods hold is not known$"),
         ("httproutes", {}, State.FAIL, "get httproutes.gateway.networking.k8s.io in ml$"),
     ],
 )  # fmt: skip

@@ -28,6 +28,11 @@ class Need:
         return f"{self.verb} {kind}{which} {where}"
 
     @property
+    def is_of_room(self) -> bool:
+        """The pods of all namespaces: what the nodes have left."""
+        return self.resource == "pods" and not self.namespace
+
+    @property
     def attributes(self) -> dict[str, str]:
         """`resourceAttributes` of an access review."""
         resource, _, subresource = self.resource.partition("/")
@@ -71,19 +76,21 @@ def permissions(
         said = f"{who} may not {less}: an objective of kind job is INVALID"
         return warn(title, said, "to have such objectives apply deploy/components/job-gate")
     if less:
-        told, instead = _consequence({one.resource for one in denied})
+        told, instead = _consequence(denied)
         return warn(title, f"{who} may not {less}: {told}", f"{remedy}{instead}")
     return ok(title, f"{who} may do all {len(list(asked))} things")
 
 
-def _consequence(resources: Collection[str]) -> tuple[str, str]:
+def _consequence(denied: Iterable[Need]) -> tuple[str, str]:
     """Of going on without them, and what else could be done."""
-    refused = []
-    if "pods" in resources and "nodes" not in resources:
-        return "what other pods hold is not known", "; or apply deploy/components/room"
+    resources = {"room" if one.is_of_room else one.resource for one in denied}
+    told, instead = [], ""
     if "nodes" in resources:
-        refused.append("a policy with a device, such as a GPU, is refused")
+        told.append("a policy with a device, such as a GPU, is refused")
+        instead = "; or write serving.preflight: report"
+    elif "room" in resources:
+        told.append("what other pods hold is not known")
+        instead = "; or apply deploy/components/room"
     if KEDA in resources:
-        refused.append("a policy with serving.scaling.kind keda is refused")
-    instead = "; or write serving.preflight: report" if "nodes" in resources else ""
-    return ", and ".join(refused) or "the release tells less", instead
+        told.append("a policy with serving.scaling.kind keda is refused")
+    return ", and ".join(told) or "the release tells less", instead

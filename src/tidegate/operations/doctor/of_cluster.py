@@ -106,7 +106,7 @@ def _of_access(cluster: reading.Cluster, wanted: Wanted) -> Iterator[Check]:
 
 def _is_used(need: Need, wanted: Wanted) -> bool:
     """The pods of all namespaces are read for a policy that asks for room alone."""
-    if (need.resource, need.namespace) != ("pods", ""):
+    if not need.is_of_room:
         return True
     policy = wanted.policy
     return policy is not None and asks(policy, Demand.over(policy, None, wanted.mode))
