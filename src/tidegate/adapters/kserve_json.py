@@ -42,9 +42,11 @@ class KServeJson:
     def read(self, answer: bytes) -> Answer:
         """Decode an answer; its version is not known. Raises ValueError or KeyError when it is none."""
         if self.protocol == "v1":
-            return Answer(version="", outputs={self.output: _predictions(answer)})
-        found = serving.read_rest(answer, None)
-        (values,) = found.outputs.values()
+            values = _predictions(answer)
+        else:
+            (values,) = serving.read_rest(answer, None).outputs.values()
+        if not values.size:
+            raise ValueError("no value for the row")
         return Answer(version="", outputs={self.output: values})
 
 

@@ -14,11 +14,12 @@ import pytest
 from tests.evidence.conftest import deployment
 from tests.sandbox.real_servers import NAMESPACE, eventually, revision
 from tidegate.adapters import lanes, served_event, served_model, serving
+from tidegate.adapters.kserve_json import KServeJson
 from tidegate.adapters.served_forms import kept_file
 from tidegate.core.asked import probe_of
 from tidegate.core.kserve_server import source_of
 from tidegate.core.manifest import predictor
-from tidegate.documents import ModelRepository
+from tidegate.documents import ModelRepository, Tensor
 from tidegate.errors import DocumentError, RejectedError
 from tidegate.policy import Policy
 from tidegate.sandbox import kserve_server
@@ -149,6 +150,29 @@ def test_answers_that_the_server_cannot_write_as_json_are_one_line(
 ) -> None:
     with pytest.raises(RejectedError, match=named):
         kept_file.answered(lambda _: answers, np.zeros((3, 4)), "models:/iris/1", "v1")
+
+
+@pytest.mark.parametrize(
+    ("spoken", "answer"),
+    [
+        ("v1", b""),
+        ("v1", b"<html>"),
+        ("v1", b"[1]"),
+        ("v1", b'{"outputs": []}'),
+        ("v1", b'{"predictions": null}'),
+        ("v1", b'{"predictions": [null]}'),
+        ("v1", b'{"predictions": {"label": 1}}'),
+        ("v1", b'{"predictions": []}'),
+        ("v2", b'{"outputs": []}'),
+        ("v2", b'{"outputs": [{"name": "output-0", "datatype": "INT64", "data": []}]}'),
+        ("v2", b'{"outputs": [{"name": "output-0", "datatype": "INT64", "data": [null]}]}'),
+        ("v2", b'{"predictions": [1]}'),
+    ],
+)
+def test_what_holds_no_value_for_the_row_is_no_answer(spoken: Any, answer: bytes) -> None:
+    row = Tensor(name="X", dtype="FP32", shape=(-1, 4))
+    with pytest.raises((ValueError, KeyError)):
+        KServeJson(protocol=spoken, input=row, output="label").read(answer)
 
 
 def test_a_model_is_sent_to_each_of_its_servers_workers(digits: Any) -> None:
