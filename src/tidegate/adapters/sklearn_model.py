@@ -43,8 +43,18 @@ class SklearnModel:
         predicted = np.asarray(self.estimator.predict(rows))
         if not self.labels:
             return {"variable": predicted.reshape(len(rows), -1).astype(np.float32)}
-        scores = getattr(self.estimator, "predict_proba", None) or self.estimator.decision_function
-        return {"label": predicted, "probabilities": np.asarray(scores(rows))}
+        return {"label": predicted, "probabilities": np.asarray(self._scores()(rows))}
+
+    def _scores(self) -> Any:
+        """What a classifier says of each class. Raises DocumentError."""
+        for method in ("predict_proba", "decision_function"):
+            if hasattr(self.estimator, method):
+                return getattr(self.estimator, method)
+        raise DocumentError(
+            f"{self.what} is a {type(self.estimator).__name__} with neither predict_proba nor "
+            "decision_function, and a release compares the scores of classes; train one that has them "
+            "(VotingClassifier: voting='soft')"
+        )
 
     def _check(self, rows: Array) -> None:
         wanted = getattr(self.estimator, "n_features_in_", None)
