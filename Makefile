@@ -21,7 +21,7 @@ demo: setup ## Release four versions of a real model on this machine, under prod
 
 test: setup ## Run the tests, real servers included
 	@sh scripts/setup bindings || echo "no bindings of TensorRT: the tests that they judge are skipped"
-	@$(BIN)/pytest -n 4 --dist worksteal -m "not alone and not long and not containers and not page"
+	@$(BIN)/pytest -n 5 --dist worksteal -m "not alone and not long and not containers and not page"
 	@$(BIN)/pytest -m "alone and not long" tests/evidence
 
 test-long: setup ## Run the stories that take minutes: whole releases on the real servers
