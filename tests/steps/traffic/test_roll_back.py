@@ -402,7 +402,7 @@ def test_users_leave_a_dead_candidate_at_once_although_nothing_can_be_loaded(
             return super().once(method, path, body, query)
 
     cluster.kube = Restricted(alive._client, retry_s=2)
-    chosen = policy(serving={"ready_timeout_s": 1}, traffic={"steps": [50, 100], "bake_s": 0.05})
+    chosen = policy(traffic={"steps": [50, 100], "bake_s": 0.05})
     deployment = staged_at(staged(cluster.kube, published(2), chosen, "r2", poll_s=POLL_S))
     stored = load_journal(cluster.kube, "default", NAME)
     assert stored

@@ -129,7 +129,7 @@ def test_a_candidate_that_dies_while_it_bakes_is_left_at_once(serving_1: Cluster
 
 def test_a_candidate_that_does_not_load_is_refused_and_leaves_nothing(serving_1: Cluster) -> None:
     serving_1.runtime.fates[uri(2)] = DEAD
-    chosen = policy(serving={"ready_timeout_s": 1.5})
+    chosen = policy(serving={"ready_timeout_s": 4})
     result = staged(serving_1.kube, published(2), chosen, "r2", poll_s=POLL_S)
     assert isinstance(result, Refusal), result
     assert result.word is Word.FAIL
