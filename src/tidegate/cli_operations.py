@@ -71,7 +71,8 @@ def plan(
     The manifest diff is the API's own answer to a dry-run. Exit 7 when the release would be refused.
     """
     from tidegate.adapters.kubernetes import connect
-    from tidegate.operations.plan import lines, planned
+    from tidegate.operations.plan import planned
+    from tidegate.operations.plan_lines import lines
     from tidegate.steps.resolve import resolved
 
     effective, candidate = resolved(policy, model_uri, namespace)

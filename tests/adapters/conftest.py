@@ -30,9 +30,9 @@ class Space:
             )
 
     def needs_the_emulated_server(self) -> None:
-        """Skip the test elsewhere: the wire that breaks speaks plain HTTP."""
+        """Skip the test elsewhere: a wire that breaks speaks plain HTTP, and a pod's state is made up."""
         if not self.url:
-            pytest.skip(f"{NAMED} names a server that the breaking wire cannot reach; unset it")
+            pytest.skip(f"only the emulated API server will do for this one; unset {NAMED}")
 
 
 @pytest.fixture

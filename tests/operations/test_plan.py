@@ -35,7 +35,8 @@ from tidegate.core.plan_documents import Plan, PlannedAct
 from tidegate.documents import Deployment, Result, Word
 from tidegate.errors import RejectedError, UsageError
 from tidegate.operations import plan as plan_verb
-from tidegate.operations.plan import lines, planned
+from tidegate.operations.plan import planned
+from tidegate.operations.plan_lines import lines
 from tidegate.sandbox.api.kinds import NODES
 from tidegate.steps.deploy import staged
 from tidegate.steps.guard import guarded

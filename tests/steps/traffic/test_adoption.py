@@ -18,7 +18,8 @@ from tests.steps.traffic.traffic_cluster import (
 from tidegate.adapters.release_lock import load_journal, save_journal
 from tidegate.core.adoption import consequences
 from tidegate.documents import Deployment, Refusal, Result, Word
-from tidegate.operations.plan import lines, planned
+from tidegate.operations.plan import planned
+from tidegate.operations.plan_lines import lines
 from tidegate.steps.deploy import staged
 from tidegate.steps.roll_back import returned
 

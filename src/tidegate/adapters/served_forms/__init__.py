@@ -1,1 +1,1 @@
-"""What a backend of Triton will serve, opened here as that backend opens it, so that parity can ask it."""
+"""What a backend of Triton or KServe's own server will serve, opened as that opens it: parity can ask it."""

@@ -1,1 +1,1 @@
-"""The emulated KServe and Knative controllers: pure rules, and reconcilers that carry them out."""
+"""The emulated controllers of KServe, Knative, Kubernetes and KEDA: pure rules, and what carries them out."""
