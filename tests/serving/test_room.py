@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 
 from tidegate.core.checkup import Check, State, fail, ok, unknown, warn
 from tidegate.core.decisions import Refuse
+from tidegate.core.quantity import amount
 from tidegate.core.room import placing
 from tidegate.core.room.admission import admitted, as_the_policy_says
 from tidegate.core.room.demand import Demand
 from tidegate.core.room.node import Node, read
 from tidegate.core.room.placing import fit
 from tidegate.core.room.preflight import Cluster, asks, preflight
-from tidegate.core.room.quantity import amount
 from tidegate.core.room.shape import Shape, of_component
 from tidegate.policy import Policy
 

@@ -300,6 +300,7 @@ def test_with_class_external_its_behaviour_is_honoured(cluster: StandardCluster)
         ({"behavior": {"scaleUp": {"policies": [{}]}}}, "InvalidMetricSourceType"),
         (by("cpu", averageValue="0"), "InvalidMetricSourceType"),
         (by("cpu", averageValue="much"), "InvalidMetricSourceType"),
+        (by("cpu", averageValue="-5"), "InvalidMetricSourceType"),
         (by("cpu", averageUtilization="70"), "InvalidMetricSourceType"),
         (by("cpu", averageUtilization=0), "InvalidMetricSourceType"),
         (by("cpu"), "InvalidMetricSourceType"),

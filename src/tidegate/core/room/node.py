@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from tidegate.core.room.quantity import amounts, shown
+from tidegate.core.quantity import amounts, shown
 from tidegate.core.room.shape import PODS, Shape, asked
 
 Json = Mapping[str, Any]

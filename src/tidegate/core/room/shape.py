@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from tidegate.core.room.quantity import amounts, shown
+from tidegate.core.quantity import amounts, shown
 
 Json = Mapping[str, Any]
 Terms = tuple[Json, ...]

@@ -3,9 +3,10 @@
 from collections.abc import Iterable
 from dataclasses import replace
 
+from tidegate.core.quantity import amount
 from tidegate.sandbox import kserve_command
 from tidegate.sandbox.api.kinds import Json
-from tidegate.sandbox.controllers import components, quantities
+from tidegate.sandbox.controllers import components
 from tidegate.sandbox.controllers.objects import reference
 from tidegate.sandbox.controllers.template import SOURCE
 from tidegate.sandbox.controllers.troubles import (
@@ -110,10 +111,10 @@ def _program(found: Json) -> Program:
 
 
 def memory_limit(container: Json) -> int | None:
-    """`resources.limits.memory` in bytes; None without one that can be read."""
+    """`resources.limits.memory` in bytes; None without one above 0 that can be read."""
     limits = (container.get("resources") or {}).get("limits") or {}
-    found = quantities.amount(limits.get("memory", ""))
-    return None if found is None else int(found)
+    found = amount(limits.get("memory", ""))
+    return int(found) if found and found > 0 else None
 
 
 def own_args(container: Json) -> tuple[str, ...]:

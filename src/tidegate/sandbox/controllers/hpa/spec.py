@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from tidegate.core.quantity import amount
+from tidegate.core.room import shape
 from tidegate.sandbox.api.kinds import Json
 from tidegate.sandbox.controllers.hpa.limits import DOWN, UP, Limits, Side
 from tidegate.sandbox.controllers.hpa.rules import FLAGS, Flags, Resource, UnmeasuredError
-from tidegate.sandbox.controllers.quantities import amount, request
 
 CPU_PERCENT = 80  # where no metric is given (pkg/apis/autoscaling/v2/defaults.go)
 
@@ -122,9 +123,10 @@ def _positive(aim: Json, field: str) -> float | None:
     """None of what is not given; neither 0 nor what cannot be read is a target (validateMetricTarget)."""
     if aim.get(field) is None:
         return None
-    if not (found := amount(aim[field])):
+    found = amount(aim[field])
+    if found is None or found <= 0:
         raise ValueError(f"{field} {aim[field]!r} is no quantity above 0")
-    return found
+    return float(found)
 
 
 def requests(pods: list[Json], resource: Resource) -> dict[str, float]:
@@ -135,11 +137,11 @@ def requests(pods: list[Json], resource: Resource) -> dict[str, float]:
 def _requested(pod: Json, resource: Resource) -> float:
     total = 0.0
     for container in pod["spec"]["containers"]:
-        found = request(container, resource)
+        found = shape.requests(container).get(resource)
         if found is None:
             name = pod["metadata"]["name"]
             raise UnmeasuredError(
                 f"missing request for {resource} in container {container['name']} of Pod {name}"
             )
-        total += found
+        total += float(found)
     return total

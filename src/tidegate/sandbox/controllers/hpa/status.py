@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from tidegate.core.quantity import milli
 from tidegate.sandbox.api.kinds import Json
 from tidegate.sandbox.controllers import conditions
 from tidegate.sandbox.controllers.conditions import Condition, State
 from tidegate.sandbox.controllers.hpa.rules import Proposal
 from tidegate.sandbox.controllers.hpa.spec import ExternalMetric, Metric, ResourceMetric
-from tidegate.sandbox.controllers.quantities import milli
 
 ABLE, ACTIVE, LIMITED = "AbleToScale", "ScalingActive", "ScalingLimited"
 _UNABLE = "the HPA was unable to compute the replica count: "

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
+from tidegate.core.quantity import milli
 from tidegate.sandbox.api.kinds import HPAS, Json
 from tidegate.sandbox.controllers.keda.rules import MAX_REPLICAS, Trigger
 from tidegate.sandbox.controllers.objects import Wanted, address
-from tidegate.sandbox.controllers.quantities import milli
 
 BY = "scaledobject.keda.sh/name"  # how the metrics' adapter knows whose metric is asked for
 

@@ -39,6 +39,13 @@ def amounts(held: Mapping[str, object] | None) -> dict[str, Fraction]:
     return {name: number for name, number in read.items() if number is not None}
 
 
+def milli(number: float) -> str:
+    """In thousandths, as a controller writes a metric: `1500m`, and whole numbers without them."""
+    thousandths = round(number * 1000)
+    whole, rest = divmod(thousandths, 1000)
+    return f"{thousandths}m" if rest else str(whole)
+
+
 def shown(name: str, number: Fraction) -> str:
     """For a person: `memory 8Gi`, `cpu 1.5`, `nvidia.com/gpu 2`."""
     if name == "memory" or name.startswith(("hugepages-", "ephemeral-storage")):
