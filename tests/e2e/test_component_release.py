@@ -4,7 +4,6 @@ The tests are one story and run in the order of the file.
 """
 
 import contextlib
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +17,7 @@ import yaml
 from kubernetes import client, config
 
 from tests.e2e.conftest import POLICY, Home, running
+from tests.e2e.meanwhile import Meanwhile
 from tests.e2e.test_release import Production, services, shares
 from tidegate.sandbox.process import marked
 from tidegate.sandbox.state import StateDirectory
@@ -82,22 +82,14 @@ def expected(home: Home) -> tuple[int, np.ndarray[Any, Any]]:
     return label, np.array([whole[label] - one[label] for one in without])
 
 
-class Explaining:
+class Explaining(Meanwhile):
     """A client of `:explain` while something else happens."""
 
     def __init__(self, home: Home) -> None:
-        self._home, self._stop = home, threading.Event()
+        super().__init__()
+        self._home = home
         self.versions: list[str] = []
         self.failures: list[str] = []
-        self._thread = threading.Thread(target=self._run)
-
-    def __enter__(self) -> "Explaining":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
 
     def _run(self) -> None:
         while not self._stop.wait(0.5):

@@ -22,6 +22,7 @@ import yaml
 from kubernetes import client, config
 
 from tests.e2e.conftest import POLICY, Home, running
+from tests.e2e.meanwhile import Meanwhile
 from tests.e2e.test_autoscaled_releases import delete, pods
 from tests.e2e.test_release import Production, predictor, shares
 from tidegate.adapters.grpc_connection import REVISION_HEADER
@@ -137,22 +138,15 @@ def promoting(
 
 
 @dataclass
-class Weights:
+class Weights(Meanwhile):
     """What the newest version was given as time went on: (production's answers so far, percent)."""
 
     name: str
     production: Production
     seen: list[tuple[int, int]] = field(default_factory=list)
-    _stop: threading.Event = field(default_factory=threading.Event)
 
-    def __enter__(self) -> "Weights":
-        self._thread = threading.Thread(target=self._run)
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
+    def __post_init__(self) -> None:
+        super().__init__()
 
     def _run(self) -> None:
         while not self._stop.wait(0.1):

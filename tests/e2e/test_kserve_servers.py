@@ -7,7 +7,6 @@ Each story's tests run in the order of the file.
 import json
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ import yaml
 from kubernetes import client, config
 
 from tests.e2e.conftest import Home, empty
+from tests.e2e.meanwhile import Meanwhile
 from tests.e2e.test_release import alias, services
 
 pytestmark = [pytest.mark.real, pytest.mark.long, pytest.mark.timeout(420)]
@@ -77,21 +77,12 @@ class Story:
             return self.ask(session, self.rows)
 
 
-class Production:
+class Production(Meanwhile):
     """One row after another through the ingress while something else happens; failures counted."""
 
     def __init__(self, story: Story) -> None:
+        super().__init__()
         self.story, self.failures, self.sent = story, list[str](), 0
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run)
-
-    def __enter__(self) -> "Production":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
 
     def _run(self) -> None:
         with httpx.Client(headers={"host": self.story.host}, timeout=20) as session:

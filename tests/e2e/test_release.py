@@ -8,7 +8,6 @@ import re
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +18,7 @@ import pytest
 from kubernetes import client, config
 
 from tests.e2e.conftest import Home
+from tests.e2e.meanwhile import Meanwhile
 
 pytestmark = [pytest.mark.real, pytest.mark.long, pytest.mark.timeout(240)]
 ROW = {"inputs": [{"name": "X", "datatype": "FP32", "shape": [1, 13], "data": [0.5] * 13}]}
@@ -57,26 +57,17 @@ def alias(home: Home, model: str = "tiny") -> str:
     return str(reply.raise_for_status().json()["model_version"]["version"])
 
 
-class Production:
+class Production(Meanwhile):
     """Requests through the ingress while something else happens; every answer counted."""
 
     def __init__(
         self, home: Home, name: str = "tiny", row: dict[str, Any] = ROW, service: str = ""
     ) -> None:
+        super().__init__()
         self.url = home.environment["TIDEGATE_INGRESS_URL"] + f"/v2/models/{name}/infer"
         self.host, self.row = f"{service or f'{name}-predictor'}.default.example.com", row
         self.versions: list[str] = []
         self.failures: list[str] = []
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run)
-
-    def __enter__(self) -> "Production":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
 
     def _run(self) -> None:
         with httpx.Client(headers={"host": self.host}, timeout=10) as session:

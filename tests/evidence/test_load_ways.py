@@ -311,7 +311,7 @@ def test_a_stop_ends_all_sending_at_once(serve: Serve, golden_tree: Path, proces
 
         schedule = Schedule(starts=tuple(n / 50 for n in range(3000)))
         block = fleet.send(schedule, stop_after_the_first, watch_every_s=0.2)
-    assert 0 < block.offered == len(block.sent) < 3000
+    assert 0 < block.offered == len(block.sent) < 1500  # of a minute: the stop came after a second
 
 
 def test_requests_keep_their_schedule_however_long_the_answers_take(

@@ -11,6 +11,7 @@ from dataclasses import replace
 import psutil
 import pytest
 
+from tidegate.sandbox.interfaces import Usage
 from tidegate.sandbox.usage import ProcessMeter, between, look
 
 # Each line read burns 0.2 s of CPU in a grandchild of the meter, as a stub of Triton's would.
@@ -59,26 +60,8 @@ def burn(server: "subprocess.Popen[str]") -> Callable[[], None]:
     return act
 
 
-def test_the_seconds_of_what_a_container_started_are_its_own(
-    server: "subprocess.Popen[str]", burn: Callable[[], None]
-) -> None:
-    burn()
-    before = look([server.pid], 100.0)
-    burn()
-    after = look([server.pid], 110.0)
-    assert before is not None
-    assert after is not None
-    used = between(before, after)
-    assert used is not None
-    assert 0.018 < used.cpu_cores < 0.2  # 0.2 s in 10 s
-    assert (used.at_s, used.window_s) == (110.0, 10.0)
-    assert used.memory_bytes > psutil.Process(server.pid).memory_info().rss
-
-
-@pytest.mark.parametrize("program", [WAITING])
-def test_the_seconds_of_what_has_ended_stay_its_own(
-    server: "subprocess.Popen[str]", burn: Callable[[], None]
-) -> None:
+def used_while(burn: Callable[[], None], server: "subprocess.Popen[str]") -> Usage:
+    """Of the server, by two looks that are said to be 10 s apart; 0.2 s of CPU are spent between them."""
     before = look([server.pid], 100.0)
     burn()
     after = look([server.pid], 110.0)
@@ -87,6 +70,23 @@ def test_the_seconds_of_what_has_ended_stay_its_own(
     used = between(before, after)
     assert used is not None
     assert 0.018 < used.cpu_cores < 0.2
+    return used
+
+
+def test_the_seconds_of_what_a_container_started_are_its_own(
+    server: "subprocess.Popen[str]", burn: Callable[[], None]
+) -> None:
+    burn()
+    used = used_while(burn, server)
+    assert (used.at_s, used.window_s) == (110.0, 10.0)
+    assert used.memory_bytes > psutil.Process(server.pid).memory_info().rss
+
+
+@pytest.mark.parametrize("program", [WAITING])
+def test_the_seconds_of_what_has_ended_stay_its_own(
+    server: "subprocess.Popen[str]", burn: Callable[[], None]
+) -> None:
+    used_while(burn, server)
 
 
 def test_what_was_started_again_or_has_lost_a_process_is_not_known_for_a_window(
