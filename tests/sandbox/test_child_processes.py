@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -71,6 +72,23 @@ def test_a_child_that_ignores_sigterm_is_killed_with_what_it_started(
     grandchild = int(started.last_lines(1)[0])
     started.stop(grace_s=0.3)
     assert started.exit_code == -signal.SIGKILL
+    eventually(lambda: not psutil.pid_exists(grandchild))  # init reaps it
+
+
+@pytest.mark.parametrize("end", [Child.stop, lambda one: os.kill(one.pid, signal.SIGKILL)])
+def test_what_a_child_started_ends_with_it_though_no_marker_can_be_read(
+    tmp_path: Path, spawner: Spawner, end: Callable[[Child], None]
+) -> None:
+    """As of a process in the middle of its exec: its environment is empty for a moment."""
+    code = (
+        "import subprocess, time\n"
+        "print(subprocess.Popen(['sleep', '600'], env={}).pid, flush=True)\n"
+        "time.sleep(600)\n"
+    )
+    started = child(code, tmp_path, spawner)
+    eventually(lambda: bool(started.last_lines(1)))
+    grandchild = int(started.last_lines(1)[0])
+    end(started)
     eventually(lambda: not psutil.pid_exists(grandchild))  # init reaps it
 
 

@@ -1,8 +1,9 @@
 """One supervised child process: started, probed, watched, and certainly gone at the end.
 
-Three safeguards, because a sandbox that leaves servers behind is worse than none: the kernel kills
-a child whose parent died (PR_SET_PDEATHSIG), every child and what it starts carries a marker in its
-environment by which leftovers are found, and a pid is only signalled with its creation time.
+Four safeguards, because a sandbox that leaves servers behind is worse than none: the kernel kills
+a child whose parent died (PR_SET_PDEATHSIG), every child leads a session that ends with it, every
+child and what it starts carries a marker in its environment by which leftovers are found, and a pid
+is only signalled with its creation time.
 """
 
 import contextlib
@@ -13,7 +14,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -162,6 +163,9 @@ class Child:
         kill_marked(self.marker)
 
     def _watch(self) -> None:
+        with contextlib.suppress(ChildProcessError):  # whoever signals it may reap it
+            os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
+        kill_session(self.pid)
         self._popen.wait()
         self._exited.set()
         kill_marked(self.marker)  # what a crashed program had started
@@ -194,14 +198,28 @@ def marked(marker: str) -> list[psutil.Process]:
     return [p for p in psutil.process_iter() if p.pid != os.getpid() and _carries(p, marker)]
 
 
+def kill_session(leader: int) -> None:
+    """SIGKILL what an ended child started in its session, though no marker can be read of it.
+
+    The environment of a process in the middle of its exec is empty. While the leader is not reaped,
+    nobody else can have its number.
+    """
+    _kill(process for process in psutil.process_iter() if _session(process.pid) == leader)
+
+
 def kill_marked(marker: str) -> None:
     """SIGKILL whatever carries the marker; psutil checks the creation time before each.
 
     It waits without reaping, or nobody else would learn how a child of ours ended.
     """
-    leftovers = [(process, process.create_time()) for process in marked(marker)]
-    for process, _ in leftovers:
+    _kill(marked(marker))
+
+
+def _kill(found: Iterable[psutil.Process]) -> None:
+    leftovers = []
+    for process in found:
         with contextlib.suppress(psutil.NoSuchProcess):
+            leftovers.append((process, process.create_time()))
             process.kill()
     deadline = time.monotonic() + 5
     while any(is_running(process.pid, born) for process, born in leftovers):
@@ -216,6 +234,13 @@ def _carries(process: psutil.Process, marker: str) -> bool:
     except (psutil.Error, OSError):
         return False
     return found == marker or found.startswith(f"{marker}/")
+
+
+def _session(pid: int) -> int:
+    try:
+        return os.getsid(pid)
+    except OSError:
+        return 0
 
 
 def _create_time(pid: int) -> float:
