@@ -142,6 +142,29 @@ def test_what_an_object_owns_is_deleted_with_it(api: Api) -> None:
     api.get(f"{CONFIGMAPS}/owned", 404)
 
 
+def test_what_is_made_for_an_owner_that_is_gone_is_collected(api: Api) -> None:
+    """A controller had read the owner before somebody deleted it: nobody else would ever remove it."""
+    gone = api.post(CONFIGMAPS, configmap("owner"))["metadata"]["uid"]
+    api.delete(f"{CONFIGMAPS}/owner")
+    lost, held = configmap("lost"), configmap("held")
+    reference = {"apiVersion": "v1", "kind": "ConfigMap", "name": "owner", "uid": gone}
+    lost["metadata"]["ownerReferences"] = [reference]
+    living = reference | {"uid": api.post(CONFIGMAPS, configmap("owner"))["metadata"]["uid"]}
+    held["metadata"]["ownerReferences"] = [reference, living]
+    assert api.post(CONFIGMAPS, lost)["metadata"]["name"] == "lost"
+    api.post(CONFIGMAPS, held)
+    api.get(f"{CONFIGMAPS}/lost", 404)
+    api.get(f"{CONFIGMAPS}/held")
+
+
+def test_an_owner_of_a_kind_that_is_not_served_is_taken_for_alive(api: Api) -> None:
+    body = configmap()
+    owner = {"apiVersion": "apps.example/v1", "kind": "Thing", "name": "owner", "uid": "no-such"}
+    body["metadata"]["ownerReferences"] = [owner]
+    api.post(CONFIGMAPS, body)
+    api.get(f"{CONFIGMAPS}/x")
+
+
 def test_a_finalizer_holds_an_object_until_it_is_removed(api: Api) -> None:
     body = configmap()
     body["metadata"]["finalizers"] = ["example.com/hold"]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from tidegate.sandbox.api import errors, metadata
 from tidegate.sandbox.api.copies import copied
-from tidegate.sandbox.api.kinds import NAMESPACES, Json, Kind
+from tidegate.sandbox.api.kinds import ALL, NAMESPACES, Json, Kind
 
 HISTORY = 4096  # changes kept for watches; an older watch is told 410 and lists again
 Admission = Callable[[Kind, Json, Json | None], Json]  # (kind, new, old) -> admitted, or raises
@@ -101,7 +101,10 @@ class Store:
                 raise errors.not_found(NAMESPACES, namespace)
             if key in self._objects:
                 raise errors.already_exists(kind, key[2])
-            return self._commit(key, made, dry_run=dry_run)
+            made = self._commit(key, made, dry_run=dry_run)
+            if not dry_run and self._is_orphan(made):
+                self.delete(*key)
+            return made
 
     def update(
         self, kind: Kind, item: Json, namespace: str, name: str, *, status: bool = False,
@@ -205,6 +208,17 @@ class Store:
             or (owner[0] == NAMESPACES and key[1] == owner[2])
         ]
 
+    def _is_orphan(self, item: Json) -> bool:
+        """Made for owners who are all gone: a controller had read one before it was deleted.
+
+        The garbage collector removes it; an owner of a kind that is not served counts as alive.
+        """
+        owners = item["metadata"].get("ownerReferences") or []
+        living = {held["metadata"]["uid"] for held in self._objects.values()} if owners else set()
+        return bool(owners) and all(
+            _is_served(owner) and owner.get("uid") not in living for owner in owners
+        )
+
     def _announce(self, key: _Key, old: Json | None, new: Json | None) -> None:
         self._version += 1
         change = Change(version=self._version, kind=key[0], namespace=key[1], old=old, new=new)
@@ -215,6 +229,11 @@ class Store:
 
 def _key(kind: Kind, namespace: str, name: str) -> _Key:
     return (kind, namespace if kind.namespaced else "", name)
+
+
+def _is_served(owner: Json) -> bool:
+    said = (owner.get("apiVersion"), owner.get("kind"))
+    return any((kind.api_version, kind.kind) == said for kind in ALL)
 
 
 def _check_preconditions(kind: Kind, old: Json, *, uid: str, version: str) -> None:
