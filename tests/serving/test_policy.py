@@ -13,6 +13,7 @@ BASE: dict[str, Any] = {"name": "fraud", "model": {"uri": "models:/fraud/8"}}
 KEDA = {"kind": "keda", "triggers": [{"kind": "queue_time", "threshold": 20}]}
 OWN = {"image": "features:1", "collocated": False}
 WITHIN = {"image": "features:1", "port": 8081}
+ENTITY = {"name": "id", "datatype": "INT64", "shape": [-1, 1]}
 
 
 def policy(serving: dict[str, Any], **parts: Any) -> Policy:
@@ -50,6 +51,8 @@ def policy(serving: dict[str, Any], **parts: Any) -> Policy:
         ({"transformer": WITHIN}, {}, "set load.capture"),
         ({"transformer": WITHIN | {"port": 8080}}, {}, "port 8080 is the model server's"),
         ({"transformer": WITHIN | {"port": 9000}}, {}, "port 9000 is the model server's"),
+        ({"transformer": WITHIN | {"inputs": [{**ENTITY, "value": "a"}]}}, {}, "'a' of input 'id' is no INT64"),
+        ({"transformer": WITHIN | {"inputs": [{**ENTITY, "value": 0.5}]}}, {}, "0.5 of input 'id' is no INT64"),
         ({"transformer": WITHIN}, {"load": {"protocol": "grpc"}}, "write load.protocol: http"),
         ({"transformer": OWN}, {"name": "f" * 45}, "shorten it by 1"),
         ({"explainer": {"image": "e:1", "art": "SquareAttack"}}, {}, "set either image or art"),

@@ -79,7 +79,12 @@ def versions_answering(
         _answer(lambda: client.get(f"/v2/models/{model}/ready"), host, patience)
         body = _request(inputs, sequential=sequential)
         answers = [
-            _answer(lambda: client.post(f"/v2/models/{model}/infer", json=body), host, patience)
+            _answer(
+                lambda: client.post(f"/v2/models/{model}/infer", json=body),
+                host,
+                patience,
+                asked=_said(inputs),
+            )
             for _ in range(requests)
         ]
     return tuple(_version(answer, host) for answer in answers)
@@ -164,14 +169,23 @@ def _request(inputs: Sequence[Tensor], *, sequential: bool) -> Json:
 
 
 def _input(tensor: Tensor) -> Json:
-    """One row of zeros: any model must take it, and warm-up sends the same."""
+    """One row of zeros: any model must take it, and warm-up sends the same. A transformer may take no
+    zeros, as of an entity that nobody has: then its own value."""
     shape = [max(axis, 1) for axis in tensor.shape]
     zero: Any = {"STRING": "", "BOOL": False}.get(tensor.dtype, 0)
+    value = zero if tensor.value is None else tensor.value
     dtype = "BYTES" if tensor.dtype == "STRING" else tensor.dtype
-    return {"name": tensor.name, "datatype": dtype, "shape": shape, "data": [zero] * prod(shape)}
+    return {"name": tensor.name, "datatype": dtype, "shape": shape, "data": [value] * prod(shape)}
 
 
-def _answer(send: Callable[[], httpx.Response], host: str, patience: Patience) -> httpx.Response:
+def _said(inputs: Sequence[Tensor]) -> str:
+    own = (f"{one.name} {one.value}" for one in inputs if one.value is not None)
+    return ", ".join(own) or "zeros"
+
+
+def _answer(
+    send: Callable[[], httpx.Response], host: str, patience: Patience, *, asked: str = "zeros"
+) -> httpx.Response:
     while True:
         said = "no answer"
         try:
@@ -180,7 +194,7 @@ def _answer(send: Callable[[], httpx.Response], host: str, patience: Patience) -
                 return answer
             said = f"HTTP {answer.status_code}: {answer.text[:300]}"
             if answer.status_code not in TRANSIENT:
-                raise RejectedError(f"{host} refuses a request of zeros: {said}; check the model")
+                raise RejectedError(f"{host} refuses a request of {asked}: {said}; check the model")
         except httpx.HTTPError as error:
             said = str(error) or type(error).__name__
         if patience.is_over(f"{host} ({said})"):

@@ -13,7 +13,7 @@ def inputs_of(repository: ModelRepository, policy: Policy) -> tuple[Tensor, ...]
     if transformer is None or not transformer.inputs:
         return repository.inputs
     return tuple(
-        Tensor(name=one.name, dtype=_dtype(one.datatype), shape=one.shape)
+        Tensor(name=one.name, dtype=_dtype(one.datatype), shape=one.shape, value=one.value)
         for one in transformer.inputs
     )
 

@@ -51,6 +51,9 @@ class Tensor(Strict):
     name: str
     dtype: str
     shape: tuple[int, ...]
+    value: int | float | str | None = Field(
+        default=None, description="Of a served one: what it is asked with; None: zeros, or ''"
+    )
 
 
 class OutputParity(Strict):

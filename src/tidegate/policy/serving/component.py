@@ -9,6 +9,9 @@ from tidegate.policy.serving.resources import Resources, checked
 
 RESERVED_ENV = ("PORT", "K_SERVICE", "K_CONFIGURATION", "K_REVISION")  # VAL:302-354
 STORAGE_ENV = "STORAGE_URI"
+VALUES: dict[str, tuple[type, ...]] = {
+    "BOOL": (), "BYTES": (str,), "FP": (int, float), "INT": (int,), "UINT": (int,),
+}  # fmt: skip
 SERVERS_PORTS = (8080, 9000, 8002)  # of Triton in the same pod: HTTP, gRPC, metrics (deploy/base)
 
 
@@ -38,11 +41,26 @@ class Container(Section):
 
 
 class Input(Section):
-    """One tensor that the transformer takes; the release asks it with one row of zeros."""
+    """One tensor that the transformer takes; the release asks it with one row of zeros, or of `value`."""
 
     name: str
     datatype: str = Field(pattern=r"^(BOOL|U?INT(8|16|32|64)|FP(16|32|64)|BYTES)$")
     shape: tuple[int, ...] = Field(strict=False, description="-1 = any; the batch comes first")
+    value: int | float | str | None = Field(
+        default=None,
+        description="What the release asks with in place of zeros, such as the id of an entity that is "
+        "always there; none: 0, or ''",
+    )
+
+    @model_validator(mode="after")
+    def _value_of_its_type(self) -> Self:
+        kind = next(kind for prefix, kind in VALUES.items() if self.datatype.startswith(prefix))
+        if self.value is not None and not isinstance(self.value, kind):
+            raise ValueError(
+                f"value {self.value!r} of input {self.name!r} is no {self.datatype}; write one that is, "
+                "or leave it away for zeros"
+            )
+        return self
 
 
 class Replicated(Section):
