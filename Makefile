@@ -7,7 +7,7 @@ export PYTHONDONTWRITEBYTECODE :=
 export MLFLOW_DISABLE_TELEMETRY := true
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-components test-flows test-long test-page test-routes test-lint test-tensorrt test-modelopt bench-precision report-sample chaos faults record-faults record-verbs lint fmt type layers generate check-generated \
+.PHONY: help setup demo test test-components test-flows test-long test-page test-routes test-lint test-tensorrt test-modelopt test-feast record-feast bench-precision report-sample chaos faults record-faults record-verbs lint fmt type layers generate check-generated \
 	requirements images images-smoke bench bench-load ci clean
 
 help: ## List the targets
@@ -52,6 +52,14 @@ test-tensorrt: setup ## Judge every call to TensorRT by the real bindings of 10.
 test-modelopt: setup ## Write graphs in fp16, bf16, int8 and fp8 by ModelOpt, in an environment of its own
 	@sh scripts/setup modelopt
 	@$(BIN)/pytest -rs tests/steps/model/test_modelopt.py
+
+test-feast: setup ## Release the policies of transformer and transformer-component, which read Feast's own feature server
+	@sh scripts/setup feast
+	@$(BIN)/pytest -rs -m "long or not long" tests/feast
+
+record-feast: setup ## Write tests/feast/record.json: what Feast's feature server answers
+	@sh scripts/setup feast
+	@$(BIN)/python -m tests.feast.record
 
 bench-precision: setup ## Every precision of a small network on this CPU: size, speed, the same answers
 	@sh scripts/setup modelopt

@@ -164,6 +164,44 @@ def test_the_load_test_says_what_it_lacks_in_the_loadtest_image(image: tuple[str
     assert "Traceback" not in done.stderr
 
 
+ASK = """
+import subprocess, sys, time, urllib.error, urllib.request
+own = "--http_port=8081 --predictor_host=127.0.0.1:9 --feast_serving_url=f --entity_id_name=e --features=a:b"
+program = subprocess.Popen([sys.executable, "examples/transformer/feast_transformer.py", *own.split()])
+for _ in range(100):
+    time.sleep(0.1)
+    try:
+        urllib.request.urlopen("http://127.0.0.1:8081/v2/health/ready")
+    except urllib.error.HTTPError as error:
+        print(error.code, error.read().decode())
+        break
+    except urllib.error.URLError:
+        continue
+program.kill()
+"""
+
+
+def test_the_transformer_of_the_examples_is_an_image_that_serves_read_only_and_as_nobody(
+    base: str, tmp_path: Path
+) -> None:
+    folder, tag = ROOT / "examples" / "transformer", "localhost/feast-transformer:test"
+    file = ("-f", str(folder / "Containerfile"), "--build-arg", f"BASE={base}")
+    said("buildah", "build", *file, "-t", tag, str(folder))
+    container = said("buildah", "from", tag)
+    (tmp_path / "ask.py").write_text(ASK)
+    tmp_path.chmod(0o777)
+    inside = Running(said("buildah", "mount", container), tmp_path)
+    done = inside.run("cd /srv && id -u && python3 /tmp/work/ask.py")
+    told = said(
+        "buildah", "inspect", "--format", "{{.OCIv1.Config.User}} {{.OCIv1.Config.Env}}", container
+    )
+    said("buildah", "rm", container)
+    assert done.stdout.splitlines()[0] == "65532", done.stderr
+    assert '503 {"error": "the model at 127.0.0.1:9: ' in done.stdout
+    assert told.startswith("65532:65532 ")
+    assert "LISTEN_ON=0.0.0.0" in told
+
+
 def triton_base(base: str, folder: Path, number: int) -> str:
     """A stand-in of NGC's: this base, with a libnvinfer that says its version."""
     source = folder / "nvinfer.c"
