@@ -123,7 +123,7 @@ def test_what_somebody_broke_is_no_hit(kept: Path, tmp_path: Path, wrong: str) -
         (folder / "build.json").unlink()
     else:
         record = json.loads((folder / "build.json").read_text())
-        record["engine"]["tensorrt"] = "10.8.0.1"
+        record["build"]["tensorrt"] = "10.8.0.1"
         (folder / "build.json").write_text(json.dumps(record))
     target = tmp_path / "found.plan"
     assert plan_cache.found(kept, key, target) is None

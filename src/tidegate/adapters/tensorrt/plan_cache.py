@@ -5,13 +5,13 @@ import os
 import tempfile
 from pathlib import Path
 
-from tidegate.adapters import trees
+from tidegate.adapters import build_cache
 from tidegate.config import settings
 from tidegate.core.tensorrt import plan_version
 from tidegate.documents import Engine
-from tidegate.errors import TidegateError, UnavailableError
+from tidegate.errors import TidegateError
 
-PLAN, RECORD = "model.plan", "build.json"
+PLAN = "model.plan"
 
 
 def folder() -> Path | None:
@@ -28,35 +28,25 @@ def found(root: Path | None, key: str, target: Path) -> Engine | None:
     """
     if root is None:
         return None
+    record = build_cache.found(root / "plans" / key, PLAN, target)
+    if record is None:
+        return None
     try:
-        record = json.loads((root / "plans" / key / RECORD).read_text(encoding="utf-8"))
-        engine = Engine.model_validate_json(json.dumps(record["engine"]))
-        _copy(root / "plans" / key / PLAN, target)
-        same = engine.key == key and trees.file_digest(target) == record["digest"]
-        if same and plan_version.shown(head(target, what=PLAN)) == engine.tensorrt:
+        engine = Engine.model_validate_json(json.dumps(record))
+        if engine.key == key and plan_version.shown(head(target, what=PLAN)) == engine.tensorrt:
             return engine
-    except (OSError, ValueError, KeyError, TypeError, TidegateError):
+    except (OSError, ValueError, TidegateError):
         pass
     target.unlink(missing_ok=True)
     return None
 
 
 def keep(root: Path | None, engine: Engine, plan: Path) -> str:
-    """Keep a plan under its key: a folder that is renamed into place when it is whole.
-
-    Why it could not be written; '' when it was. A build that took minutes is not lost for its copy.
-    """
+    """Keep a plan under its key. Why it could not be written; '' when it was."""
     if root is None or not engine.key:
         return ""
-    try:
-        with trees.building(root / "plans" / engine.key) as target:
-            _copy(plan, target / PLAN)
-            record = {"digest": trees.file_digest(plan), "engine": engine.model_dump(mode="json")}
-            text = json.dumps(record, indent=1, sort_keys=True)
-            (target / RECORD).write_text(text, encoding="utf-8")
-    except (OSError, UnavailableError) as error:
-        return str(error)
-    return ""
+    record = engine.model_dump(mode="json")
+    return build_cache.keep(root / "plans" / engine.key, PLAN, plan, record)
 
 
 def timings(root: Path | None, name: str) -> bytes:
@@ -104,10 +94,3 @@ def head(plan: Path, *, what: str) -> plan_version.Version:
     """The TensorRT that a plan file is of. Raises RejectedError."""
     with plan.open("rb") as file:
         return plan_version.plan_version(file.read(plan_version.LENGTH), what=what)
-
-
-def _copy(source: Path, target: Path) -> None:
-    import shutil
-
-    with trees.disk_errors(target):
-        shutil.copyfile(source, target)

@@ -6,7 +6,9 @@ the model's own types, and writes its answers to them and to each kind of edge, 
 what goes wrong is its one line on stdout, and exit code 1.
 """
 
+import contextlib
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -40,31 +42,43 @@ def exported(
     Raises RejectedError with what the program said.
     """
     _write(folder / ROWS, {GOLDEN: golden})
-    command = [
-        sys.executable,
-        "-m",
-        f"{__package__}.{program}",
-        str(model),
-        str(folder),
-        str(opset),
-    ]
-    try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, errors="replace", check=False, timeout=WITHIN_S,
-            env=os.environ | {"PYTHONWARNINGS": "ignore", "KERAS_HOME": str(folder)},
-        )  # fmt: skip
-    except subprocess.TimeoutExpired as error:
-        raise RejectedError(f"is not exported after {WITHIN_S:g} s") from error
-    if done.returncode != 0:
-        raise RejectedError(_said(done))
+    run(program, [str(model), str(folder), str(opset)], {"KERAS_HOME": str(folder)})
     return _read(folder / ANSWERS)
 
 
-def _said(done: "subprocess.CompletedProcess[str]") -> str:
+def run(
+    program: str,
+    arguments: Sequence[str],
+    environment: Mapping[str, str],
+    *,
+    done: str = "exported",
+    within_s: float = WITHIN_S,
+) -> None:
+    """Run a program of this package to its end; what it started, such as a compiler, ends with it.
+
+    `done` is what the model is when it ends well. Raises RejectedError with what the program said.
+    """
+    command = [sys.executable, "-m", f"{__package__}.{program}", *arguments]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace",
+        start_new_session=True, env=os.environ | {"PYTHONWARNINGS": "ignore"} | environment,
+    ) as process:  # fmt: skip
+        try:
+            said = process.communicate(timeout=within_s)
+        except subprocess.TimeoutExpired as error:
+            raise RejectedError(f"is not {done} after {within_s:g} s") from error
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+    if process.returncode != 0:
+        raise RejectedError(_told_of(process.returncode, *said, done))
+
+
+def _told_of(code: int, out: str, err: str, done: str) -> str:
     """Its line; one that was killed, such as for its memory, has left none, and others' lines mislead."""
-    if done.returncode < 0:
-        return f"is not exported: its process was killed by signal {-done.returncode}"
-    said = done.stdout.strip() or done.stderr.strip() or f"ended with {done.returncode}"
+    if code < 0:
+        return f"is not {done}: its process was killed by signal {-code}"
+    said = out.strip() or err.strip() or f"ended with {code}"
     return said.splitlines()[-1]
 
 
