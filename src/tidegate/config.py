@@ -48,6 +48,7 @@ class Settings:
     otlp_endpoint: str = ""  # OpenTelemetry's own variable; its SDK reads the rest of them itself
     tritonserver: str = ""  # a command of this machine, with its own arguments
     tensorrt_cache: str = ""  # plans and timings of earlier builds; '' = none is kept
+    aoti_cache: str = ""  # packages of earlier compilations; '' = none is kept
     trtexec: str = ""  # a command; '' = the one on PATH
     modelopt_python: str = ""  # an interpreter that has nvidia-modelopt; '' = our own
     grafana_url: str = ""
@@ -99,6 +100,7 @@ VARIABLES: Mapping[str, str] = {
     "otlp_endpoint": "OTEL_EXPORTER_OTLP_ENDPOINT",
     "tritonserver": "TIDEGATE_TRITONSERVER",
     "tensorrt_cache": "TIDEGATE_TENSORRT_CACHE",
+    "aoti_cache": "TIDEGATE_AOTI_CACHE",
     "trtexec": "TIDEGATE_TRTEXEC",
     "modelopt_python": "TIDEGATE_MODELOPT_PYTHON",
     "grafana_url": "TIDEGATE_GRAFANA_URL",
@@ -142,6 +144,7 @@ EXAMPLES: Mapping[str, str] = {
     "otlp_endpoint": "an OpenTelemetry collector, e.g. http://otel-collector.monitoring:4318",
     "tritonserver": "the command of a tritonserver, e.g. /opt/tritonserver/bin/tritonserver",
     "tensorrt_cache": "a folder that builds of TensorRT plans share",
+    "aoti_cache": "a folder that compilations of AOTInductor share",
     "trtexec": "the command of a trtexec, e.g. /usr/src/tensorrt/bin/trtexec",
     "modelopt_python": "a Python that has nvidia-modelopt",
     "grafana_url": "Grafana, e.g. http://grafana.monitoring:3000",

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from tidegate.core import lint, model_config
-from tidegate.core.lint import Graph, Plan, Repository, Server
+from tidegate.core.lint import Graph, Package, Plan, Repository, Server
 from tidegate.core.model_config import (
     EnsembleStep,
     ModelConfig,
@@ -100,6 +100,39 @@ def batching(**changes: Any) -> dict[str, Any]:
 def sequential(**changes: Any) -> Repository:
     batcher = ModelSequenceBatching(**changes)
     return repository(config={"dynamic_batching": None, "sequence_batching": batcher})
+
+
+def packaged(
+    *, config: dict[str, Any] | None = None, server: dict[str, Any] | None = None, **changes: Any
+) -> Repository:
+    """An AOTInductor package as configure places it, for the first server that knows all of its names."""
+    inputs = (Tensor(name="INPUT__0", dtype="FP32", shape=(-1, 64)),)
+    built = model_config.build(
+        name="digits",
+        backend="pytorch",
+        platform="torch_aoti",
+        inputs=inputs,
+        outputs=(Tensor(name="OUTPUT__0", dtype="FP32", shape=(-1, 3)),),
+        wanted=Triton(),
+        shapes={"INPUT__0": (64,)},
+        model_file="model.pt2",
+    )
+    backends = frozenset({"pytorch"})
+    whole = Server(version=(2, 69), gpus=0, backends=backends, torch="2.11.0")
+    base = Repository(
+        config=dataclasses.replace(built, **(config or {})),
+        folder="digits",
+        versions=(3,),
+        server=dataclasses.replace(whole, **(server or {})),
+        package=Package(torch="2.11.0"),
+        files=frozenset({"3/model.pt2"}),
+    )
+    return dataclasses.replace(base, **changes)
+
+
+def named(kind: str, *names: str) -> dict[str, Any]:
+    made = ModelInput if kind == "input" else ModelOutput
+    return {kind: tuple(made(name=n, data_type="TYPE_FP32", dims=(-1, 64)) for n in names)}
 
 
 INNER = ModelConfig(
@@ -265,6 +298,23 @@ BROKEN = {
         plan=Plan(version="10.7.0.23", max_batch_size=16), server={"tensorrt": "10.7.0"}
     ),
     "plan on a GPU": repository(config={"backend": "tensorrt"}),
+    "AOTI server": packaged(server={"version": (2, 66)}),
+    "AOTI platform": packaged(config={"platform": ""}),
+    "AOTI platform: by its file": packaged(config={"platform": "", "default_model_filename": ""}),
+    "AOTI batch": packaged(config={"max_batch_size": 2}),
+    "AOTI sequences": packaged(config={"sequence_batching": ModelSequenceBatching()}),
+    "AOTI names": packaged(config=named("input", "input")),
+    "AOTI names: too early": packaged(config=named("input", "ARGS[0]"), server={"version": (2, 68)}),
+    "AOTI names: an output": packaged(config=named("output", "RESULTS[0]")),
+    "AOTI names: without brackets in the server": packaged(config=named("input", "KWARGS[mask]")),
+    "AOTI names: a gap": packaged(config=named("input", "INPUT__0", "INPUT__2")),
+    "AOTI torch": packaged(package=Package(torch="2.13.0")),
+    "AOTI torch: not known": packaged(server={"torch": ""}),
+    "AOTI device": packaged(config=group(kind="KIND_GPU")),
+    "AOTI device: of a GPU": packaged(package=Package(torch="2.11.0", device="cuda")),
+    "model file: of a package": packaged(
+        config={"default_model_filename": ""}, files=frozenset({"3/model.pt"})
+    ),
     "ensemble steps": ensemble(ensemble_scheduling=ModelEnsembling()),
     "ensemble instances": ensemble(**group()),
     "ensemble models": ensemble(step={"model_name": "absent"}),
@@ -295,6 +345,28 @@ def test_a_plan_of_the_servers_own_tensorrt_on_its_gpu_is_clean() -> None:
         files=frozenset({"3/model.plan"}),
     )
     assert failed(dataclasses.replace(served, graph=None)) == {}
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {},
+        {"default_model_filename": ""},
+        named("input", "ARGS[0]") | named("output", "RESULT"),
+        named("input", "ARGS[0][a]", "ARGS[1]") | named("output", "RESULT[b][0]", "OUTPUT__1"),
+    ],
+)
+def test_a_package_under_a_name_that_its_server_finds_is_clean(config: dict[str, Any]) -> None:
+    unwarmed = {"model_warmup": ()} if config else {}
+    assert failed(packaged(config={**config, **unwarmed})) == {}
+
+
+def test_torchscript_beside_a_package_is_what_is_opened() -> None:
+    both = packaged(
+        config={"platform": "", "default_model_filename": ""},
+        files=frozenset({"3/model.pt", "3/model.pt2"}),
+    )
+    assert "AOTI platform" not in failed(both)
 
 
 def test_every_rule_has_a_trap_of_its_own() -> None:

@@ -62,3 +62,14 @@ def test_a_batcher_that_the_server_adds_is_drift() -> None:
     """Auto-completion does this to a config that leaves inputs out."""
     written = replace(WRITTEN, max_batch_size=0, dynamic_batching=None)
     assert len(drifted(written, WRITTEN)) == 2
+
+
+def test_a_platform_that_the_server_is_too_old_to_know_is_no_drift_and_of_a_newer_one_it_is() -> (
+    None
+):
+    written = replace(WRITTEN, backend="pytorch", platform="torch_aoti")
+    served = replace(written, platform="pytorch_libtorch")
+    assert drifted(written, served, (2, 51)) == ()
+    assert drifted(written, served, (2, 67)) == (
+        "platform was written as 'torch_aoti' and is served as 'pytorch_libtorch'",
+    )

@@ -31,6 +31,9 @@ Largest difference is of any output, absolute. Labels were all equal.
   The default tolerances of parity are those of FP32: give your own. The differences above are of such a CPU.
 - **PyTorch**: a program exported from one example row takes one row for good, and is served without batching.
   Log it with an example of two rows or more. A `.pth` is a pickle, and needs `model.allow_pickle`.
+- **PyTorch compiled by AOTInductor** ([aoti.md](aoti.md)) is for Triton 26.03 and newer, a beta, in the
+  torch and on the CPUs that it was compiled for, without batching. TorchScript and ONNX need none of that.
+  The server here is 2.51: it reads the config without the platform that names such packages.
 - **Keras** by `mlflow.keras` is run and exported on PyTorch, whichever backend it was trained on; by
   `mlflow.tensorflow`, and a SavedModel in either, on TensorFlow, by tf2onnx (opset 18 at most). Keras
   numbers what has no name, so one input is served as golden data call it (`input` where they do not),

@@ -23,6 +23,7 @@ class Record(TypedDict):
 
 
 CIRCULAR = "circular: the ONNX Runtime backend here is our own stand-in"
+AOTI = "circular: the pytorch backend here is our own stand-in, by the source of the real one"
 NO_GPU = "the server here has no TensorRT backend, and the machine no GPU"
 # Nothing here can judge these: rule -> why.
 NOT_TRIED = {
@@ -33,6 +34,13 @@ NOT_TRIED = {
     "optional inputs": CIRCULAR,
     "parameters": CIRCULAR,
     "ONNX version": CIRCULAR,
+    "AOTI server": "the wheel that carries the server here is one version, 2.51, without such packages",
+    "AOTI platform": AOTI,
+    "AOTI batch": AOTI,
+    "AOTI sequences": AOTI,
+    "AOTI names": AOTI,
+    "AOTI torch": AOTI,
+    "AOTI device": NO_GPU,
     "plan version": NO_GPU,
     "plan batch": NO_GPU,
     "plan on a GPU": NO_GPU,

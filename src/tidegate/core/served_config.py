@@ -8,6 +8,7 @@ batcher that auto-completion added.
 import dataclasses
 from typing import Any
 
+from tidegate.core.aoti.serving import PLATFORM, too_old
 from tidegate.core.model_config import ModelConfig
 
 # Where nothing was written the server's own word stands; [] is any entry of a list.
@@ -29,8 +30,16 @@ FILLED_IN = frozenset(
 )
 
 
-def drifted(written: ModelConfig, served: ModelConfig) -> tuple[str, ...]:
-    """What is served otherwise than written, one line each: field, written and served value."""
+def drifted(
+    written: ModelConfig, served: ModelConfig, triton: tuple[int, int] | None = None
+) -> tuple[str, ...]:
+    """What is served otherwise than written, one line each: field, written and served value.
+
+    A server `triton` that is too old for torch_aoti has no word for it, and refuses it: one that serves such
+    a model all the same is the sandbox's, which leaves that word out.
+    """
+    if triton and written.platform == PLATFORM and too_old(triton):
+        written = dataclasses.replace(written, platform="")
     return tuple(_differences(written, served, ""))
 
 

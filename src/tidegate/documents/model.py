@@ -123,6 +123,23 @@ class Engine(Strict):
     formats: dict[str, int] = Field(default_factory=dict, description="outputs by memory format")
 
 
+class Package(Strict):
+    """An AOTInductor package: what compiled it, and the machines that it runs on."""
+
+    torch: str = Field(description="the version that compiled it, by the package's own word")
+    device: Literal["cpu", "cuda"]
+    cpu: Literal["avx2", "avx512", "native"] = Field(description="instructions that it may hold")
+    vectors: str = Field(description="the vectors of its kernels, as torch names them")
+    machine: str = Field(description="architecture, such as x86_64")
+    gpu: str = Field(default="", description="the driver's name of the GPU; '' = none")
+    compute_capability: str = ""
+    compiler: str = Field(description="its own first line")
+    key: str = Field(description="program x torch x compiler x machine x policy")
+    reused: bool = Field(default=False, description="an earlier build with the same key")
+    seconds: float = Field(description="of the compilation")
+    size_bytes: int = Field(ge=0)
+
+
 class StepDown(Strict):
     """A target that was wanted and did not come about."""
 
@@ -161,6 +178,7 @@ class OptimizedModel(Document):
         default=(), description="shapes that accelerator tensorrt builds its engines for"
     )
     engine: Engine | None = None
+    package: Package | None = None
     steps_down: tuple[StepDown, ...] = Field(
         default=(),
         description="optimize.fallback: what was tried before this, and why it is not that",

@@ -23,7 +23,7 @@ IN_SECRET = (
             "mlflow_tracking_token", "mlflow_tracking_username", "mlflow_tracking_password",
             "ingress_token", "grafana_token",
             # No secrets, but a run may lack them, and of a ConfigMap Kubeflow wants every key.
-            "grafana_url", "pushgateway_url", "otlp_endpoint", "tensorrt_cache",
+            "grafana_url", "pushgateway_url", "otlp_endpoint", "tensorrt_cache", "aoti_cache",
         )
     ),
     # Storage, as obstore and KServe's own Secrets name it; an identity of the pod needs none of them.

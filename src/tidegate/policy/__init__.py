@@ -4,6 +4,7 @@ What (thresholds, steps, windows) lives here and is reviewed; where (URLs, crede
 environment (`tidegate.config`). Parsing text and fetching the policy are adapters; this is the schema.
 """
 
+from tidegate.policy.aoti import Aoti
 from tidegate.policy.load import Curve, Guard, Load, Recording
 from tidegate.policy.model import Model, Optimize, Parity, Tolerance
 from tidegate.policy.repository import Companion, Repository
@@ -33,6 +34,7 @@ from tidegate.policy.triton import InstanceGroup, Queue, RateLimit, RateLimitRes
 from tidegate.policy.whole import Policy, ReportTo
 
 __all__ = [
+    "Aoti",
     "CapacitySlo",
     "Companion",
     "CostSlo",

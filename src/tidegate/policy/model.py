@@ -5,6 +5,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from tidegate.policy.aoti import Aoti
 from tidegate.policy.load import inside
 from tidegate.policy.section import Section
 from tidegate.policy.tensorrt import TensorRt
@@ -59,10 +60,10 @@ RUNGS: tuple[Rung, ...] = ("onnxruntime-tensorrt", "onnxruntime-cuda", "onnxrunt
 class Optimize(Section):
     """How the model is converted."""
 
-    target: Literal["onnxruntime", "openvino", "native", "tensorrt"] = Field(
+    target: Literal["onnxruntime", "openvino", "native", "tensorrt", "aoti"] = Field(
         default="onnxruntime",
         description="What serves it. native: trees by FIL, PyTorch as TorchScript, a python function by "
-        "the python backend; docs/routes.md has every flavor",
+        "the python backend; aoti: PyTorch compiled by AOTInductor; docs/routes.md has every flavor",
     )
     precision: Literal["source", "fp16", "bf16", "int8", "fp8"] = Field(
         default="source",
@@ -81,6 +82,7 @@ class Optimize(Section):
         "it answers otherwise; each step down is told with its reason. None = refused",
     )
     tensorrt: TensorRt = Field(default_factory=TensorRt)
+    aoti: Aoti = Field(default_factory=Aoti)
     opset: int = Field(
         default=18,
         ge=13,

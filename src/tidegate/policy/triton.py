@@ -78,6 +78,11 @@ class Triton(Section):
         pattern=r"^(\d+\.\d+\.\d+(\.\d+)?)?$",
         description="TensorRT of the serving image; '' = what deploy/triton.yaml says, for its own runtime",
     )
+    torch: str = Field(
+        default="",
+        pattern=r"^(\d+\.\d+\.\d+\S*)?$",
+        description="torch of the serving image, as its torch.__version__ says it; for optimize.target aoti",
+    )
     max_batch_size: int = Field(default=32, ge=0)
     max_queue_delay_us: int = Field(default=0, ge=0)
     max_queue_size: int = Field(default=256, ge=0)

@@ -8,6 +8,7 @@ from tidegate.documents import (
     Engine,
     ModelRepository,
     OptimizedModel,
+    Package,
     Report,
     Verdict,
 )
@@ -64,6 +65,7 @@ def _optimized(optimized: OptimizedModel) -> Rows:
         *((f"not {step.wanted}", step.reason) for step in optimized.steps_down),
         ("precision", "" if optimized.precision == "source" else optimized.precision),
         *(_engine(optimized.engine) if optimized.engine else []),
+        *(_package(optimized.package) if optimized.package else []),
         ("converted tree", optimized.tree_digest),
         ("golden inputs", optimized.parity.golden_digest),
         ("tools", _versions(optimized.tools.items())),
@@ -79,6 +81,18 @@ def _engine(engine: Engine) -> Rows:
         ("built on", on if engine.gpu else ""),
         ("layers", _counts({"in all": engine.layers or 0, **engine.kinds})),
         ("precision of outputs", _counts(engine.precisions)),
+    ]
+
+
+def _package(package: Package) -> Rows:
+    again = " (of an earlier build)" if package.reused else ""
+    on = f"{package.gpu}, compute capability {package.compute_capability}"
+    return [
+        ("package", f"AOTInductor, torch {package.torch}, {package.compiler}{again}"),
+        (
+            "compiled for",
+            on if package.gpu else f"{package.machine}, {package.cpu} ({package.vectors})",
+        ),
     ]
 
 

@@ -11,7 +11,7 @@ import httpx
 import psutil
 
 from tidegate.errors import TidegateError
-from tidegate.sandbox import model_command, ports, program, storage, triton_command
+from tidegate.sandbox import model_command, packages, ports, program, storage, triton_command
 from tidegate.sandbox.container import Container
 from tidegate.sandbox.interfaces import RevisionSpec, RevisionStatus
 from tidegate.sandbox.process import Child, Spawner, kill_marked
@@ -155,6 +155,7 @@ class Revision:
             self._set(phase="Initializing")
             try:
                 storage.initialize(self.spec.storage_uri, self._models, claims=self._claims)
+                packages.readable(self._models)
             except (TidegateError, OSError, ValueError) as error:
                 self._fail("StorageInitializerFailed", str(error), exit_code=1)
                 self._pause()

@@ -32,7 +32,7 @@ def assemble_backends(directory: Path) -> Path:
         shutil.copy(file, directory / "python" / file.name)
     for backend in (p for p in _OURS.iterdir() if (p / "model.py").is_file()):
         (directory / backend.name).mkdir()
-        for file in (backend / "model.py", _OURS / "batching.py"):
+        for file in (*backend.glob("*.py"), _OURS / "batching.py"):
             shutil.copy(file, directory / backend.name / file.name)
     return directory
 

@@ -13,7 +13,7 @@ import uuid
 from pathlib import Path
 from types import FrameType
 
-from tidegate.sandbox import binaries, triton_command
+from tidegate.sandbox import binaries, packages, triton_command
 
 LOOK_S = 0.5  # how often it looks whether its parent lives
 LEAVE_S = 10.0  # --exit-timeout-secs and some
@@ -32,7 +32,7 @@ def main(arguments: list[str]) -> int:
                 f"--backend-directory={backends}",
                 f"--backend-config=python,shm-region-prefix-name={prefix}",
                 "--allow-gpu-metrics=false",
-                *arguments,
+                *packages.with_readable(arguments, Path(folder) / "models"),
             ],
             env=triton_command.environment({}),
         )

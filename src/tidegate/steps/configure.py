@@ -3,12 +3,13 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from tidegate.core.aoti.serving import PLATFORM as AOTI
 from tidegate.core.manifest import released_template
 from tidegate.core.model_config import ModelConfig
 from tidegate.documents import Finding, ModelRepository, OptimizedModel, Refusal, Word
 from tidegate.errors import DocumentError
 from tidegate.policy import Policy
-from tidegate.steps import gpu_serving, kept_folder
+from tidegate.steps import compiled, gpu_serving, kept_folder
 from tidegate.steps.load_and_query import tried
 from tidegate.steps.placing import Placed, asked, is_sequential, linted, placed, tensors
 from tidegate.steps.progress import say
@@ -48,7 +49,11 @@ def configure(
         return _kept(model, policy, optimized_model, repository_document, repository)
     models = placed(model, policy, optimized_model)
     _require_sendable(models, policy)
-    notes = (*_notes(models[0].config, policy), *gpu_serving.notes(model, policy))
+    notes = (
+        *_notes(models[0].config, policy),
+        *gpu_serving.notes(model, policy),
+        *compiled.notes(model, policy),
+    )
     findings = (*linted(models, policy), *notes)
     bad = [finding for finding in findings if finding.word is Word.FAIL and finding.blocking]
     if bad:
@@ -94,7 +99,7 @@ def _require_sendable(models: tuple[Placed, ...], policy: Policy) -> None:
 def _notes(config: ModelConfig, policy: Policy) -> tuple[Finding, ...]:
     """What the policy asked for and the graph does not allow; served all the same."""
     notes = []
-    if policy.triton.max_batch_size and not config.max_batch_size:
+    if policy.triton.max_batch_size and not config.max_batch_size and config.platform != AOTI:
         notes.append("the model has no free batch axis: served without batching")
     if policy.triton.warmup and not config.model_warmup:
         why = "it would lack the signals of a sequence"
@@ -137,7 +142,7 @@ def _document(
     digest: str,
 ) -> ModelRepository:
     whole, sequential = asked(models), is_sequential(models)
-    own = whole is models[0] and not sequential
+    own, built = whole is models[0] and not sequential, model.engine or model.package
     inputs, outputs = (model.inputs, model.outputs) if own else tensors(whole.config)
     return ModelRepository(
         subject=model.subject,
@@ -149,8 +154,8 @@ def _document(
         inputs=inputs,
         outputs=outputs,
         digest=digest,
-        gpu=model.engine.gpu if model.engine else "",
-        compute_capability=model.engine.compute_capability if model.engine else "",
+        gpu=built.gpu if built else "",
+        compute_capability=built.compute_capability if built else "",
         findings=findings,
         models=tuple(one.entry for one in models) if len(models) > 1 else (),
         sequential=sequential,

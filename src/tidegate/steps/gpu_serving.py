@@ -16,6 +16,8 @@ def on_gpu(model: OptimizedModel, policy: Policy) -> OnGpu | None:
     from tidegate.core.tensorrt import provider
 
     wanted = policy.optimize.tensorrt
+    if model.package is not None and model.package.device == "cuda":
+        return OnGpu()
     if model.engine is not None:
         return OnGpu(profiles=len(model.engine.profiles))
     if not model.accelerator:
@@ -68,7 +70,8 @@ def plan(model: OptimizedModel, tree: Path) -> lint.Plan | None:
 def notes(model: OptimizedModel, policy: Policy) -> tuple[Finding, ...]:
     """Each step down, and a pod that asks for no GPU; both are told, and served all the same."""
     told = [f"not {step.wanted}: {step.reason}" for step in model.steps_down]
-    on_gpus = bool(model.engine or model.accelerator)
+    packaged = model.package is not None and model.package.device == "cuda"
+    on_gpus = bool(model.engine or model.accelerator or packaged)
     if on_gpus and visible_gpus(policy.serving.resources) is None:
         told.append(
             "a GPU serves it, and serving.resources asks for none; write limits: {nvidia.com/gpu: '1'}, "

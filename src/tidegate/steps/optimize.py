@@ -94,6 +94,8 @@ def _optimized(
         what=what,
     )
     converted = source_model.convert(given)
+    if converted.said:
+        say("optimize", converted.said)
     if policy.optimize.precision != "source":
         converted = in_precision(given, converted)
     golden_data.save(target / GOLDEN, converted.inputs, converted.expected, golden.labels)
@@ -145,6 +147,7 @@ def _document(
         accelerator=found.rung.accelerator,
         profiles=found.profiles,
         engine=found.engine,
+        package=converted.package,
         steps_down=found.steps_down,
         tools=_tools(route),
     )

@@ -5,12 +5,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tidegate.core import lint, model_config
+from tidegate.core.aoti.serving import PLATFORM as AOTI
 from tidegate.core.model_config import Member, ModelConfig
 from tidegate.core.visible_gpus import visible_gpus
 from tidegate.documents import Finding, OptimizedModel, RepositoryModel, Tensor
 from tidegate.errors import DocumentError
 from tidegate.policy import Companion, Policy, Triton
-from tidegate.steps import gpu_serving
+from tidegate.steps import compiled, gpu_serving
 from tidegate.steps.companions import FOLDER, MAIN_GOLDEN
 
 ONNX = ("onnxruntime", "openvino")
@@ -28,6 +29,7 @@ class Placed:
     labels: tuple[str, ...] = ()
     graph: lint.Graph | None = None
     plan: lint.Plan | None = None
+    package: lint.Package | None = None
 
     @property
     def is_code(self) -> bool:
@@ -70,6 +72,7 @@ def linted(models: tuple[Placed, ...], policy: Policy) -> tuple[Finding, ...]:
         gpus=visible_gpus({"limits": policy.serving.limits}),
         arguments=policy.serving.args,
         tensorrt=gpu_serving.tensorrt(policy) if any(one.plan for one in models) else "",
+        torch=policy.triton.torch,
     )
     findings: tuple[Finding, ...] = ()
     for one in models:
@@ -81,6 +84,7 @@ def linted(models: tuple[Placed, ...], policy: Policy) -> tuple[Finding, ...]:
             server=server,
             graph=one.graph,
             plan=one.plan,
+            package=one.package,
             others=configs,
         )
         named = f"{one.config.name}: " if one is not models[0] else ""
@@ -111,9 +115,10 @@ def _all_batch(model: OptimizedModel, policy: Policy, tree: Path) -> bool:
     steps = [one for one in policy.repository.models if one.role != "beside"]
     converted = [model, *(model.companions[one.name] for one in steps if not one.code)]
     code = [_read_config(tree / FOLDER / one.name, one.name) for one in steps if one.code]
-    return all(model_config.is_batchable(one.inputs, one.outputs) for one in converted) and all(
-        config.max_batch_size for config in code
-    )
+    return all(
+        model_config.is_batchable(one.inputs, one.outputs) and one.package is None
+        for one in converted
+    ) and all(config.max_batch_size for config in code)
 
 
 def _main(model: OptimizedModel, policy: Policy, tree: Path) -> Placed:
@@ -124,6 +129,7 @@ def _main(model: OptimizedModel, policy: Policy, tree: Path) -> Placed:
     config = model_config.build(
         name=policy.main_model,
         backend=model.backend,
+        platform=AOTI if model.package else "",
         inputs=graph.inputs if graph else model.inputs,
         outputs=graph.outputs if graph else model.outputs,
         wanted=policy.triton,
@@ -144,6 +150,7 @@ def _main(model: OptimizedModel, policy: Policy, tree: Path) -> Placed:
         labels=labels,
         graph=graph,
         plan=gpu_serving.plan(model, tree),
+        package=compiled.package(model, tree),
     )
 
 

@@ -17,6 +17,7 @@ from tidegate.adapters.served_forms.form import ServedForm
 from tidegate.core.lint import triton_version
 from tidegate.core.onnx_versions import pinned
 from tidegate.core.routes import Route
+from tidegate.documents import Package
 from tidegate.errors import DocumentError, RejectedError
 from tidegate.policy import Policy
 
@@ -90,6 +91,8 @@ class Converted:
     shapes: tuple[Edge, ...] = ()  # rows of other sizes; no answer: the source refuses them
     source_graph: Path | None = None  # where the source is a graph: its layers can be looked into
     folder: Path = Path()  # of model_file
+    package: Package | None = None  # where it was compiled
+    said: str = ""  # for people, of its making
 
 
 def opened(given: Given, path: Path) -> tuple[Graph, ServedForm]:

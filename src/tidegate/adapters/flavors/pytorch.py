@@ -1,4 +1,4 @@
-"""MLflow's pytorch flavor: an exported program or a pickled module, to ONNX or to TorchScript.
+"""MLflow's pytorch flavor: an exported program or a pickled module, to ONNX, TorchScript or a package.
 
 A program that was exported from one example row takes one row for good (MLflow logs it so); it is served
 without batching. https://docs.pytorch.org/docs/stable/export.html
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from tidegate.adapters import onnx_runtime
-from tidegate.adapters.flavors import torch_source
+from tidegate.adapters.flavors import torch_package, torch_source
 from tidegate.adapters.flavors.conversion import Array, Converted, Given, as_graph, recorded
 from tidegate.adapters.flavors.torch_source import REFERENCE, Source
 from tidegate.adapters.served_forms import torchscript
@@ -23,12 +23,17 @@ LEAST_OPSET = 18  # the exporter's own; it writes no older graph
 
 
 def convert(given: Given) -> Converted:
-    """The module as a graph, or as TorchScript. Raises by class of error."""
+    """The module as a graph, as TorchScript, or compiled. Raises by class of error."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch tells of its own deprecations at every turn
+        is_package = given.route.target == "aoti"
+        if is_package:
+            torch_package.require(given)
         source = torch_source.load(given)
         arrays = torch_source.arguments(given, source)
         found = torchscript.answers(source.module, arrays, source.batch, what=given.what)
+        if is_package:
+            return torch_package.packaged(given, source, arrays, found)
         if given.route.backend == "pytorch":
             return _script(given, source, arrays, found)
         return _graph(given, source, arrays, found)

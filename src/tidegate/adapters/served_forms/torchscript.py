@@ -77,14 +77,15 @@ def load(
     module = torch.jit.load(str(path), map_location="cpu").eval()
     return TorchScript(
         module=module,
-        inputs=tuple(_tensor(input_name(n), a, batch, what) for n, a in enumerate(arrays)),
-        outputs=tuple(_tensor(output_name(n), a, batch, what) for n, a in enumerate(found)),
+        inputs=tuple(described(input_name(n), a, batch, what) for n, a in enumerate(arrays)),
+        outputs=tuple(described(output_name(n), a, batch, what) for n, a in enumerate(found)),
         batch=batch,
         what=what,
     )
 
 
-def _tensor(name: str, array: Array, batch: int | None, what: str) -> Tensor:
+def described(name: str, array: Array, batch: int | None, what: str) -> Tensor:
+    """The tensor that rows like these are of. Raises RejectedError for a type that Triton has none for."""
     if array.dtype.name not in DTYPES:
         raise RejectedError(f"{what}: {name} is {array.dtype}, which Triton cannot serve; cast it")
     return Tensor(name=name, dtype=DTYPES[array.dtype.name], shape=(batch or -1, *array.shape[1:]))

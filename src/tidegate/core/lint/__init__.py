@@ -5,6 +5,7 @@ itself would do about it. The rules follow trials against a real server, which a
 """
 
 from tidegate.core.lint import (
+    aoti,
     ensemble,
     instances,
     layout,
@@ -16,7 +17,7 @@ from tidegate.core.lint import (
     tensors,
     warmup,
 )
-from tidegate.core.lint.subject import Graph, Judged, Plan, Repository, Rule, Server
+from tidegate.core.lint.subject import Graph, Judged, Package, Plan, Repository, Rule, Server
 from tidegate.documents import Finding, Word
 
 RULES: tuple[Rule, ...] = (
@@ -30,12 +31,14 @@ RULES: tuple[Rule, ...] = (
     *target.RULES,
     *onnx.RULES,
     *plan.RULES,
+    *aoti.RULES,
 )
 
 __all__ = [
     "RULES",
     "Graph",
     "Judged",
+    "Package",
     "Plan",
     "Repository",
     "Rule",

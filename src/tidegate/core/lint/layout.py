@@ -1,17 +1,18 @@
 """The folder: the model's name, its versions, its files, and a backend to run them."""
 
+from tidegate.core.aoti.serving import PACKAGE, PLATFORM
 from tidegate.core.lint.subject import Judged, Repository, Rule
 
 PLATFORMS = {
     "tensorrt_plan": "tensorrt",
     "onnxruntime_onnx": "onnxruntime",
     "pytorch_libtorch": "pytorch",
-    "torch_aoti": "pytorch",
+    PLATFORM: "pytorch",
 }
 FILES = {
     "onnxruntime": ("model.onnx",),
     "tensorrt": ("model.plan",),
-    "pytorch": ("model.pt", "model.pt2"),
+    "pytorch": ("model.pt",),
     "openvino": ("model.xml", "model.onnx"),
     "python": ("model.py",),
     "fil": ("xgboost.ubj", "xgboost.json", "xgboost.model", "model.txt", "checkpoint.tl"),
@@ -65,7 +66,8 @@ def _backend(r: Repository) -> str:
 def _model_file(r: Repository) -> str:
     """A python model without model.py hangs the load instead of failing it."""
     named = r.config.default_model_filename
-    wanted = (named,) if named else FILES.get(backend_of(r), ())
+    usual = (PACKAGE,) if r.config.platform == PLATFORM else FILES.get(backend_of(r), ())
+    wanted = (named,) if named else usual
     if is_ensemble(r) or r.files is None or not wanted:
         return ""
     for version in r.versions:

@@ -17,6 +17,7 @@ class Server:
     backends: frozenset[str] | None = None
     arguments: tuple[str, ...] = ()
     tensorrt: str = ""  # of its image; '' = not known
+    torch: str = ""  # likewise
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +27,14 @@ class Plan:
     version: str
     max_batch_size: int
     version_compatible: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Package:
+    """An AOTInductor package: the torch that compiled it, and the device that it is for."""
+
+    torch: str
+    device: str = "cpu"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +61,7 @@ class Repository:
     server: Server
     graph: Graph | None = None
     plan: Plan | None = None
+    package: Package | None = None
     files: frozenset[str] | None = None
     others: Mapping[str, ModelConfig] = field(default_factory=dict)
 

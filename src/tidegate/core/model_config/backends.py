@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+from tidegate.core.aoti.serving import PLATFORM as AOTI
+
 THREADS = {
     "onnxruntime": "intra_op_thread_count",  # its default is every core, for each instance
     "openvino": "INFERENCE_NUM_THREADS",
@@ -18,7 +20,17 @@ DEFAULT_FILES = {
 }
 
 
-def backend_parameters(backend: str, threads: int) -> Mapping[str, str]:
+def threads_key(backend: str, platform: str = "") -> str:
+    """The parameter that says threads, '' where there is none.
+
+    Of an AOTInductor package the pytorch backend reads no parameter: it looks for them only where the config
+    has none (src/pt2/model_state.cc, ParseParameters, at 2026-05-13).
+    """
+    return "" if platform == AOTI else THREADS.get(backend, "")
+
+
+def backend_parameters(backend: str, threads: int, platform: str = "") -> Mapping[str, str]:
     """Parameters that every model of a backend is given."""
     fixed = {"SKIP_OV_DYNAMIC_BATCHSIZE": "YES"} if backend == "openvino" else {}
-    return fixed | ({THREADS[backend]: str(threads)} if backend in THREADS else {})
+    key = threads_key(backend, platform)
+    return fixed | ({key: str(threads)} if key else {})

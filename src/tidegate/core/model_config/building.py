@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from tidegate.core.aoti.serving import PLATFORM as AOTI
 from tidegate.core.model_config.backends import DEFAULT_FILES, backend_parameters
 from tidegate.core.model_config.from_policy import batching, groups, labelled
 from tidegate.core.model_config.merging import merged, settled
@@ -73,8 +74,11 @@ def warmup_requests(
 
 
 def _concrete(tensor: ModelInput, shape: tuple[int, ...] | None) -> tuple[int, ...]:
+    """Of a model that takes rows and is not batched, one row."""
     if shape is not None and len(shape) == len(tensor.dims):
         return shape
+    if shape is not None and tensor.dims[0] == -1 and len(shape) == len(tensor.dims) - 1:
+        return (1, *shape)
     return tensor.dims
 
 
@@ -93,6 +97,7 @@ def build(
     *,
     name: str,
     backend: str,
+    platform: str = "",
     inputs: tuple[Tensor, ...],
     outputs: tuple[Tensor, ...],
     wanted: Triton,
@@ -106,6 +111,7 @@ def build(
 ) -> ModelConfig:
     """The config for a model under a policy, with what was written by hand merged into it.
 
+    `platform` is said where a backend has several; torch_aoti is served without batching, whatever its axes.
     `parameters` are what the backend must be told of this model; `model_file` is said where it is another
     than the backend looks for; `labels` name the classes; `on_gpu` is said where a GPU serves it.
 
@@ -113,20 +119,22 @@ def build(
     """
     if written is not None and written.max_batch_size and "max_batch_size" not in settled(wanted):
         wanted = wanted.model_copy(update={"max_batch_size": written.max_batch_size})
-    size = wanted.max_batch_size if is_batchable(inputs, outputs) else 0
+    batches = platform != AOTI and is_batchable(inputs, outputs)
+    size = wanted.max_batch_size if batches else 0
     every = tuple(model_input(t, batching=size > 0) for t in inputs)
     made = tuple(model_output(t, batching=size > 0) for t in outputs)
     sequence = wanted.sequence_batching
     declared = tuple(t for t in every if sequence is None or t.name not in sequence.inputs)
     given = tuple(t for t in made if sequence is None or t.name not in sequence.outputs)
     said = {
-        **backend_parameters(backend, wanted.threads),
+        **backend_parameters(backend, wanted.threads, platform),
         **(parameters or {}),
         **wanted.parameters,
     }
     generated = ModelConfig(
         name=name,
         backend=backend,
+        platform=platform,
         max_batch_size=size,
         input=declared,
         output=labelled(given, labels, wanted),

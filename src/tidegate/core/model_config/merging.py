@@ -8,7 +8,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from tidegate.core.model_config.backends import THREADS
+from tidegate.core.model_config.backends import threads_key
 from tidegate.core.model_config.whole import ModelConfig
 from tidegate.errors import DocumentError
 from tidegate.policy import Triton
@@ -38,9 +38,9 @@ DECIDES = {
 T = TypeVar("T")
 
 
-def settled(wanted: Triton, backend: str = "onnxruntime") -> Mapping[str, str]:
+def settled(wanted: Triton, backend: str = "onnxruntime", platform: str = "") -> Mapping[str, str]:
     """Which fields of the config are decided, and by whom: the model, or a field that the policy sets."""
-    decides = {**DECIDES, "threads": f"parameters.{THREADS.get(backend, '')}"}
+    decides = {**DECIDES, "threads": f"parameters.{threads_key(backend, platform)}"}
     names = [n for n in decides if n in wanted.model_fields_set and getattr(wanted, n) is not None]
     said = {decides[name]: f"triton.{name}" for name in names}
     named = {f"parameters.{key}": "triton.parameters" for key in wanted.parameters}
@@ -50,7 +50,7 @@ def settled(wanted: Triton, backend: str = "onnxruntime") -> Mapping[str, str]:
 
 def merged(generated: ModelConfig, written: ModelConfig, wanted: Triton) -> ModelConfig:
     """The generated config with the hand-written one in it. Raises DocumentError for a contradiction."""
-    decided = settled(wanted, generated.backend)
+    decided = settled(wanted, generated.backend, generated.platform)
     other = written.sequence_batching or written.ensemble_scheduling
     if generated.sequence_batching is not None and written.dynamic_batching is not None:
         raise DocumentError(

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from tidegate.core.model_config.backends import THREADS
+from tidegate.core.model_config.backends import threads_key
 from tidegate.core.model_config.instances import ModelInstanceGroup
 from tidegate.core.model_config.scheduling import ModelDynamicBatching
 from tidegate.core.model_config.whole import ModelConfig, ModelParameter, ModelWarmup
@@ -29,7 +29,7 @@ def resized(config: ModelConfig, setting: Setting) -> ModelConfig:
 
 def setting_of(config: ModelConfig) -> Setting:
     """How a config is served as it stands."""
-    threads = config.parameters.get(THREADS.get(config.backend, ""))
+    threads = config.parameters.get(threads_key(config.backend, config.platform))
     delay = config.dynamic_batching.max_queue_delay_microseconds if config.dynamic_batching else 0
     return Setting(
         max_batch_size=config.max_batch_size,
@@ -52,7 +52,7 @@ def _batching(config: ModelConfig, setting: Setting) -> ModelDynamicBatching | N
 
 
 def _parameters(config: ModelConfig, setting: Setting) -> dict[str, ModelParameter]:
-    name = THREADS.get(config.backend)
+    name = threads_key(config.backend, config.platform)
     said = {name: ModelParameter(string_value=str(setting.threads))} if name else {}
     return {**config.parameters, **said}
 

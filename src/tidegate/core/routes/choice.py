@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from tidegate.core.aoti.serving import not_served
 from tidegate.core.routes.kept import KEPT
 from tidegate.core.routes.table import ROUTES, Route
 from tidegate.errors import DocumentError
@@ -38,6 +39,8 @@ def choose(flavor: str, policy: Policy, *, what: str) -> Route:
             f"if you trust it, or log it as {_known(but=flavor)}"
         )
     _require_source_precision(route, policy, what)
+    if target == "aoti" and (why := not_served(policy)):
+        raise DocumentError(f"{what}: optimize.target aoti: {why}")
     return route
 
 

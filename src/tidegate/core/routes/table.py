@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 ONNX_ML = "its graph is of ai.onnx.ml operators, which OpenVINO does not have; write onnxruntime"
+AOTI = "AOTInductor compiles PyTorch modules alone; write onnxruntime"
 TREES = "its graph is of ai.onnx.ml operators, which TensorRT does not have; write onnxruntime or native"
 
 
@@ -130,6 +131,15 @@ ROUTES: tuple[Route, ...] = (
     _native("lightgbm", "LightGBM's own text", "fil", ("lightgbm", "treelite"), "lightgbm,trees"),
     *_onnx_targets("pytorch", "torch.onnx.export", ("torch", "onnxscript"), "pytorch"),
     _native("pytorch", "TorchScript, traced on the golden rows", "pytorch", ("torch",), "pytorch"),
+    Route(
+        flavor="pytorch",
+        target="aoti",
+        how="torch.export, compiled by AOTInductor (beta in Triton)",
+        backend="pytorch",
+        modules=("torch",),
+        extra="pytorch",
+        needs="a C++ compiler",
+    ),
     *_onnx_targets(
         "keras",
         "torch.onnx.export, on Keras' PyTorch backend",
@@ -173,5 +183,22 @@ ROUTES: tuple[Route, ...] = (
         ("mlflow", "pandas"),
         "mlflow",
         code=True,
+    ),
+    *(
+        Route(flavor=flavor, target="aoti", refused=AOTI)
+        for flavor in (
+            "onnx",
+            "sklearn",
+            "xgboost",
+            "lightgbm",
+            "keras",
+            "tensorflow",
+            "transformers",
+        )
+    ),
+    Route(
+        flavor="python_function",
+        target="aoti",
+        refused="a python function is code, not a graph; write native, and model.allow_code: true",
     ),
 )

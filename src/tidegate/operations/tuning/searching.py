@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from tidegate.adapters.fleet import Fleet
 from tidegate.adapters.reloading import reloading
 from tidegate.core import measured
-from tidegate.core.model_config.backends import THREADS
+from tidegate.core.model_config.backends import threads_key
 from tidegate.core.model_config.resizing import resized
 from tidegate.core.tuning import outcome, search
 from tidegate.core.tuning.objective import Objective
@@ -47,7 +47,7 @@ def space_for(source: Source, objective: Objective) -> Space:
         limit_ms=objective.limit_ms,
         cores=cores(),
         batches=source.config.max_batch_size > 0,
-        has_threads=source.config.backend in THREADS,
+        has_threads=bool(threads_key(source.config.backend, source.config.platform)),
         gpu=any(group.kind == "KIND_GPU" for group in groups),
     )
 

@@ -61,7 +61,7 @@ def run(
     command = [sys.executable, "-m", f"{__package__}.{program}", *arguments]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace",
-        start_new_session=True, env=os.environ | {"PYTHONWARNINGS": "ignore"} | environment,
+        start_new_session=True, env={**os.environ, "PYTHONWARNINGS": "ignore", **environment},
     ) as process:  # fmt: skip
         try:
             said = process.communicate(timeout=within_s)
@@ -71,10 +71,10 @@ def run(
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
     if process.returncode != 0:
-        raise RejectedError(_told_of(process.returncode, *said, done))
+        raise RejectedError(_said(process.returncode, *said, done))
 
 
-def _told_of(code: int, out: str, err: str, done: str) -> str:
+def _said(code: int, out: str, err: str, done: str) -> str:
     """Its line; one that was killed, such as for its memory, has left none, and others' lines mislead."""
     if code < 0:
         return f"is not {done}: its process was killed by signal {-code}"
@@ -111,10 +111,10 @@ def main(load: Callable[[Path, Mapping[str, Array], int], Source]) -> int:
     model, folder, opset = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
     golden = _read(folder / ROWS)[GOLDEN]
     try:
-        with _told("does not load"):
+        with told("does not load"):
             source = load(model, golden, opset)
         _write(folder / ANSWERS, dict(_answers(source)))
-        with _told(f"cannot be converted to ONNX opset {opset}"):
+        with told(f"cannot be converted to ONNX opset {opset}"):
             source.export(folder / GRAPH)
     except RejectedError as error:
         sys.stdout.write(f"\n{error}\n")
@@ -122,7 +122,7 @@ def main(load: Callable[[Path, Mapping[str, Array], int], Source]) -> int:
     return 0
 
 
-class _told:  # noqa: N801  a context manager, which reads like a verb
+class told:  # noqa: N801  a context manager, which reads like a verb
     """Any error of a framework as one line: `what: <what it began with>`."""
 
     def __init__(self, what: str) -> None:
@@ -149,7 +149,7 @@ def _answers(source: Source) -> Iterator[tuple[str, dict[str, Array]]]:
     edges = {kind: edge(kind, source.rows, EDGE_ROWS) for kind in EDGES}
     for group, named in ({GOLDEN: source.rows} | edges).items():
         try:
-            with _told("fails on golden inputs"):
+            with told("fails on golden inputs"):
                 found = _batched(source, list(named.values()))
         except RejectedError:
             if group == GOLDEN:

@@ -1,0 +1,1 @@
+"""AOTInductor packages: how one is compiled, kept and read."""
