@@ -60,8 +60,8 @@ class RevisionSpec:
 
     @property
     def component(self) -> str:
-        """Which part of the InferenceService it is."""
-        return self.labels.get("component", "predictor")
+        """Which part of the InferenceService it is; empty for the router of an InferenceGraph."""
+        return self.labels.get("component", "predictor" if self.inferenceservice else "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,9 +4,17 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from tidegate.sandbox.api import defaults, errors, settings, shapes, webhook
+from tidegate.sandbox.api import defaults, errors, settings, shapes, webhook, webhook_graph
 from tidegate.sandbox.api.errors import Cause
-from tidegate.sandbox.api.kinds import CONFIGMAPS, INFERENCESERVICES, JOBS, LEASES, Json, Kind
+from tidegate.sandbox.api.kinds import (
+    CONFIGMAPS,
+    INFERENCEGRAPHS,
+    INFERENCESERVICES,
+    JOBS,
+    LEASES,
+    Json,
+    Kind,
+)  # fmt: skip
 from tidegate.sandbox.api.schemas import Schemas
 
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
@@ -39,6 +47,9 @@ class Admission:
         if kind == INFERENCESERVICES:
             for complaint in webhook.complaints(item, old):
                 raise errors.denied(webhook.NAME, complaint)
+        if kind == INFERENCEGRAPHS:
+            for complaint in webhook_graph.complaints(item):
+                raise errors.denied(webhook_graph.NAME, complaint)
         return item
 
     def _default_mode(self) -> str:

@@ -7,8 +7,8 @@ from typing import Any
 import yaml
 from jsonschema import Draft202012Validator, ValidationError
 
-from tidegate.sandbox.api import errors
-from tidegate.sandbox.api.kinds import ALL, Json, Kind
+from tidegate.sandbox.api import errors, graph_schema
+from tidegate.sandbox.api.kinds import ALL, INFERENCEGRAPHS, Json, Kind
 
 _PRESERVE = "x-kubernetes-preserve-unknown-fields"
 _GO_TYPES = {
@@ -50,8 +50,8 @@ class Schemas:
 
 
 def load(folder: Path | None) -> Schemas:
-    """The schemas of the kinds that we serve, from `*.yaml` CRD files."""
-    found: dict[Kind, Json] = {}
+    """The schemas of the kinds that we serve, from `*.yaml` CRD files, and our own of graphs."""
+    found: dict[Kind, Json] = {INFERENCEGRAPHS: graph_schema.SCHEMA}
     for path in sorted(folder.glob("*.yaml")) if folder else []:
         found |= dict(_of_crd(yaml.load(path.read_bytes(), Loader=yaml.CSafeLoader)))
     return Schemas(found)

@@ -1,7 +1,9 @@
 """What `inferenceservice-config` says of the cluster, as KServe's webhook and controllers read it. Pure."""
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from tidegate.sandbox.api.defaults import MODE, MODES
 from tidegate.sandbox.api.kinds import Json
@@ -13,10 +15,12 @@ _KNOWN = {KNATIVE, STANDARD, "ModelMesh"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """The two switches that decide about Standard mode; a cluster without the ConfigMap has neither."""
+    """The two switches that decide about Standard mode, which a cluster without the ConfigMap has neither of;
+    and how graphs are routed."""
 
     default_mode: str = ""
     gateway_api: bool = False
+    router: Mapping[str, Any] = field(default_factory=dict)
 
 
 def read(configmap: Json | None) -> Settings:
@@ -24,7 +28,9 @@ def read(configmap: Json | None) -> Settings:
     data = (configmap or {}).get("data") or {}
     mode = str(_document(data, "deploy").get("defaultDeploymentMode", ""))
     gateway = _document(data, "ingress").get("enableGatewayApi") is True
-    return Settings(default_mode=MODES.get(mode, mode), gateway_api=gateway)
+    return Settings(
+        default_mode=MODES.get(mode, mode), gateway_api=gateway, router=_document(data, "router")
+    )
 
 
 def mode(isvc: Json, settings: Settings) -> str:

@@ -21,6 +21,7 @@ from tidegate.sandbox.api.store import Store
 from tidegate.sandbox.controllers import runtimes
 
 KSERVE_IMAGE = "kserve/kserve-controller:v0.21.0"  # the first with weights in HTTPRoutes
+ROUTER_IMAGE = "kserve/router:v0.21.0"
 TRITON = "nvcr.io/nvidia/tritonserver"
 OUR_TRITON = (
     f"{TRITON}:24.10-py3"  # the release of the server that runs here, whatever is asked for
@@ -55,7 +56,7 @@ def populate(store: Store, domain: str, mode: str) -> None:
 
 
 def _documents(domain: str, mode: str) -> dict[str, str]:
-    """KServe's configuration: the default mode, and the Gateway API, which a split needs."""
+    """KServe's configuration: the mode, the Gateway API, which a split needs, and a graph's router."""
     ingress = {
         "enableGatewayApi": True,
         "kserveIngressGateway": "kserve/kserve-ingress-gateway",
@@ -66,6 +67,7 @@ def _documents(domain: str, mode: str) -> dict[str, str]:
     return {
         "deploy": json.dumps({"defaultDeploymentMode": mode}),
         "ingress": json.dumps(ingress),
+        "router": json.dumps({"image": ROUTER_IMAGE}),
     }
 
 

@@ -17,6 +17,7 @@ from tidegate.sandbox.controllers.deployment import DeploymentController
 from tidegate.sandbox.controllers.gateway import GatewayController
 from tidegate.sandbox.controllers.hpa.controller import HpaController
 from tidegate.sandbox.controllers.hpa.rules import FLAGS, Flags
+from tidegate.sandbox.controllers.inference_graph import InferenceGraphController
 from tidegate.sandbox.controllers.ingress_table import IngressTable
 from tidegate.sandbox.controllers.job import JobController
 from tidegate.sandbox.controllers.keda.controller import KedaController
@@ -60,6 +61,7 @@ class ControllerLoop:
         table = IngressTable(ingress)
         virtual = VirtualServices(store, table)
         self._kserve = KserveController(store, clock, domain, virtual.publish)
+        self._graphs = InferenceGraphController(store, clock)
         self._services = ServiceController(store, clock)
         self._configurations = ConfigurationController(store, clock)
         self._demand = demand
@@ -106,6 +108,7 @@ class ControllerLoop:
         revision at the new percent, and KServe would take that for a roll-back.
         """
         self._kserve.reconcile()
+        self._graphs.reconcile()
         self._services.reconcile()
         self._configurations.reconcile()
         self._revisions.reconcile(self._routes.routed)
@@ -116,6 +119,7 @@ class ControllerLoop:
             self._jobs.reconcile()
         self._services.reconcile()
         self._kserve.reconcile()
+        self._graphs.reconcile()
 
     def _standard(self) -> None:
         """The number of pods, new servers, then the routes to them, and only then do the old ones end."""

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from tidegate.core.quantity import amount
-from tidegate.sandbox import kserve_command
+from tidegate.sandbox import kserve_command, router_command
 from tidegate.sandbox.api.kinds import Json
 from tidegate.sandbox.controllers import components
 from tidegate.sandbox.controllers.objects import reference
@@ -61,6 +61,8 @@ def containers_for(containers: list[Json], uri: str) -> Json:
 def spec(revision: Json) -> RevisionSpec:
     """What the runtime has to know."""
     meta, found = revision["metadata"], labels(revision)
+    if router_command.LABEL in found:
+        return _of_router(revision, found)
     if found.get("component", components.PREDICTOR) != components.PREDICTOR:
         return _of_component(revision, found)
     container = next(iter(revision["spec"]["containers"]))
@@ -84,6 +86,16 @@ def _of_component(revision: Json, found: dict[str, str]) -> RevisionSpec:
         namespace=namespace, name=meta["name"], service=found["serving.knative.dev/service"],
         inferenceservice=isvc, storage_uri="", labels=found, memory_bytes=memory_limit(container),
         program=alone(container, [f"{name}.{namespace}" for name in names]),
+    )  # fmt: skip
+
+
+def _of_router(revision: Json, found: dict[str, str]) -> RevisionSpec:
+    """The router of an InferenceGraph, which asks the services of its steps by their names."""
+    meta, (container,) = revision["metadata"], revision["spec"]["containers"]
+    return RevisionSpec(
+        namespace=meta["namespace"], name=meta["name"], service=found["serving.knative.dev/service"],
+        inferenceservice="", storage_uri="", labels=found, memory_bytes=memory_limit(container),
+        program=router_command.program(container),
     )  # fmt: skip
 
 
