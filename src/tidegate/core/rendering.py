@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tidegate.core import knative, standard
-from tidegate.core.isvc.extras import graph, monitor, scaled_object
+from tidegate.core.isvc.extras import monitor, scaled_object
+from tidegate.core.isvc.graph import graph
 from tidegate.core.manifest import PERCENT, Json, predictor
 from tidegate.core.standard_manifest import COLOURS, deployment_name, entry, other, replicas_at
 from tidegate.policy import Policy
@@ -57,7 +58,7 @@ def rendered(
         *(Rendered(when=BEFORE, manifest=one) for one in before),
         Rendered(when=BY_RELEASE, manifest=service),
         *(Rendered(when=AT_SHARE, manifest=one) for one in _scaled(policy, mode)),
-        *(Rendered(when=BESIDE, manifest=one) for one in _beside(policy)),
+        *(Rendered(when=BESIDE, manifest=one) for one in _beside(policy, mode)),
     )
 
 
@@ -101,6 +102,6 @@ def _scaled(policy: Policy, mode: str) -> Iterator[Json]:
             yield scaled_object(policy, scaling, deployment_name(policy.name, colour))
 
 
-def _beside(policy: Policy) -> Iterator[Json]:
+def _beside(policy: Policy, mode: str) -> Iterator[Json]:
     if policy.serving.graph:
-        yield graph(policy, policy.serving.graph)
+        yield graph(policy, policy.serving.graph, mode)

@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from tidegate.policy.graph_fit import unanswered
 from tidegate.policy.load import Load
 from tidegate.policy.model import Model, Optimize, Parity
 from tidegate.policy.promql import longest_range_s
@@ -158,6 +159,14 @@ class Policy(Section):
                 "serving.transformer takes what clients send, and golden data are what the model takes; set "
                 "load.capture to captured requests"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _is_asked_by_its_graph(self) -> "Policy":
+        """KServe's router asks each service by REST, by the path of its protocol and its name."""
+        graph = self.serving.graph
+        if graph is not None and (reason := unanswered(self, graph)):
+            raise ValueError(f"serving.graph {graph.name}: {reason}")
         return self
 
     @property

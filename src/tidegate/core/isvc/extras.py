@@ -1,4 +1,4 @@
-"""What stands beside an InferenceService: ScaledObjects, a monitor, a graph. Pure."""
+"""What stands beside an InferenceService: ScaledObjects, a monitor. Pure."""
 
 from tidegate.core.isvc import keda
 from tidegate.core.isvc.queries import query_of, threshold_of
@@ -11,7 +11,7 @@ from tidegate.core.isvc.scraping import (
 )
 from tidegate.core.isvc.typed import Json
 from tidegate.policy import Policy
-from tidegate.policy.serving import Graph, GraphStep, Keda, Trigger
+from tidegate.policy.serving import Keda, Trigger
 
 ISVC = "serving.kserve.io/inferenceservice"
 UNBOUNDED = 100  # KEDA's own default
@@ -90,26 +90,3 @@ def _monitor(kind: str, policy: Policy, spec: Json) -> Json:
         "metadata": metadata,
         "spec": spec,
     }
-
-
-def graph(policy: Policy, wanted: Graph) -> Json:
-    """An InferenceGraph of one router."""
-    root = {"routerType": wanted.router, "steps": [_step(one) for one in wanted.steps]}
-    return {
-        "apiVersion": "serving.kserve.io/v1alpha1",
-        "kind": "InferenceGraph",
-        "metadata": {"name": wanted.name, "namespace": policy.namespace},
-        "spec": {"nodes": {"root": root}},
-    }
-
-
-def _step(wanted: GraphStep) -> Json:
-    given = {
-        "serviceName": wanted.service,
-        "name": wanted.name,
-        "weight": wanted.weight,
-        "condition": wanted.condition,
-        "data": wanted.data,
-        "dependency": "Hard" if wanted.dependency == "Hard" else "",
-    }
-    return {key: value for key, value in given.items() if value not in (None, "")}

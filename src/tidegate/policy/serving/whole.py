@@ -7,9 +7,10 @@ from pydantic import Field, field_validator, model_validator
 
 from tidegate.policy.section import Section
 from tidegate.policy.serving.component import Explainer, Transformer, plain_env
-from tidegate.policy.serving.extras import Batcher, Graph, Logger, Monitor
+from tidegate.policy.serving.extras import Batcher, Logger, Monitor
 from tidegate.policy.serving.formats import PREDICT_PROBA, SERVERS, TRITON
 from tidegate.policy.serving.gpu import Gpu
+from tidegate.policy.serving.graph import Graph
 from tidegate.policy.serving.modes import unsupported
 from tidegate.policy.serving.placement import Placement
 from tidegate.policy.serving.resources import Resources, checked
