@@ -388,17 +388,13 @@ def labels_of(home: Home, name: str) -> dict[str, str]:
 PROMISED: dict[str, tuple[tuple[str, str], str]] = {
     "service-monitor": (("labels", "team"), "risk"),
     "logger": (("logger", "url"), "http://broker-ingress.knative-eventing/shop/default"),
-    "inference-graph": (("model", "runtime"), "tidegate-triton"),
 }
-BESIDE = (
-    ("serving.kserve.io", "v1alpha1", "default", "inferencegraphs"),
-    ("monitoring.coreos.com", "v1", "default", "servicemonitors"),
-)
+MONITORS = ("monitoring.coreos.com", "v1", "default", "servicemonitors")
 
 
 @pytest.mark.parametrize("example", PROMISED)
 def test_what_stands_beside_is_left_alone_by_both_releases_of_it(home: Home, example: str) -> None:
-    """Monitor and graph are rendered to be applied once; the agent that logs has no process here."""
+    """A monitor is rendered to be applied once; the agent that logs has no process here."""
     policy = written(home, example)
     released(home, "models:/tiny/1", policy)
     with promoting(home, policy, "models:/tiny/2"):
@@ -406,7 +402,7 @@ def test_what_stands_beside_is_left_alone_by_both_releases_of_it(home: Home, exa
     (part, key), value = PROMISED[example]
     assert manifest(home, example)["spec"]["predictor"][part][key] == value
     objects = client.CustomObjectsApi()
-    assert [objects.list_namespaced_custom_object(*kind)["items"] for kind in BESIDE] == [[], []]
+    assert objects.list_namespaced_custom_object(*MONITORS)["items"] == []
     revision = predictor(home, example)["latestReadyRevision"]
     of = (
         f'kn_serving_invocation_duration_seconds_count{{serving_knative_dev_revision="{revision}"}}'
