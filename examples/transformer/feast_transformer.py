@@ -11,6 +11,7 @@ import http.client
 import json
 import os
 import threading
+from collections.abc import Callable
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -106,7 +107,7 @@ class Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         self._answer(lambda: self._transformed(body))
 
-    def _answer(self, made: Any) -> None:
+    def _answer(self, made: Callable[[], bytes | None]) -> None:
         try:
             self._reply(*self._ask_model(made()))
         except RefusedError as refused:
@@ -130,7 +131,7 @@ class Handler(BaseHTTPRequestHandler):
             "shape": [len(found), len(self.wanted.names)],
             "data": [value for row in found for value in row],
         }
-        others = [one for one in request["inputs"] if one["name"] != self.wanted.entity]
+        others = [one for one in request["inputs"] if one.get("name") != self.wanted.entity]
         return {**request, "inputs": [made, *others]}
 
     def _ask_model(self, body: bytes | None) -> tuple[int, bytes, str]:

@@ -1,7 +1,7 @@
 """Features of Feast's feature server as rows for a model: what is asked, what an answer is worth. Pure.
 
-Rows are put together by name, for Feast answers in an order of its own. Nothing is made up: an entity that
-Feast does not know, a feature without a value and one that is too old are refused by name, never a 0 or NaN.
+Rows are put together by name, for the order of Feast's answers is another after each of its starts. Nothing
+is made up: what Feast does not know, has no value of or is too old is refused by name, never a 0 or NaN.
 The answer's form is that of POST /get-online-features (feast/feature_server.py, protos/feast/serving, 0.67):
 one column a feature, in it one value, status and time an entity. A null is PRESENT there, and so is what is
 older than its view's ttl.

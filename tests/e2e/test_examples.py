@@ -103,10 +103,10 @@ class Run:
             assert time.monotonic() < deadline, self.told
             time.sleep(0.2)
 
-    def ends(self) -> None:
-        """Wait until it has promoted."""
-        assert self._process.wait(240) == 0, self.told
-        assert self.told.split()[-1] == "PROMOTED" or "\nPROMOTED\n" in self.told, self.told
+    def ends(self, code: int = 0, word: str = "PROMOTED") -> None:
+        """Wait until it has ended so."""
+        assert self._process.wait(240) == code, self.told
+        assert word in self.told.splitlines(), self.told
 
 
 def released(home: Home, uri: str, policy: Path) -> None:

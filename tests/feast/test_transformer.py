@@ -49,12 +49,13 @@ def test_a_connection_that_feast_closed_meanwhile_costs_no_request(served: Serve
 def test_what_else_a_client_sends_goes_on_to_the_model(served: Served) -> None:
     own = {"name": "basket", "datatype": "FP32", "shape": [1, 2], "data": [1.5, 2.5]}
     ids = {"name": "customer_id", "datatype": "INT64", "shape": [1], "data": [IDS[0]]}
-    sent = {"id": "7", "inputs": [own, ids], "outputs": [{"name": "y"}]}
+    nameless = {"data": [1]}  # whether that is one is the model's business
+    sent = {"id": "7", "inputs": [own, ids, nameless], "outputs": [{"name": "y"}]}
     assert served.post(sent).status_code == 200
     asked = served.model.asked[0]
     assert (asked["id"], asked["outputs"]) == ("7", [{"name": "y"}])
-    assert [one["name"] for one in asked["inputs"]] == ["X", "basket"]
-    assert asked["inputs"][1] == own
+    assert asked["inputs"][0]["name"] == "X"
+    assert asked["inputs"][1:] == [own, nameless]
 
 
 def test_ids_in_binary_tensors_are_read_as_those_in_json(served: Served) -> None:
