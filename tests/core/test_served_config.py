@@ -68,7 +68,7 @@ def test_a_platform_that_the_server_is_too_old_to_know_is_no_drift_and_of_a_newe
     None
 ):
     written = replace(WRITTEN, backend="pytorch", platform="torch_aoti")
-    served = replace(written, platform="pytorch_libtorch")
+    served = replace(written, platform="pytorch_libtorch", default_model_filename="model.pt2")
     assert drifted(written, served, (2, 51)) == ()
     assert drifted(written, served, (2, 67)) == (
         "platform was written as 'torch_aoti' and is served as 'pytorch_libtorch'",

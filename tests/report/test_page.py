@@ -12,6 +12,7 @@ from tidegate.documents import (
     CrossCheck,
     Engine,
     Finding,
+    Package,
     Report,
     Result,
     StepDown,
@@ -379,6 +380,17 @@ def test_a_plan_is_shown_with_its_gpu_and_its_layers() -> None:
         "NVIDIA L4, compute capability 8.9, exact",
     ):  # fmt: skip
         assert told in text
+
+
+def test_a_compiled_package_is_shown_with_its_torch_and_its_machines() -> None:
+    package = Package(
+        torch="2.11.0", device="cpu", cpu="avx2", vectors="avx2", machine="x86_64", compiler="g++ 12.2",
+        key="k", seconds=20.5, size_bytes=1,
+    )  # fmt: skip
+    made = a_release.optimized().model_copy(update={"target": "aoti", "package": package})
+    text = page(a_release.report(Result.PROMOTED, optimized=made), None)
+    assert "AOTInductor, torch 2.11.0, g++ 12.2" in text
+    assert "x86_64, avx2 (avx2)" in text
 
 
 def test_what_another_client_measured_is_shown_as_no_judge() -> None:

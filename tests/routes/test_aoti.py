@@ -15,6 +15,9 @@ from tests.routes.test_pytorch import network, own_answers
 from tidegate.adapters import tritonserver
 from tidegate.adapters.aoti import archive, compiling, machine
 from tidegate.adapters.model_config_text import from_text
+from tidegate.adapters.reloading import reloading
+from tidegate.core.model_config.resizing import resized, setting_of
+from tidegate.documents import Setting
 from tidegate.errors import RejectedError, UsageError
 from tidegate.policy import Aoti
 
@@ -181,18 +184,40 @@ def nested(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "model.pt2"
 
 
+def placed(package: Path, root: Path, name: str) -> str:
+    """A model of that name with its own names of tensors; its config.pbtxt."""
+    inputs, outputs, _ = NAMES[name]
+    (root / name / "1").mkdir(parents=True)
+    shutil.copyfile(package, root / name / "1" / "model.pt2")
+    size = 8 if name == "batched" else 0
+    text = f'name: "{name}" backend: "pytorch" platform: "torch_aoti" max_batch_size: {size} '
+    text += "".join(map(NESTED.format, inputs)) + "".join(map(RESULT.format, outputs))
+    (root / name / "config.pbtxt").write_text(text)
+    return text
+
+
+def test_tune_loads_a_package_again_with_other_instances(
+    nested: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TIDEGATE_TRITONSERVER", TRITON)
+    config = from_text(placed(nested, tmp_path, "numbered"), what="config.pbtxt")
+    two = Setting(max_batch_size=0, instances=2, queue_delay_us=0, threads=1)
+    with reloading(tmp_path, "numbered") as server:
+        assert server.load(resized(config, two)) == ""
+        assert setting_of(server.model.config()) == two
+        with_batches = two.model_copy(update={"max_batch_size": 4})
+        assert "packages of AOTInductor are not batched" in server.load(
+            resized(config, with_batches)
+        )
+
+
 def test_the_embedded_backend_finds_tensors_as_triton_26_05_does(
     nested: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By our reading of its source: agreement with the linter's rules is circular."""
+    for name in NAMES:
+        placed(nested, tmp_path, name)
     monkeypatch.setenv("TIDEGATE_TRITONSERVER", TRITON)
-    for name, (inputs, outputs, _) in NAMES.items():
-        (tmp_path / name / "1").mkdir(parents=True)
-        shutil.copyfile(nested, tmp_path / name / "1" / "model.pt2")
-        size = 8 if name == "batched" else 0
-        text = f'backend: "pytorch" platform: "torch_aoti" max_batch_size: {size} '
-        text += "".join(map(NESTED.format, inputs)) + "".join(map(RESULT.format, outputs))
-        (tmp_path / name / "config.pbtxt").write_text(text)
     with tritonserver.serving(tmp_path, "specified", "numbered") as loaded:
         index = httpx.post(f"{loaded.http}/v2/repository/index", timeout=60).json()
         said = {one["name"]: one.get("reason", "") for one in index}

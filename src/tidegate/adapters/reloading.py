@@ -16,6 +16,7 @@ from tidegate.adapters.model_config_text import to_message
 from tidegate.adapters.tritonserver import READY_S, Loaded, serving
 from tidegate.core.model_config import ModelConfig
 from tidegate.core.model_config.resizing import setting_of
+from tidegate.core.served_config import readable
 from tidegate.errors import UnavailableError
 
 
@@ -32,9 +33,10 @@ class Reloading:
         """
         from google.protobuf.json_format import MessageToJson
 
-        override = MessageToJson(to_message(config), preserving_proto_field_name=True)
         url = f"{self.model.http}/v2/repository/models/{self.model.name}/load"
         try:
+            told = readable(config, self.model.version())
+            override = MessageToJson(to_message(told), preserving_proto_field_name=True)
             answer = httpx.post(url, json={"parameters": {"config": override}}, timeout=READY_S)
         except httpx.HTTPError as error:
             said = str(error) or type(error).__name__

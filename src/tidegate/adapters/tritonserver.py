@@ -56,6 +56,11 @@ class Loaded:
         """As `/v2` tells it."""
         return str(httpx.get(f"{self.http}/v2", timeout=ASK_S).json()["version"])
 
+    def version(self) -> tuple[int, int]:
+        """Its first two numbers."""
+        major, minor, *_ = self.server_version().split(".")
+        return int(major), int(minor)
+
     def config(self, name: str = "") -> ModelConfig:
         """The config as it is served, every default filled in; of another model of the repository by name."""
         from tritonclient.grpc import InferenceServerClient

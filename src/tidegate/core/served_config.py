@@ -8,7 +8,7 @@ batcher that auto-completion added.
 import dataclasses
 from typing import Any
 
-from tidegate.core.aoti.serving import PLATFORM, too_old
+from tidegate.core.aoti.serving import PACKAGE, PLATFORM, too_old
 from tidegate.core.model_config import ModelConfig
 
 # Where nothing was written the server's own word stands; [] is any entry of a list.
@@ -33,14 +33,20 @@ FILLED_IN = frozenset(
 def drifted(
     written: ModelConfig, served: ModelConfig, triton: tuple[int, int] | None = None
 ) -> tuple[str, ...]:
-    """What is served otherwise than written, one line each: field, written and served value.
+    """What is served otherwise than written, one line each: field, written and served value."""
+    return tuple(_differences(readable(written, triton) if triton else written, served, ""))
 
-    A server `triton` that is too old for torch_aoti has no word for it, and refuses it: one that serves such
-    a model all the same is the sandbox's, which leaves that word out.
+
+def readable(config: ModelConfig, triton: tuple[int, int]) -> ModelConfig:
+    """The config as this server can be told it.
+
+    One that is too old for torch_aoti has no word for it, and refuses it: if it serves such a model all the
+    same, it is the sandbox's, which leaves that word out and tells a package by its file.
     """
-    if triton and written.platform == PLATFORM and too_old(triton):
-        written = dataclasses.replace(written, platform="")
-    return tuple(_differences(written, served, ""))
+    if config.platform != PLATFORM or not too_old(triton):
+        return config
+    named = config.default_model_filename or PACKAGE
+    return dataclasses.replace(config, platform="", default_model_filename=named)
 
 
 def _differences(ours: Any, theirs: Any, path: str) -> list[str]:

@@ -8,12 +8,13 @@ than the one that ships. Its pytorch backend then tells a package by its file.
 import os
 import shutil
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from tidegate.adapters.model_config_text import from_text, to_text
-from tidegate.core.aoti.serving import PACKAGE, PLATFORM
+from tidegate.core import served_config
+from tidegate.core.aoti.serving import PLATFORM
 
+TRITON = (2, 51)  # of nvidia-pytriton's wheel
 _REPOSITORY = "--model-repository="
 
 
@@ -21,8 +22,7 @@ def readable(models: Path) -> None:
     """Rewrite what it would refuse, in a folder that is the server's own. Raises DocumentError."""
     for file in _of_packages(models):
         config = from_text(file.read_text(encoding="utf-8"), what=str(file))
-        named = config.default_model_filename or PACKAGE
-        text = to_text(replace(config, platform="", default_model_filename=named))
+        text = to_text(served_config.readable(config, TRITON))
         file.unlink()  # it may be a link to the one that ships
         file.write_text(text, encoding="utf-8")
 

@@ -62,7 +62,7 @@ def _findings(
     names = [one.config.name for one in models]
     with tritonserver.serving(repository, whole.config.name, *names) as loaded:
         version = loaded.server_version()
-        if drift := _drift(models, loaded, version):
+        if drift := _drift(models, loaded):
             message = f"Triton {version} changes the config: {drift}"
             yield Finding(name=NAME, word=Word.FAIL, message=message)
             return
@@ -77,11 +77,10 @@ def _findings(
                 yield _beside(loaded, one, golden.parent, policy)
 
 
-def _drift(models: tuple[Placed, ...], loaded: "Loaded", version: str) -> str:
+def _drift(models: tuple[Placed, ...], loaded: "Loaded") -> str:
     from tidegate.core import served_config
-    from tidegate.core.lint import triton_version
 
-    triton = triton_version(".".join(version.split(".")[:2]))
+    triton = loaded.version()
     return "; ".join(
         line
         for one in models
