@@ -10,6 +10,8 @@ import os
 import random
 import re
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import httpx
 import uvicorn
@@ -35,6 +37,12 @@ class Router:
         self._client = httpx.AsyncClient(
             timeout=graph.client_timeout_s, limits=_UNLIMITED, trust_env=False
         )
+
+    async def __aenter__(self) -> "Router":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._client.aclose()
 
     async def answer(self, request: Request) -> Response:
         """The graph's answer, or what the router says when it has none (prepareErrorResponse)."""
@@ -82,8 +90,14 @@ async def ready(_: Request) -> Response:
 def application(graph: Graph, patterns: list[re.Pattern[str]]) -> Starlette:
     """What is served."""
     router = Router(graph, patterns)
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        async with router:
+            yield
+
     every = Route("/{path:path}", router.answer, methods=_METHODS)
-    return Starlette(routes=[Route("/readyz", ready), every])
+    return Starlette(routes=[Route("/readyz", ready), every], lifespan=lifespan)
 
 
 def main(argv: list[str]) -> None:

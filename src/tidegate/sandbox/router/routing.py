@@ -64,7 +64,7 @@ class Graph:
     """An InferenceGraph's spec, as far as the router reads it."""
 
     nodes: Mapping[str, Node]
-    client_timeout_s: int | None = None  # of one call; None: none
+    client_timeout_s: float | None = None  # of one call; None: none
 
 
 def read(spec: Json) -> Graph:
