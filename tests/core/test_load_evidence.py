@@ -246,12 +246,26 @@ def test_each_replica_of_either_arm_gets_the_same_total() -> None:
 def test_a_candidate_that_is_overloaded_only_because_it_is_small_is_told() -> None:
     load = Load(rate_rps=30, pairs=2, block_requests=100)
     before = Production(rate_rps=0.0)
-    planned = load_plan.plan(load, has_incumbent=True, production=before)
+    planned = load_plan.plan(
+        load.model_copy(update={"max_rate_rps": 60}), has_incumbent=True, production=before,
+        replicas=(1, 3),
+    )  # fmt: skip
     fair = load_plan.fairness(
         planned, has_incumbent=True, before=before, during=before, replicas=(1, 3)
     )
     assert not fair.fair
     assert "a replica of the candidate had more to do" in fair.text
+
+
+def test_arms_whose_pods_came_or_went_say_so_and_not_that_production_is_too_busy() -> None:
+    load = Load(rate_rps=60, pairs=2, block_requests=100)
+    before = Production(rate_rps=15.0)
+    planned = load_plan.plan(load, has_incumbent=True, production=before, replicas=(1, 2))
+    fair = load_plan.fairness(planned, has_incumbent=True, before=before, during=before)
+    assert not fair.fair
+    words = "which was planned for 1 of the candidate and 2 of the incumbent"
+    assert words in fair.text
+    assert "raise load.rate_rps" not in fair.text
 
 
 def test_the_curve_and_the_warm_up_count_in_the_time_that_a_test_may_take() -> None:

@@ -122,7 +122,7 @@ Scraped = tuple[str, dict[str, int]]
 def scraping(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Scraped | None]:
-    """One real Prometheus, and a server for each of three tests: revisions one to three, by port.
+    """One real Prometheus, and a server for each of six tests: revisions one to six, by port.
 
     Together, and as soon as the session begins, because Prometheus first scrapes 5 seconds later.
     """
@@ -132,8 +132,8 @@ def scraping(
         return
     with contextlib.ExitStack() as stack:
         ports = {}
-        for name in ("one", "two", "three"):
-            hosts = {f"{name}.test": {"revision": name}, f"{name}-b.test": {}}
+        for name in ("one", "two", "three", "four", "five", "six"):
+            hosts = {f"{name}.test": {"revision": name, "version": "1"}, f"{name}-b.test": {}}
             ports[name] = stack.enter_context(inference_server({"hosts": hosts}))["http"]
         folder = tmp_path_factory.mktemp("prometheus")
         yield stack.enter_context(prometheus(folder, *ports.values())), ports

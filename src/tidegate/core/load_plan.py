@@ -51,6 +51,7 @@ class LoadPlan:
     candidate_rps: float
     baseline_rps: float | None  # None: candidate alone
     warmup_s: float = 0.0  # of all arms, at least
+    replicas: tuple[int, int] = (1, 1)  # the candidate's and the incumbent's that the rates are for
 
     @property
     def duration_s(self) -> float:
@@ -81,6 +82,7 @@ def plan(
         candidate_rps=load.rate_rps,
         baseline_rps=rates[Arm.BASELINE] if compared else None,
         warmup_s=sum(max(load.warmup_s, WINDOWS * one.duration_s) for one in windows),
+        replicas=replicas,
     )
     _check_fits(planned, load, duration)
     return planned
@@ -170,7 +172,9 @@ def fairness(
         f"{off:.0%} apart (allowed {MOST_UNEQUAL:.0%})"
     )
     if not unknown and off > MOST_UNEQUAL:
-        text += f"; {_advice(candidate, baseline, replicas, dedicated)}"
+        moved = planned.replicas != replicas
+        advice = _advice(candidate, baseline, replicas, dedicated)
+        text += f"; {_moved(planned.replicas) if moved else advice}"
     return Fairness(
         fair=not unknown and off <= MOST_UNEQUAL,
         text=text,
@@ -178,6 +182,22 @@ def fairness(
         baseline_rps=baseline,
         replicas=replicas,
     )
+
+
+def _moved(before: tuple[int, int]) -> str:
+    return (
+        f"pods came or went during the test, which was planned for {before[0]} of the candidate and "
+        f"{before[1]} of the incumbent: load.max_extensions lets it begin again"
+    )
+
+
+def replanned(before: tuple[int, int], now: tuple[int, int]) -> Finding:
+    """What was sent until the pods came or went is no evidence; the report says that it was sent."""
+    message = (
+        f"planned for {before[0]} pods of the candidate and {before[1]} of the incumbent; now there are "
+        f"{now[0]} and {now[1]}, so the rates are planned and the blocks are sent anew"
+    )
+    return Finding(name="pods under load", word=Word.PASS, blocking=False, message=message)
 
 
 def _advice(candidate: float, baseline: float, replicas: tuple[int, int], dedicated: str) -> str:

@@ -20,10 +20,8 @@ def production_before(deployed: Deployment, policy: Policy) -> tuple[Production,
     from tidegate.adapters.revision_metrics import open_metrics
 
     metrics, why = open_metrics(policy, deployed)
-    replicas = _expected(deployed, *_replicas(metrics, deployed))
-    if deployed.baseline:  # of the same size by its making; a scrape may not have seen all of it
-        return Production(rate_rps=0.0), (replicas[0], replicas[0])
-    if deployed.incumbent is None or policy.load.baseline == "none":
+    replicas = _replicas_now(metrics, deployed)
+    if deployed.baseline or deployed.incumbent is None or policy.load.baseline == "none":
         return Production(rate_rps=0.0), replicas
     if metrics is None:
         return Production(rate_rps=None, why=why), replicas
@@ -31,10 +29,20 @@ def production_before(deployed: Deployment, policy: Policy) -> tuple[Production,
     return metrics.production(deployed.incumbent.revision), replicas
 
 
-def _expected(deployed: Deployment, candidate: int, incumbent: int) -> tuple[int, int]:
+def replicas_now(deployed: Deployment, policy: Policy) -> tuple[int, int]:
+    """The pods of both arms before anything is judged."""
+    from tidegate.adapters.revision_metrics import open_metrics
+
+    return _replicas_now(open_metrics(policy, deployed)[0], deployed)
+
+
+def _replicas_now(metrics: "RevisionMetrics | None", deployed: Deployment) -> tuple[int, int]:
     """The candidate has been ready for a moment only: what deploy has seen of its pods may not all be scraped
-    yet. Once it was measured they are, and what was scraped counts."""
-    return max(candidate, deployed.pods.get(deployed.candidate_revision, 1)), incumbent
+    yet. Once it was measured they are, and what was scraped counts. A dedicated baseline is of the same size
+    by its making; a scrape may not have seen all of it."""
+    candidate, baseline = _replicas(metrics, deployed)
+    candidate = max(candidate, deployed.pods.get(deployed.candidate_revision, 1))
+    return candidate, candidate if deployed.baseline else baseline
 
 
 def _replicas(metrics: "RevisionMetrics | None", deployed: Deployment) -> tuple[int, int]:
@@ -55,7 +63,8 @@ def fairness_of(session: "Session", sender: Sender) -> Fairness:
     during = Production(rate_rps=None, why=session.before.why or why)
     if incumbent and metrics and session.planned.baseline_rps is not None:
         say(COMMAND, f"asking Prometheus what {incumbent.revision} served during the test")
-        elapsed, sent = time.monotonic() - session.clock, sender.sent.get(Arm.BASELINE, 0)
+        elapsed = time.monotonic() - session.planned_at
+        sent = sender.sent.get(Arm.BASELINE, 0) - session.sent_before
         during = metrics.beside(incumbent.revision, elapsed_s=elapsed, sent=sent)
         session.replicas = _replicas(metrics, deployed)
     fair = load_plan.fairness(

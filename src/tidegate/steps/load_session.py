@@ -23,6 +23,7 @@ from tidegate.documents import (
 from tidegate.errors import DocumentError
 from tidegate.policy import Load, Policy
 from tidegate.steps.load_accuracy import accuracy_findings
+from tidegate.steps.load_begun_again import begun_again, warm_up
 from tidegate.steps.load_beside import fairness_of, production_before
 from tidegate.steps.load_companions import companion_findings
 from tidegate.steps.load_cross_check import cross_checked
@@ -45,6 +46,8 @@ class Session:
     replicas: tuple[int, int] = (1, 1)
     started_s: float = field(default_factory=time.time)
     clock: float = field(default_factory=time.monotonic)
+    planned_at: float = field(default_factory=time.monotonic)
+    sent_before: int = 0  # to the baseline, by a plan that pods made void
     blocks: list[tuple[PlannedBlock, Measured]] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     curve: tuple[CurvePoint, ...] = ()
@@ -107,13 +110,14 @@ def _require_baseline(deployed: Deployment, policy: Policy) -> None:
 def _measure(session: Session, sender: Sender, guard: ProductionGuard | None) -> None:
     """Warm-up, blocks, extensions and the curve, as far as the guard lets them."""
     with _counting_cache_hits(session, sender):
-        for window in session.planned.windows:
-            session.findings += _some(sender.warmed_up(window))
+        warm_up(session, sender)
         _send(session, sender, guard, session.planned.blocks)
         for extension in range(1, session.policy.load.max_extensions + 1):
-            if sender.stop.is_set() or not _wants_more(session, sender, extension):
+            if sender.stop.is_set():
                 break
-            more = load_plan.extended(session.planned, session.policy.load, extension)
+            more = _more(session, sender, extension)
+            if not more:
+                break
             _send(session, sender, guard, more)
     if session.policy.load.curve and not sender.stop.is_set():
         _climb(session, sender)
@@ -183,19 +187,29 @@ def _climb(session: Session, sender: Sender) -> None:
         )
 
 
-def _wants_more(session: Session, sender: Sender, extension: int) -> bool:
+def _more(session: Session, sender: Sender, extension: int) -> tuple[PlannedBlock, ...]:
+    """The blocks to send next: of a new plan where pods came or went, else of an extension; () at the end."""
+    fair = fairness_of(session, sender)
+    if not fair.fair and begun_again(session, sender, fair.replicas):
+        return session.planned.blocks
+    if _is_decided(session, fair, extension):
+        return ()
+    return load_plan.extended(session.planned, session.policy.load, extension)
+
+
+def _is_decided(session: Session, fair: Fairness, extension: int) -> bool:
     from tidegate.core.slo import judge, of_blocks, per_look
 
-    policy, report = session.policy, _report(session, fairness_of(session, sender))
+    policy, report = session.policy, _report(session, fair)
     judged = judge(
         report,
         per_look(of_blocks(policy.slo), policy.load),
         first_release=session.deployed.incumbent is None,
     )
     if judged.word is not Word.INCONCLUSIVE:
-        return False
+        return True
     say(COMMAND, f"extension {extension} of {policy.load.max_extensions}: {judged.reason}")
-    return True
+    return False
 
 
 def _say_plan(session: Session) -> None:

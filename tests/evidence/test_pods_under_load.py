@@ -1,0 +1,117 @@
+"""Pods that come or go under a load test, as KServe itself lowers the incumbent beside a ready candidate.
+
+The servers and Prometheus are real; only the number of the incumbent's pods is the test's own.
+"""
+
+import contextlib
+import http.server
+import json
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import parse_qs
+
+import httpx
+import pytest
+
+from tests.evidence.conftest import Scraped, deployment, policy
+from tidegate.documents import Incumbent, LoadReport
+from tidegate.steps.load_session import run
+
+SHORT = {"rate_rps": 100.0, "pairs": 1, "block_requests": 150, "warmup_s": 0.2, "timeout_s": 10.0}
+
+
+@contextlib.contextmanager
+def counting(url: str, revision: str, pods: Iterator[int]) -> Iterator[str]:
+    """A Prometheus that answers what the one behind it does, but counts the incumbent's pods itself."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            query = parse_qs(body.decode())["query"][0]
+            if query.startswith("count(") and revision in query and "up{" not in query:
+                data = {"resultType": "scalar", "result": [1, str(next(pods))]}
+                self.answer(200, json.dumps({"status": "success", "data": data}).encode())
+                return
+            headers = {"Content-Type": self.headers["Content-Type"]}
+            found = client.post(url + self.path, content=body, headers=headers)
+            self.answer(found.status_code, found.content)
+
+        def answer(self, status: int, content: bytes) -> None:
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    with httpx.Client(verify=False, timeout=10) as client:  # reading certificates takes a while
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+    server.server_close()
+
+
+def then(last: int, *first: int) -> Iterator[int]:
+    """These, and then always the last."""
+    yield from first
+    while True:
+        yield last
+
+
+Measure = Callable[..., LoadReport]
+
+
+@pytest.fixture
+def measure(
+    scraped: Scraped, golden_tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Measure]:
+    """A load test of a revision that nobody else asks, with so many pods of it at each look."""
+    url, ports = scraped
+    with contextlib.ExitStack() as stack:
+
+        def measured(name: str, pods: Iterator[int], **load: object) -> LoadReport:
+            counted = stack.enter_context(counting(url, name, pods))
+            monkeypatch.setenv("TIDEGATE_PROMETHEUS_URL", counted)
+            monkeypatch.setenv("TIDEGATE_INGRESS_URL", f"http://127.0.0.1:{ports[name]}")
+            incumbent = Incumbent(revision=name, storage_uri="s3://m/1/", predictor={}, version="1")
+            hosts = {"incumbent_host": f"{name}.test", "candidate_host": f"{name}-b.test"}
+            deployed = deployment().model_copy(update={"incumbent": incumbent, **hosts})
+            return run(deployed, policy(load=SHORT | load), golden_tree / "golden.npz", "r-1")
+
+        yield measured
+
+
+@pytest.mark.real
+def test_what_was_planned_for_a_pod_that_goes_in_the_warm_up_is_planned_anew(
+    measure: Measure,
+) -> None:
+    """The first look plans for two pods; the later ones find one."""
+    told = measure("four", then(1, 2))
+    assert [one.name for one in told.findings] == ["pods under load"]
+    words = "planned for 1 pods of the candidate and 2 of the incumbent; now there are 1 and 1"
+    assert words in told.findings[0].message
+    assert told.baseline
+    assert told.fair, told.fairness
+    assert (told.baseline.rate_rps, told.baseline.replicas) == (100, 1)
+
+
+@pytest.mark.real
+def test_what_was_measured_until_a_pod_went_is_no_evidence_and_is_sent_anew(
+    measure: Measure,
+) -> None:
+    told = measure("five", then(1, 2, 2), max_extensions=1)
+    assert told.fair, told.fairness
+    assert [one.name for one in told.findings] == ["pods under load"]
+    assert [block.pair for block in told.blocks] == [0, 0]
+    assert told.baseline
+    assert told.baseline.rate_rps == 100
+
+
+@pytest.mark.real
+def test_without_an_extension_such_a_test_is_unfair_and_says_why(measure: Measure) -> None:
+    told = measure("six", then(1, 2, 2))
+    assert not told.fair
+    assert "which was planned for 1 of the candidate and 2 of the incumbent" in told.fairness
