@@ -139,6 +139,9 @@ def main() -> None:
     parser.add_argument("--http_port", type=int, default=8080)
     parser.add_argument("--predictor_host", required=True, help="given by KServe")
     parser.add_argument("--model_name", help="KServe's; the path of a request names the model")
+    parser.add_argument(
+        "--workers", type=int, help="KServe's, with containerConcurrency; it has threads"
+    )
     parser.add_argument("--host", default="127.0.0.1", help="0.0.0.0 in a pod")
     parser.add_argument("--tensor", default="X", help="the model's input")
     parser.add_argument("--output", default="probabilities", help="the model's output")

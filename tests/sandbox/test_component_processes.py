@@ -30,7 +30,17 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 NAME = "digits-predictor.prod"
 PREDICTOR, FRONT = f"{NAME}.svc.cluster.local", "digits.prod.example.com"
 TRANSFORMER, EXPLAINER = "digits-transformer-00001", "digits-explainer-00001"
-GIVEN = ("--model_name", "digits", "--predictor_host", NAME, "--http_port", "8080")
+GIVEN = (
+    "--model_name",
+    "digits",
+    "--predictor_host",
+    NAME,
+    "--http_port",
+    "8080",
+    "--workers",
+    "4",
+)
+"""What KServe adds; the last with containerConcurrency."""
 
 
 def component(name: str, *argv: str, ready_path: str = "") -> RevisionSpec:
