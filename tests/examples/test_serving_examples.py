@@ -15,7 +15,9 @@ from tests.deploy.crd import complaints
 from tests.kserve_judge import read_by_kserve
 from tests.sandbox.controllers.test_kubectl import KUBECTL, OLDEST, minor_version
 from tidegate.adapters.files import read_policy
+from tidegate.sandbox import program
 from tidegate.sandbox.api.server import ApiServer
+from tidegate.sandbox.interfaces import Program
 
 Json = dict[str, Any]
 CRDS = {
@@ -144,3 +146,19 @@ def test_every_placed_instance_of_a_model_is_on_a_gpu_that_the_pod_has() -> None
     groups = from_text(policy.triton.config, what="triton.config").instance_group
     held = policy.serving.gpu.count if policy.serving.gpu else 0
     assert {gpu for group in groups for gpu in group.gpus} == set(range(held))
+
+
+@pytest.mark.parametrize(
+    "name", ["digits-transformer", "digits-transformer-component", "digits-explainer"]
+)
+def test_a_program_listens_where_a_kubelet_asks_it_and_in_the_sandbox_on_loopback(
+    name: str,
+) -> None:
+    (isvc,) = of_kind(name, "InferenceService")
+    kind = "explainer" if "explainer" in isvc["spec"] else "transformer"
+    spec = isvc["spec"].get(kind) or isvc["spec"]["predictor"]
+    (words,) = (one["args"] for one in spec["containers"] if kind in json.dumps(one.get("command")))
+    assert "--host=0.0.0.0" in words
+    here = program.arguments(Program(container=kind, argv=("python3", *words), port=8080), {})
+    assert "--host=127.0.0.1" in here
+    assert not any("0.0.0.0" in word for word in here)

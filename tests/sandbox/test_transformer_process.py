@@ -122,17 +122,21 @@ def test_what_a_container_says_of_its_own_pod_is_rewritten_to_the_ports_of_this_
             "--http_port",
             "8081",
             "--predictor_host=localhost:8080",
+            "--host=0.0.0.0",
+            "--bind=0.0.0.0:8081",
             "feast:8080",
+            "10.0.0.0",
         ),
         port=8081,
-        env={"MODEL_URL": "http://127.0.0.1:8080/v2"},
+        env={"MODEL_URL": "http://127.0.0.1:8080/v2", "LISTEN_ON": "0.0.0.0"},
     )
     ports = {8080: 20001, 8081: 20002}
     assert program.arguments(asked, ports)[1:] == [
-        "--http_port", "20002", "--predictor_host=127.0.0.1:20001", "feast:8080",
+        "--http_port", "20002", "--predictor_host=127.0.0.1:20001", "--host=127.0.0.1",
+        "--bind=127.0.0.1:20002", "feast:8080", "10.0.0.0",
     ]  # fmt: skip
     found = program.environment(revision("r", "file:///m/"), asked, ports)
-    assert found["MODEL_URL"] == "http://127.0.0.1:20001/v2"
+    assert (found["MODEL_URL"], found["LISTEN_ON"]) == ("http://127.0.0.1:20001/v2", "127.0.0.1")
     assert (found["PORT"], found["K_REVISION"]) == ("20002", "r")
 
 

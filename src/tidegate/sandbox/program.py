@@ -1,7 +1,7 @@
 """A transformer or an explainer as a process: what its network would be, in this machine's ports.
 
 All pods of the sandbox share one loopback and there is no cluster DNS, so what a container says of its own
-pod (`localhost:8080`, the port that it listens on) and of its InferenceService's services
+pod (`localhost:8080`, the port and `0.0.0.0` that it listens on) and of its InferenceService's services
 (`digits-predictor.default`) is rewritten to where that is here.
 """
 
@@ -17,6 +17,7 @@ from tidegate.sandbox.interfaces import Program, RevisionSpec
 
 _PORT_FLAG = re.compile(r"--[a-z_-]*port")
 _LOCAL = re.compile(r"\b(?:localhost|127\.0\.0\.1):(\d+)\b")
+_ALL = re.compile(r"(?<![\w.])0\.0\.0\.0(?![\w.])")  # addresses of the pod: here loopback alone
 Address = Callable[[str], str]  # a name in the cluster -> host and port here
 
 
@@ -91,5 +92,7 @@ def _port(text: str, ports: Mapping[int, int]) -> str:
 
 def _local(text: str, network: _Network) -> str:
     ports = network.ports
-    here = _LOCAL.sub(lambda m: f"127.0.0.1:{ports.get(int(m[1]), m[1])}", text)
+    here = _LOCAL.sub(
+        lambda m: f"127.0.0.1:{ports.get(int(m[1]), m[1])}", _ALL.sub("127.0.0.1", text)
+    )
     return network.names.sub(lambda m: network.address(m[1]), here) if network.names else here
