@@ -7,30 +7,34 @@ import contextlib
 import http.server
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from urllib.parse import parse_qs
 
 import httpx
 import pytest
 
-from tests.evidence.conftest import Scraped, deployment, policy
+from tests.evidence.conftest import CANDIDATE, Scraped, deployment, policy
 from tidegate.documents import Incumbent, LoadReport
 from tidegate.steps.load_session import run
 
+Pods = Iterator[int | None]  # at each look; None: nobody can tell
 SHORT = {"rate_rps": 100.0, "pairs": 1, "block_requests": 150, "warmup_s": 0.2, "timeout_s": 10.0}
 
 
 @contextlib.contextmanager
-def counting(url: str, revision: str, pods: Iterator[int]) -> Iterator[str]:
-    """A Prometheus that answers what the one behind it does, but counts the incumbent's pods itself."""
+def counting(url: str, pods: Mapping[str, Pods]) -> Iterator[str]:
+    """A Prometheus that answers what the one behind it does, but counts the revisions' pods itself."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             query = parse_qs(body.decode())["query"][0]
-            if query.startswith("count(") and revision in query and "up{" not in query:
-                data = {"resultType": "scalar", "result": [1, str(next(pods))]}
+            counted = [one for one in pods if f'"{one}"' in query]
+            if query.startswith("count(") and counted and "up{" not in query:
+                now = next(pods[counted[0]])
+                value = {"resultType": "scalar", "result": [1, str(now)]}
+                data = value if now else {"resultType": "vector", "result": []}
                 self.answer(200, json.dumps({"status": "success", "data": data}).encode())
                 return
             headers = {"Content-Type": self.headers["Content-Type"]}
@@ -54,7 +58,7 @@ def counting(url: str, revision: str, pods: Iterator[int]) -> Iterator[str]:
     server.server_close()
 
 
-def then(last: int, *first: int) -> Iterator[int]:
+def then(last: int, *first: int | None) -> Pods:
     """These, and then always the last."""
     yield from first
     while True:
@@ -72,13 +76,17 @@ def measure(
     url, ports = scraped
     with contextlib.ExitStack() as stack:
 
-        def measured(name: str, pods: Iterator[int], **load: object) -> LoadReport:
-            counted = stack.enter_context(counting(url, name, pods))
+        def measured(
+            name: str, pods: Pods, candidate: Pods | None = None, seen: int = 1, **load: object
+        ) -> LoadReport:
+            by_revision = {name: pods} | ({CANDIDATE: candidate} if candidate else {})
+            counted = stack.enter_context(counting(url, by_revision))
             monkeypatch.setenv("TIDEGATE_PROMETHEUS_URL", counted)
             monkeypatch.setenv("TIDEGATE_INGRESS_URL", f"http://127.0.0.1:{ports[name]}")
             incumbent = Incumbent(revision=name, storage_uri="s3://m/1/", predictor={}, version="1")
             hosts = {"incumbent_host": f"{name}.test", "candidate_host": f"{name}-b.test"}
-            deployed = deployment().model_copy(update={"incumbent": incumbent, **hosts})
+            known = {"incumbent": incumbent, "pods": {CANDIDATE: seen}}
+            deployed = deployment().model_copy(update=known | hosts)
             return run(deployed, policy(load=SHORT | load), golden_tree / "golden.npz", "r-1")
 
         yield measured
@@ -115,3 +123,23 @@ def test_without_an_extension_such_a_test_is_unfair_and_says_why(measure: Measur
     told = measure("six", then(1, 2, 2))
     assert not told.fair
     assert "which was planned for 1 of the candidate and 2 of the incumbent" in told.fairness
+
+
+@pytest.mark.real
+def test_a_look_that_nobody_can_answer_takes_no_pod_away(measure: Measure) -> None:
+    told = measure("seven", then(2, 2, None))
+    assert told.findings == ()
+    assert told.baseline
+    assert (told.baseline.rate_rps, told.baseline.replicas) == (200, 2)
+
+
+@pytest.mark.real
+def test_a_candidate_that_lost_a_pod_since_deploy_saw_two_is_measured_by_the_one(
+    measure: Measure,
+) -> None:
+    told = measure("eight", then(2), candidate=then(1, 2, 2), seen=2, max_extensions=1)
+    assert told.fair, told.fairness
+    (moved,) = told.findings
+    assert "planned for 2 pods of the candidate and 2" in moved.message
+    assert "now there are 1 and 2" in moved.message
+    assert told.candidate.replicas == 1

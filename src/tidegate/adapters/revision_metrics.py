@@ -143,8 +143,8 @@ class RevisionMetrics:
             return Production(rate_rps=None, why=why)
         return Production(rate_rps=max(0.0, total - sent) / (window[1] - window[0]))
 
-    def replicas(self, revision: str) -> int:
-        """How many pods a revision has, as known or as scraped; 1 when that cannot be told.
+    def replicas(self, revision: str, *, untold: int = 0) -> int:
+        """How many pods a revision has, as known or as scraped; `untold` when that cannot be told, or 1.
 
         A pod that has answered nobody yet has no series of requests, but `up` where its scrape is labelled.
         What deploy has seen (Standard mode) counts where no pod is scraped by its name: an HPA, or KEDA, may
@@ -153,11 +153,12 @@ class RevisionMetrics:
         if revision in self.pods:
             named = f'up{{namespace="{self.namespace}",pod=~"{pods_of(revision)}"}}'
             now = self.prometheus.number(f"count(count by (pod) ({named}))").value
-            return max(1, self.pods[revision] if now is None else round(now))
+            return max(1, (untold or self.pods[revision]) if now is None else round(now))
         asked = f"count(count by (instance, pod) ({self._selector(self.counts[0], revision)}))"
         scraped = f"count(count by (pod) ({self._selector('up', revision)}))"
         found = [self.prometheus.number(query).value for query in (asked, scraped)]
-        return max([1, *(round(value) for value in found if value is not None)])
+        told = [round(value) for value in found if value is not None]
+        return max([1, *(told or [untold])])
 
 
 def _recent(found: tuple[Series, ...], now: float) -> Production:

@@ -30,10 +30,13 @@ def warm_up(session: "Session", sender: Sender) -> None:
 
 
 def begun_again(session: "Session", sender: Sender, replicas: tuple[int, int]) -> bool:
-    """Whether the judged blocks are void and both arms are warm for a new plan."""
+    """Whether the judged blocks are void and both arms are warm for a new plan.
+
+    `replicas` are those that were scraped, which count now; what deploy saw is of before.
+    """
     if not _planned_anew(session, sender, replicas):
         return False
-    warm_up(session, sender)
+    session.findings += _warmed_up(session, sender)
     return True
 
 
@@ -45,7 +48,7 @@ def _warmed_up(session: "Session", sender: Sender) -> list[Finding]:
 def _replicas(session: "Session", sender: Sender) -> tuple[int, int]:
     if session.planned.baseline_rps is None or sender.stop.is_set():
         return session.planned.replicas
-    return replicas_now(session.deployed, session.policy)
+    return replicas_now(session.deployed, session.policy, session.planned.replicas)
 
 
 def _planned_anew(session: "Session", sender: Sender, replicas: tuple[int, int]) -> bool:
@@ -54,7 +57,8 @@ def _planned_anew(session: "Session", sender: Sender, replicas: tuple[int, int])
         return False
     finding = load_plan.replanned(before, replicas)
     say(COMMAND, finding.message)
-    session.findings.append(finding)
+    told = {f"{window.arm} warm-up" for window in session.planned.windows}
+    session.findings = [one for one in session.findings if one.name not in told] + [finding]
     session.planned = load_plan.plan(
         session.policy.load, has_incumbent=True, production=session.before, replicas=replicas
     )

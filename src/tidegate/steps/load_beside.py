@@ -29,29 +29,34 @@ def production_before(deployed: Deployment, policy: Policy) -> tuple[Production,
     return metrics.production(deployed.incumbent.revision), replicas
 
 
-def replicas_now(deployed: Deployment, policy: Policy) -> tuple[int, int]:
-    """The pods of both arms before anything is judged."""
+def replicas_now(deployed: Deployment, policy: Policy, planned: tuple[int, int]) -> tuple[int, int]:
+    """The pods of both arms before anything is judged; the planned ones where nobody can tell."""
     from tidegate.adapters.revision_metrics import open_metrics
 
-    return _replicas_now(open_metrics(policy, deployed)[0], deployed)
+    metrics, _ = open_metrics(policy, deployed)
+    return _replicas_now(metrics, deployed, planned) if metrics else planned
 
 
-def _replicas_now(metrics: "RevisionMetrics | None", deployed: Deployment) -> tuple[int, int]:
+def _replicas_now(
+    metrics: "RevisionMetrics | None", deployed: Deployment, planned: tuple[int, int] = (0, 0)
+) -> tuple[int, int]:
     """The candidate has been ready for a moment only: what deploy has seen of its pods may not all be scraped
     yet. Once it was measured they are, and what was scraped counts. A dedicated baseline is of the same size
     by its making; a scrape may not have seen all of it."""
-    candidate, baseline = _replicas(metrics, deployed)
+    candidate, baseline = _replicas(metrics, deployed, planned)
     candidate = max(candidate, deployed.pods.get(deployed.candidate_revision, 1))
     return candidate, candidate if deployed.baseline else baseline
 
 
-def _replicas(metrics: "RevisionMetrics | None", deployed: Deployment) -> tuple[int, int]:
+def _replicas(
+    metrics: "RevisionMetrics | None", deployed: Deployment, planned: tuple[int, int]
+) -> tuple[int, int]:
     if metrics is None:
         return 1, 1
     incumbent = deployed.incumbent
     return (
-        metrics.replicas(deployed.candidate_revision),
-        metrics.replicas(incumbent.revision) if incumbent else 1,
+        metrics.replicas(deployed.candidate_revision, untold=planned[0]),
+        metrics.replicas(incumbent.revision, untold=planned[1]) if incumbent else 1,
     )
 
 
@@ -66,7 +71,7 @@ def fairness_of(session: "Session", sender: Sender) -> Fairness:
         elapsed = time.monotonic() - session.planned_at
         sent = sender.sent.get(Arm.BASELINE, 0) - session.sent_before
         during = metrics.beside(incumbent.revision, elapsed_s=elapsed, sent=sent)
-        session.replicas = _replicas(metrics, deployed)
+        session.replicas = _replicas(metrics, deployed, session.planned.replicas)
     fair = load_plan.fairness(
         session.planned,
         has_incumbent=incumbent is not None,
