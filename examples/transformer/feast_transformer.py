@@ -169,6 +169,20 @@ def seconds(text: str) -> float:
     return value
 
 
+def server_url(text: str) -> str:
+    """`host:port` or an http(s) URL. Raises ArgumentTypeError, without what may be a password in it."""
+    try:
+        at = urlsplit(text if "//" in text else f"//{text}")
+        good = at.scheme in ("", "http", "https") and bool(at.hostname) and at.port != 0
+    except ValueError:  # its port is no number
+        good = False
+    if not good or "@" in text:
+        raise argparse.ArgumentTypeError(
+            "no server; write host:port or http(s)://host:port, without a user"
+        )
+    return text
+
+
 def named(text: str) -> tuple[str, ...]:
     """`view:feature,...`. Raises ValueError."""
     names = tuple(text.split(","))
@@ -186,7 +200,9 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--workers", type=int, help="as many as there are connections")
     made.add_argument("--predictor_protocol", choices=["v2"], default="v2")
     made.add_argument("--host", default=os.environ.get("LISTEN_ON", "127.0.0.1"))
-    made.add_argument("--feast_serving_url", required=True, help="Feast's feature server")
+    made.add_argument(
+        "--feast_serving_url", type=server_url, required=True, help="Feast's feature server"
+    )
     made.add_argument(
         "--entity_id_name", required=True, help="the client's tensor and the join key"
     )

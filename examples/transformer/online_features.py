@@ -7,7 +7,7 @@ one column a feature, in it one value, status and time an entity. A null is PRES
 older than its view's ttl.
 """
 
-import math
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -16,7 +16,7 @@ from typing import Any, Literal
 Json = dict[str, Any]
 Id = int | str
 SAID = 3  # entities and features that a line names; a batch may have hundreds
-LARGEST = {"FP32": 3.4028234663852886e38, "FP64": math.inf}
+LARGEST = {"FP32": 3.4028234663852886e38, "FP64": sys.float_info.max}
 NOT_FOUND, UNPROCESSABLE, BAD_GATEWAY = 404, 422, 502
 
 
@@ -110,8 +110,8 @@ def _number(wanted: Wanted, one: Id, name: str, cell: _Cell, now: datetime) -> f
 
 
 def _fits(value: float, datatype: str) -> bool:
-    """NaN fits nothing."""
-    return math.isfinite(value) and abs(value) <= LARGEST[datatype]
+    """NaN fits nothing, and a whole number may be larger than any float."""
+    return abs(value) <= LARGEST[datatype]
 
 
 def _older(at: str, now: datetime, most_s: float) -> str:

@@ -45,6 +45,15 @@ def test_by_service_or_by_name_the_columns_are_the_models() -> None:
     assert found == [pytest.approx(row) for row in wanted]
 
 
+@pytest.mark.parametrize("datatype", ["FP32", "FP64"])
+@pytest.mark.parametrize("value", [10**400, -math.inf, math.nan])
+def test_a_number_that_no_float_holds_is_refused_by_its_feature(datatype: str, value: Any) -> None:
+    wanted = online.Wanted(entity="customer_id", names=FEATURES, datatype=datatype)
+    answer = told([[(value, "PRESENT")]] * 4, [*FEATURES])
+    with pytest.raises(online.RefusedError, match=f"orders:amount_30d is .*no {datatype}"):
+        online.rows(wanted, (7,), answer, now=NOW)
+
+
 def told(cells: list[list[tuple[Any, str]]], order: list[str]) -> dict[str, Any]:
     """Cells by feature and id, as Feast answers them in this order."""
     at = [FEATURES.index(name) for name in order]

@@ -206,6 +206,17 @@ def test_only_inference_passes_it(served: Served) -> None:
     [
         ("--features=amount_30d", "1", "--features: invalid named value: 'amount_30d'"),
         ("--predictor_protocol=v1", "1", "--predictor_protocol: invalid choice: 'v1'"),
+        (
+            "--feast_serving_url=http://me:secret@f",
+            "1",
+            "--feast_serving_url: no server; write host:port",
+        ),
+        ("--feast_serving_url=f:port", "1", "--feast_serving_url: no server; write host:port"),
+        (
+            "--feast_serving_url=grpc://f:6566",
+            "1",
+            "--feast_serving_url: no server; write host:port",
+        ),
         ("--workers=2", "soon", "--feast_timeout_s: invalid seconds value: 'soon'"),
     ],
 )
@@ -220,3 +231,4 @@ def test_a_command_line_or_timeout_that_means_nothing_is_refused_by_its_flag(
     done = subprocess.run(command, capture_output=True, text=True, timeout=20, env=environment)
     assert done.returncode == 2
     assert said in done.stderr.splitlines()[-1]
+    assert "secret" not in done.stderr
