@@ -1,4 +1,4 @@
-"""An InferenceGraph becomes a router behind a Knative Service, by KServe's rules; not ready, it says why."""
+"""An InferenceGraph becomes a router behind a Knative Service, by KServe's rules, its silence among them."""
 
 import json
 from collections.abc import Iterator
@@ -8,6 +8,7 @@ import pytest
 from kubernetes.client.exceptions import ApiException
 
 from tidegate.sandbox.api.kinds import CONFIGMAPS, EVENTS, KSERVICES, PODS
+from tidegate.sandbox.controllers import graph_steps
 
 from .emulated_cluster import ISVC, Cluster, running
 from .fake_data_plane import READY
@@ -50,7 +51,7 @@ def apply(cluster: Cluster, *steps: dict[str, Any], router: str = "Sequence", **
 
 def status(cluster: Cluster) -> dict[str, Any]:
     found = cluster.objects.get_namespaced_custom_object(*GRAPH, "checkout")
-    told: dict[str, Any] = found["status"]
+    told: dict[str, Any] = found.get("status", {})
     return told
 
 
@@ -133,40 +134,60 @@ def test_the_release_of_a_service_leaves_the_router_alone(served: Cluster) -> No
 
 
 @pytest.mark.parametrize("name", ["nobody", "digits"])
-def test_a_graph_of_a_service_that_is_not_there_or_never_was_ready_is_not_ready_and_says_so(
-    cluster: Cluster, name: str
+def test_a_graph_of_a_service_that_cannot_be_asked_has_no_status_and_the_log_says_why(
+    cluster: Cluster, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     cluster.create()  # and its server never gets ready
     apply(cluster, {"serviceName": name})
-    reason, said = {
-        "nobody": ("ServiceNotFound", "Failed to find graph service nobody"),
-        "digits": ("ServiceNotReady", "service digits is not ready"),
+    said = {
+        "nobody": "Failed to find graph service nobody",
+        "digits": "service digits is not ready",
     }[name]
-    assert condition(cluster) == ("False", reason, said)
-    assert "url" not in status(cluster)
+    assert status(cluster) == {}
     assert cluster.api.store.find(KSERVICES, "default", "checkout") is None
-    events = [e for e in cluster.api.store.items(EVENTS) if e["reason"] == reason]
-    assert [e["involvedObject"]["name"] for e in events] == ["checkout"]
+    told = [e["involvedObject"]["name"] for e in cluster.api.store.items(EVENTS)]
+    assert "checkout" not in told
+    assert caplog.messages.count(f"InferenceGraph default/checkout: {said}") == 1
 
 
-def test_it_gets_ready_when_its_service_does_and_loses_it_with_the_service(
-    cluster: Cluster,
+def test_it_gets_ready_when_its_service_does_and_stays_so_without_the_service_as_in_kserve(
+    cluster: Cluster, caplog: pytest.LogCaptureFixture
 ) -> None:
+    """controller.go:166-180 returns the error before anything of the graph is written."""
     apply(cluster, DIGITS)
-    assert condition(cluster)[1] == "ServiceNotFound"
+    assert status(cluster) == {}
     cluster.create()
     cluster.ready(1)
     up(cluster)
-    assert condition(cluster)[0] == "True"
+    before = status(cluster)
+    assert condition(cluster) == ("True", "", "")
+    caplog.clear()
     cluster.objects.delete_namespaced_custom_object(*ISVC, "digits")
     cluster.loop.settle()
-    assert condition(cluster) == (
-        "False", "ServiceNotFound", "Failed to find graph service digits",
-    )  # fmt: skip
-    assert "url" not in status(cluster)
-    assert cluster.ingress.table[HOST] == {
-        ROUTER: 100
-    }  # whoever kept the URL is told by the router
+    assert status(cluster) == before
+    assert cluster.ingress.table[HOST] == {ROUTER: 100}  # which tells clients
+    assert caplog.messages == [
+        "InferenceGraph default/checkout: Failed to find graph service digits"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("runtime", "said"),
+    [
+        (None, "service digits: no ServingRuntime mine"),
+        (["grpc-v2"], "the runtime does not support a protocol compatible with Inference Graphs"),
+    ],
+)
+def test_a_service_whose_runtime_a_graph_cannot_speak_to_gives_no_router(
+    runtime: list[str] | None, said: str
+) -> None:
+    isvc = {
+        "metadata": {"name": "digits"}, "status": {"address": {"url": "http://digits"}},
+        "spec": {"predictor": {"model": {"runtime": "mine", "protocolVersion": "v2"}}},
+    }  # fmt: skip
+    known = {"mine": {"spec": {"protocolVersions": runtime}}} if runtime else {}
+    with pytest.raises(graph_steps.UnresolvedError, match=said):
+        graph_steps.endpoint(isvc, known)
 
 
 def test_another_graph_is_another_revision_of_the_router(served: Cluster) -> None:

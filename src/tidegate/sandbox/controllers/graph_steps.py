@@ -1,7 +1,6 @@
 """The URLs of an InferenceGraph's steps, by KServe's rules (utils.go: GetPredictorEndpoint). Pure."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from tidegate.sandbox.api.kinds import Json
@@ -11,54 +10,45 @@ _MLSERVER = "MLSERVER_MODEL_NAME"
 _MODEL_NAME = "--model_name"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Unresolved:
+class UnresolvedError(Exception):
     """A service that a graph cannot be made with, and why."""
 
-    reason: str
-    message: str
 
+def resolved(graph: Json, services: Mapping[str, Json], runtimes: Mapping[str, Json]) -> Json:
+    """The spec with a URL in each step; `services` and `runtimes` are those of the namespace, by name.
 
-def resolved(
-    graph: Json, services: Mapping[str, Json], runtimes: Mapping[str, Json]
-) -> Json | Unresolved:
-    """The spec with a URL in each step; `services` and `runtimes` are those of the namespace, by name."""
-    nodes: Json = {}
-    for name, node in graph["spec"]["nodes"].items():
-        steps = []
-        for step in node.get("steps") or ():
-            made = _with_url(step, services, runtimes)
-            if isinstance(made, Unresolved):
-                return made
-            steps.append(made)
-        nodes[name] = {**node, "steps": steps}
+    Raises UnresolvedError for a service that is missing, or that cannot be asked.
+    """
+    nodes = {
+        name: node
+        | {"steps": [_with_url(step, services, runtimes) for step in node.get("steps") or ()]}
+        for name, node in graph["spec"]["nodes"].items()
+    }
     return {**graph["spec"], "nodes": nodes}
 
 
-def _with_url(
-    step: Json, services: Mapping[str, Json], runtimes: Mapping[str, Json]
-) -> Json | Unresolved:
+def _with_url(step: Json, services: Mapping[str, Json], runtimes: Mapping[str, Json]) -> Json:
     name = step.get("serviceName")
     if not name:
         return step
     if name not in services:
-        text = f"Failed to find graph service {name}"
-        return Unresolved(reason="ServiceNotFound", message=text)
-    url = endpoint(services[name], runtimes)
-    if not url:
-        return Unresolved(reason="ServiceNotReady", message=f"service {name} is not ready")
-    return {**step, "serviceUrl": step.get("serviceUrl") or url}
+        raise UnresolvedError(f"Failed to find graph service {name}")
+    return {**step, "serviceUrl": endpoint(services[name], runtimes)}
 
 
 def endpoint(isvc: Json, runtimes: Mapping[str, Json]) -> str:
-    """Where the router asks a service; empty while its status has no address.
+    """Where the router asks a service.
 
     The protocol of a named runtime is the first of its own that a graph can speak, whatever the service
-    says: one of v1 and v2 is asked by v1.
+    says: one of v1 and v2 is asked by v1. Raises UnresolvedError while its status has no address, and for a
+    runtime that is missing or speaks neither.
     """
+    name = isvc["metadata"]["name"]
     address = ((isvc.get("status") or {}).get("address") or {}).get("url", "")
+    if not address:
+        raise UnresolvedError(f"service {name} is not ready")
     path = _PATHS.get(_protocol(isvc, runtimes), "")
-    return f"{address}{path.format(_model_name(isvc))}" if address else ""
+    return f"{address}{path.format(_model_name(isvc))}"
 
 
 def _protocol(isvc: Json, runtimes: Mapping[str, Json]) -> str:
@@ -66,10 +56,24 @@ def _protocol(isvc: Json, runtimes: Mapping[str, Json]) -> str:
     if transformer := spec.get("transformer"):
         return _of_containers(transformer)
     model = spec["predictor"].get("model") or {}
-    runtime = runtimes.get(str(model.get("runtime") or ""))
-    offered = (runtime or {"spec": {}})["spec"].get("protocolVersions") or ()
-    spoken = next((one for one in offered if one in _PATHS), "")
-    return spoken or str(model.get("protocolVersion") or "v1")
+    offered = _offered(isvc, str(model.get("runtime") or ""), runtimes)
+    return offered or str(model.get("protocolVersion") or "v1")
+
+
+def _offered(isvc: Json, runtime: str, runtimes: Mapping[str, Json]) -> str:
+    """Of a named runtime; empty where none is named, or it lists no protocol."""
+    if not runtime:
+        return ""
+    name = isvc["metadata"]["name"]
+    if runtime not in runtimes:
+        raise UnresolvedError(f"service {name}: no ServingRuntime {runtime}")
+    listed = runtimes[runtime]["spec"].get("protocolVersions") or ()
+    spoken = next((one for one in listed if one in _PATHS), "")
+    if listed and not spoken:
+        raise UnresolvedError(
+            f"service {name}: the runtime does not support a protocol compatible with Inference Graphs"
+        )
+    return spoken
 
 
 def _of_containers(component: Json) -> str:

@@ -1,11 +1,11 @@
 """InferenceGraphs: a Knative Service that runs the router, whose state becomes the graph's.
 
-KServe's rules (pkg/controller/v1alpha1/inferencegraph: controller.go, knative_reconciler.go), but for one:
-while a service of a graph is missing KServe logs it and leaves the status as it was, Ready=True among it.
-Here the graph is not ready then and says why, for nobody reads that log.
+KServe's rules (pkg/controller/v1alpha1/inferencegraph: controller.go, knative_reconciler.go). While a service
+of a graph cannot be asked, KServe logs it and writes no status at all: a graph that was Ready stays so.
 """
 
 import json
+import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -25,11 +25,12 @@ from tidegate.sandbox.api.store import Store
 from tidegate.sandbox.controllers import conditions, graph_steps, kpa_settings
 from tidegate.sandbox.controllers.conditions import Condition
 from tidegate.sandbox.controllers.events import Events
-from tidegate.sandbox.controllers.graph_steps import Unresolved
+from tidegate.sandbox.controllers.graph_steps import UnresolvedError
 from tidegate.sandbox.controllers.objects import Wanted, address, ensure
 from tidegate.sandbox.controllers.template import MIN_SCALE
 from tidegate.sandbox.router import routing
 
+_log = logging.getLogger(__name__)
 _STOP = "serving.kserve.io/stop"
 _SCALING = {"maxReplicas": "max-scale", "scaleTarget": "target", "scaleMetric": "metric"}
 
@@ -40,11 +41,25 @@ class InferenceGraphController:
     def __init__(self, store: Store, clock: Callable[[], float]) -> None:
         self._store, self._clock = store, clock
         self._events = Events(store, clock, "InferenceGraphController")
+        self._logged: dict[tuple[str, str], str] = {}  # graph -> what was said of it last
 
     def reconcile(self) -> None:
         """Every InferenceGraph, once."""
         for graph in self._store.items(INFERENCEGRAPHS):
-            self._store.write_status(INFERENCEGRAPHS, *address(graph), self._status(graph))
+            try:
+                status = self._status(graph)
+            except (
+                UnresolvedError
+            ) as error:  # controller.go:160-183 returns before the ksvc and the status
+                self._log_once(graph, str(error))
+                continue
+            self._logged.pop(address(graph), None)
+            self._store.write_status(INFERENCEGRAPHS, *address(graph), status)
+
+    def _log_once(self, graph: Json, text: str) -> None:
+        if self._logged.get(address(graph)) != text:
+            self._logged[address(graph)] = text
+            _log.warning("InferenceGraph %s/%s: %s", *address(graph), text)
 
     def _status(self, graph: Json) -> Json:
         cluster = settings.read(self._store.find(CONFIGMAPS, settings.NAMESPACE, settings.NAME))
@@ -52,15 +67,13 @@ class InferenceGraphController:
             return self._stop(graph)
         if settings.mode(graph, cluster) != settings.KNATIVE:
             text = "an InferenceGraph is emulated in Knative mode alone; annotate it so"
-            return self._not_ready(graph, Unresolved(reason="NotEmulated", message=text))
+            return self._not_emulated(graph, text)
         spec = self._resolved(graph)
-        if isinstance(spec, Unresolved):
-            return self._not_ready(graph, spec)
-        if reason := routing.not_emulated(routing.read(spec)):
-            return self._not_ready(graph, Unresolved(reason="NotEmulated", message=reason))
+        if text := routing.not_emulated(routing.read(spec)):
+            return self._not_emulated(graph, text)
         return self._propagated(graph, ensure(self._store, _ksvc(graph, spec, cluster.router)))
 
-    def _resolved(self, graph: Json) -> Json | Unresolved:
+    def _resolved(self, graph: Json) -> Json:
         namespace = graph["metadata"]["namespace"]
         runtimes = self._store.items(CLUSTERSERVINGRUNTIMES)
         runtimes += self._store.items(SERVINGRUNTIMES, namespace)  # the namespace's own win
@@ -75,11 +88,11 @@ class InferenceGraphController:
         url = {"url": found["url"]} if conditions.find(found, "Ready").is_true else {}
         return {"conditions": self._conditions(every, before)} | url
 
-    def _not_ready(self, graph: Json, why: Unresolved) -> Json:
+    def _not_emulated(self, graph: Json, text: str) -> Json:
         """Without a URL; the router of before runs on, and answers clients that kept it."""
-        self._events.warn(graph, why.reason, why.message)
+        self._events.warn(graph, "NotEmulated", text)
         before = graph.get("status") or {}
-        ready = Condition(type="Ready", status="False", reason=why.reason, message=why.message)
+        ready = Condition(type="Ready", status="False", reason="NotEmulated", message=text)
         return {"conditions": self._conditions([ready], before)}
 
     def _stop(self, graph: Json) -> Json:
