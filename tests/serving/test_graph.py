@@ -99,6 +99,7 @@ def test_what_the_router_would_get_wrong_is_refused_with_what_to_write(
             {},
             "write serving.transformer.env: {PROTOCOL: v2}",
         ),
+        ({"format": "sklearn"}, {}, "asks kserve-sklearnserver by v1, the first protocol that it offers"),
     ],
 )  # fmt: skip
 def test_a_service_that_the_router_cannot_ask_is_in_no_graph(

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from tidegate.policy.serving import Graph
+from tidegate.policy.serving.formats import SERVERS
 
 if TYPE_CHECKING:
     from tidegate.policy.whole import Policy
@@ -29,6 +30,11 @@ def unanswered(policy: "Policy", graph: Graph) -> str:
                 f"KServe's router asks a transformer of its own by protocol {spoken}; write "
                 f"serving.transformer.env: {{PROTOCOL: {serving.protocol}}}"
             )
+    elif is_v2 and serving.served_by in SERVERS.values():
+        return (
+            f"KServe's router asks {serving.served_by} by v1, the first protocol that it offers, whatever "
+            "the service says; write serving.protocol: v1"
+        )
     if is_v2 and not transformer and _takes_an_answer(graph, name):
         return (
             f"step {name} takes the answer before it, and an answer in v2 (`outputs`) is no request "
