@@ -20,7 +20,7 @@ from tidegate.sandbox.router.routing import Graph, Node, Step
 
 @dataclass
 class Service:
-    """Answers by its path: /json, /text, /slow, /refuse."""
+    """Answers by its path: /json, /text, /slow, /drip, /refuse, /missing."""
 
     url: str = ""
     sent: list[tuple[str, dict[str, str], bytes]] = field(default_factory=list)
@@ -39,10 +39,12 @@ def _service() -> Iterator[Service]:
             if self.path == "/slow":
                 time.sleep(0.6)
             answer = b"hello" if self.path == "/text" else b'{"a": [1]}'
-            self.send_response(418 if self.path == "/refuse" else 200)
+            self.send_response({"/refuse": 418, "/missing": 404}.get(self.path, 200))
             self.send_header("Content-Length", str(len(answer)))
             self.end_headers()
-            self.wfile.write(answer)
+            for byte in answer:
+                self.wfile.write(bytes([byte]))
+                time.sleep(0.08 if self.path == "/drip" else 0)
 
         def log_message(self, *_: object) -> None:
             """Quiet."""
@@ -109,6 +111,9 @@ def test_only_json_is_called_json_and_a_status_is_handed_on(service: Service) ->
     refused = ask(Step(url=f"{service.url}/refuse"))
     assert (refused.status_code, refused.json()) == (418, {"a": [1]})
     assert refused.headers["content-type"] == "application/json"
+    assert (
+        ask(Step(url=f"{service.url}/missing")).status_code == 404
+    )  # a server's own, not a lost name
 
 
 def test_a_step_that_takes_too_long_or_is_not_there_is_the_routers_error(service: Service) -> None:
@@ -116,7 +121,9 @@ def test_a_step_that_takes_too_long_or_is_not_there_is_the_routers_error(service
     late = ask(slow, timeout_s=0.2)
     assert late.status_code == 500
     assert late.json()["error"] == "Failed to process request"
-    assert "Post limits: ReadTimeout" in late.json()["cause"]
+    assert "Post limits: TimeoutError" in late.json()["cause"]
+    drip = Step(service="limits", url=f"{service.url}/drip")  # 0.08 s between bytes, 0.8 s for all
+    assert ask(drip, timeout_s=0.4).status_code == 500
     assert ask(slow).status_code == 200  # without a limit the router waits
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

@@ -157,6 +157,22 @@ def test_headers_are_handed_on_by_pattern_and_in_canonical_form_and_json_is_the_
     assert ("Content-Type", "text/plain") in routing.propagated(headers, [re.compile("Content")])
 
 
+@pytest.mark.parametrize(
+    ("named", "kept"),
+    [
+        (None, []),
+        ("", ["Authorization", "X-Trace"]),  # `propagate: []`, in KServe too
+        ("(,Auth", ["Authorization"]),
+    ],
+)
+def test_no_list_propagates_nothing_and_an_empty_one_all_but_what_is_of_the_connection(
+    named: str | None, kept: list[str]
+) -> None:
+    headers = [(k, "1") for k in ("host", "content-length", "authorization", "x-trace")]
+    found = routing.propagated(headers, routing.patterns(named))
+    assert [k for k, _ in found] == [*kept, "Content-Type"]
+
+
 # -- whole graphs
 
 SAID = {

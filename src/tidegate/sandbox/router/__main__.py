@@ -5,6 +5,7 @@ PROPAGATE_HEADERS names, and of a step's answer keeps body and status.
 """
 
 import argparse
+import asyncio
 import json
 import os
 import random
@@ -35,7 +36,7 @@ class Router:
     def __init__(self, graph: Graph, patterns: list[re.Pattern[str]]) -> None:
         self._graph, self._patterns = graph, patterns
         self._client = httpx.AsyncClient(
-            timeout=graph.client_timeout_s, limits=_UNLIMITED, trust_env=False
+            timeout=httpx.Timeout(None), limits=_UNLIMITED, trust_env=False
         )
 
     async def __aenter__(self) -> "Router":
@@ -61,13 +62,19 @@ class Router:
 
     async def _asked(self, step: Step, body: bytes, headers: list[tuple[str, str]]) -> Answer:
         try:
-            reply = await self._client.post(step.url, content=body, headers=headers)
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            async with asyncio.timeout(self._graph.client_timeout_s or None):  # of the whole answer
+                reply = await self._client.post(step.url, content=body, headers=headers)
+        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
             raise RoutingError(f"Post {_called(step)}: {type(error).__name__} {error}") from error
-        if reply.status_code == 404 and REVISION_HEADER not in reply.headers:
-            # The gateway knows no such host: in a cluster the name went with the service.
+        if _is_unknown_host(reply):
             raise RoutingError(f"Post {_called(step)}: lookup {_called(step)}: no such host")
         return Answer(reply.content, reply.status_code)
+
+
+def _is_unknown_host(reply: httpx.Response) -> bool:
+    """The gateway itself says 404: in a cluster the name went with the service."""
+    is_gateways = reply.headers.get("server") == "envoy" and REVISION_HEADER not in reply.headers
+    return reply.status_code == 404 and is_gateways
 
 
 def _called(step: Step) -> str:
@@ -105,8 +112,7 @@ def main(argv: list[str]) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--graph-json", required=True)
     graph = routing.read(json.loads(parser.parse_args(argv).graph_json))
-    named = os.environ.get("PROPAGATE_HEADERS", "")
-    patterns = [re.compile(one) for one in named.split(",") if one]
+    patterns = routing.patterns(os.environ.get("PROPAGATE_HEADERS"))
     uvicorn.run(
         application(graph, patterns), host="127.0.0.1", port=int(os.environ["PORT"]),
         log_level="warning", timeout_graceful_shutdown=5,

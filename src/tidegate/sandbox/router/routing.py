@@ -5,7 +5,9 @@ oddities included: a condition that does not match ends a Sequence with 200 and 
 """
 
 import json
+import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +15,7 @@ from tidegate.sandbox.router import gjson
 
 Json = dict[str, Any]
 ROOT = "root"
+_WRITTEN_ANEW = {"Host", "Content-Length", "Transfer-Encoding", "Trailer"}
 
 
 class RoutingError(Exception):
@@ -181,11 +184,25 @@ def _document(text: bytes) -> tuple[Any] | None:
         return None
 
 
+def patterns(named: str | None) -> list[re.Pattern[str]]:
+    """Those of PROPAGATE_HEADERS (main.go: main). What is no pattern is left out; an empty list is one empty
+    pattern, which finds every header."""
+    found = []
+    for one in [] if named is None else named.split(","):
+        with suppress(re.error):
+            found.append(re.compile(one))
+    return found
+
+
 def propagated(
-    headers: Sequence[tuple[str, str]], patterns: Sequence[Any]
+    headers: Sequence[tuple[str, str]], patterns: Sequence[re.Pattern[str]]
 ) -> list[tuple[str, str]]:
-    """The client's headers that steps get: those that one of the patterns finds in its canonical name."""
+    """The client's headers that steps get: those that one of the patterns finds in its canonical name.
+
+    What is about the client's own connection and body Go writes anew (net/http: reqWriteExcludeHeader).
+    """
     named = [("-".join(part.capitalize() for part in k.split("-")), v) for k, v in headers]
-    kept = [(k, v) for k, v in named if any(one.search(k) for one in patterns)]
+    own = [(k, v) for k, v in named if k not in _WRITTEN_ANEW]
+    kept = [(k, v) for k, v in own if any(one.search(k) for one in patterns)]
     typed = any(k == "Content-Type" and v for k, v in kept)
     return kept if typed else [*kept, ("Content-Type", "application/json")]
