@@ -16,8 +16,8 @@ from typing import Any
 import uvicorn
 
 from tests.chaos.courses import NEVER_READY
+from tidegate.sandbox.endpoint import Endpoint
 from tidegate.sandbox.interfaces import RevisionSpec, RevisionStatus
-from tidegate.sandbox.revision import Endpoint
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 Receive = Callable[[], Awaitable[dict[str, Any]]]

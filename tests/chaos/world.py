@@ -13,10 +13,10 @@ from tidegate.core.manifest import BASELINE_OF
 from tidegate.sandbox.api.kinds import CONFIGMAPS, EVENTS, INFERENCESERVICES, LEASES
 from tidegate.sandbox.api.server import ApiServer
 from tidegate.sandbox.controllers.loop import ControllerLoop
+from tidegate.sandbox.endpoint import Endpoint
 from tidegate.sandbox.envoy import EnvoyIngress
 from tidegate.sandbox.interfaces import RevisionRuntime
 from tidegate.sandbox.process import Spawner
-from tidegate.sandbox.revision import Endpoint
 
 NAMESPACE = "default"
 CELLS_PER_SERVICE = 5  # then a new one: its old revisions are looked at by the controllers for ever

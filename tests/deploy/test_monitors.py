@@ -269,8 +269,8 @@ def test_the_sandbox_scrapes_with_labels_that_the_monitors_give(url: str) -> Non
 
 
 def sandbox_pods() -> Iterator[Any]:
+    from tidegate.sandbox.endpoint import Endpoint
     from tidegate.sandbox.interfaces import RevisionStatus
-    from tidegate.sandbox.revision import Endpoint
     from tidegate.sandbox.triton import Pod
 
     for workload in ("Revision", "Deployment"):

@@ -14,7 +14,7 @@ import pytest
 from tests.sandbox.real_servers import eventually
 from tidegate.sandbox.activator import Activator
 from tidegate.sandbox.demand import Asked, Meter, read
-from tidegate.sandbox.revision import Endpoint
+from tidegate.sandbox.endpoint import Endpoint
 
 KEY = ("default", "sleepy-00001")
 

@@ -25,12 +25,12 @@ from tidegate.adapters.revision_metrics import RevisionMetrics
 from tidegate.policy.presets import PRESETS, query_of
 from tidegate.policy.promql import filled
 from tidegate.sandbox.activator import Activator
+from tidegate.sandbox.endpoint import Endpoint
 from tidegate.sandbox.envoy import EnvoyIngress
 from tidegate.sandbox.interfaces import HostRoute
 from tidegate.sandbox.process import Spawner
 from tidegate.sandbox.prometheus import Prometheus, targets_of
 from tidegate.sandbox.queue_proxy import QueueProxyMetrics, RevisionLabels, page_path, pod_name
-from tidegate.sandbox.revision import Endpoint
 from tidegate.sandbox.triton import TritonRuntime
 
 pytestmark = pytest.mark.real

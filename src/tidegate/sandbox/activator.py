@@ -14,8 +14,8 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Literal
 
+from tidegate.sandbox.endpoint import Endpoint
 from tidegate.sandbox.interfaces import Key
-from tidegate.sandbox.revision import Endpoint
 
 Protocol = Literal["http", "grpc"]
 _POLL_S = 0.02

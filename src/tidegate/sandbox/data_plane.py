@@ -12,6 +12,7 @@ from tidegate.sandbox import prometheus
 from tidegate.sandbox.controllers.replica_pods import replica_of
 from tidegate.sandbox.controllers.troubles import STORAGE_FAILED, STORAGE_INITIALIZER
 from tidegate.sandbox.demand import EnvoyDemand
+from tidegate.sandbox.endpoint import Endpoint
 from tidegate.sandbox.envoy import EnvoyIngress
 from tidegate.sandbox.interfaces import RevisionSpec
 from tidegate.sandbox.jobs import ProcessJobs
@@ -20,7 +21,7 @@ from tidegate.sandbox.mlflow_server import MlflowServer
 from tidegate.sandbox.process import Child, Spawner
 from tidegate.sandbox.prometheus import Prometheus
 from tidegate.sandbox.queue_proxy import Era, QueueProxyMetrics, RevisionLabels
-from tidegate.sandbox.revision import Endpoint, log_of
+from tidegate.sandbox.revision import log_of
 from tidegate.sandbox.state import StateDirectory
 from tidegate.sandbox.triton import TritonRuntime
 from tidegate.sandbox.usage import RESOLUTION_S, ProcessMeter, Server

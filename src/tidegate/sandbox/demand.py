@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 
 from tidegate.errors import UnavailableError
 from tidegate.sandbox.activator import Activator
+from tidegate.sandbox.endpoint import Endpoint
 from tidegate.sandbox.envoy_config import revision_of
 from tidegate.sandbox.interfaces import Key, Second
-from tidegate.sandbox.revision import Endpoint
 
 LOOK_S = 0.1
 _KEPT = 3600  # seconds; the longest stable window

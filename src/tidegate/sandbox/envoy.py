@@ -18,11 +18,11 @@ import httpx
 from tidegate.errors import RejectedError, TidegateError, UnavailableError
 from tidegate.sandbox import binaries, envoy_config
 from tidegate.sandbox.container import answers
+from tidegate.sandbox.endpoint import Endpoint
 from tidegate.sandbox.envoy_config import Json
 from tidegate.sandbox.interfaces import HostRoute, Key
 from tidegate.sandbox.ports import free_port, wanted_or_free
 from tidegate.sandbox.process import Child, Spawner
-from tidegate.sandbox.revision import Endpoint
 
 Lookup = Callable[[str, str], Sequence[Endpoint]]
 Served = Mapping[Key, Sequence[Endpoint]]

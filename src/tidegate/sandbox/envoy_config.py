@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tidegate.sandbox.endpoint import Endpoint
 from tidegate.sandbox.interfaces import HostRoute, Key, Weights
-from tidegate.sandbox.revision import Endpoint
 
 Json = dict[str, Any]
 

@@ -4,15 +4,16 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
 import psutil
 
 from tidegate.errors import TidegateError
-from tidegate.sandbox import model_command, packages, ports, program, storage, triton_command
+from tidegate.sandbox import model_command, packages, program, storage, triton_command
 from tidegate.sandbox.container import Container
+from tidegate.sandbox.endpoint import new_endpoint
 from tidegate.sandbox.interfaces import RevisionSpec, RevisionStatus
 from tidegate.sandbox.process import Child, Spawner, kill_marked
 
@@ -25,35 +26,6 @@ _PORT_TAKEN = (
     "failed to start HTTP",
     "failed to start GRPC",
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Endpoint:
-    """Loopback ports of one server; they stay the same over restarts."""
-
-    http: int
-    grpc: int
-    metrics: int
-    program: int | None = None  # of a pod without a model, it is the other three as well
-    replica: int = 0  # whose they are
-    is_activator: bool = False
-
-    @property
-    def entry(self) -> int:
-        """Where requests go: to the program before the model, when there is one."""
-        return self.program or self.http
-
-    @property
-    def grpc_entry(self) -> int:
-        """Likewise; a pod has one port, so nothing goes past the program."""
-        return self.program or self.grpc
-
-    def of_pod(self, spec: RevisionSpec) -> dict[int, int]:
-        """The ports that the containers know -> the ones here."""
-        found = {8080: self.http, 9000: self.grpc, 8002: self.metrics}
-        if spec.program and self.program:
-            found[spec.program.port] = self.program
-        return found
 
 
 class Revision:
@@ -77,7 +49,7 @@ class Revision:
         self.spec = spec
         self.log = log
         self.since = time.time()
-        self.endpoint = _new_endpoint(spec)
+        self.endpoint = new_endpoint(spec)
         self.status = RevisionStatus(phase="Pending")
         self._models = directory / "models"
         self._directory = directory
@@ -237,7 +209,7 @@ class Revision:
     def _move(self) -> None:
         """Somebody took a port while a server was down: all of the pod gets others."""
         self._end_all()
-        self.endpoint = _new_endpoint(self.spec)
+        self.endpoint = new_endpoint(self.spec)
 
     def _end_all(self) -> None:
         for one in reversed(self._containers):  # who sends requests goes before who answers them
@@ -286,15 +258,3 @@ def resident_bytes(pid: int) -> int:
 
 def _url(port: int, path: str) -> str:
     return f"http://127.0.0.1:{port}{path}"
-
-
-def _new_endpoint(spec: RevisionSpec) -> Endpoint:
-    if not spec.has_model:
-        port = ports.free_port()  # the pod's one
-        return Endpoint(http=port, grpc=port, metrics=port, program=port, replica=spec.replica)
-    http = ports.free_port()
-    return Endpoint(
-        http=http, grpc=ports.free_port(),
-        metrics=http if spec.format else ports.free_port(),  # KServe's own servers have one port
-        program=ports.free_port() if spec.program else None, replica=spec.replica,
-    )  # fmt: skip

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tidegate.sandbox import room, triton_command
+from tidegate.sandbox.endpoint import Endpoint
 from tidegate.sandbox.interfaces import RevisionSpec, RevisionStatus
 from tidegate.sandbox.process import Spawner
-from tidegate.sandbox.revision import Endpoint, Revision
+from tidegate.sandbox.revision import Revision
 
 Key = tuple[str, str, int]  # (namespace, revision, replica)
 
