@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from tidegate.adapters.model_config_text import from_text
 from tidegate.sandbox import packages
 
@@ -39,3 +41,14 @@ def test_a_repository_without_packages_is_served_from_where_it_is(tmp_path: Path
     given = [f"--model-repository={written(tmp_path / 'models', plain=PLAIN)}"]
     assert packages.with_readable(given, tmp_path / "copy") == given
     assert not (tmp_path / "copy").exists()
+
+
+@pytest.mark.parametrize("broken", [PACKAGED.encode() + b"}", PACKAGED.encode() + b"# caf\xe9\n"])
+def test_a_config_that_does_not_parse_is_left_for_the_server_to_refuse(
+    tmp_path: Path, broken: bytes
+) -> None:
+    models = written(tmp_path / "models", packaged=PACKAGED, plain=PLAIN)
+    (models / "plain" / "config.pbtxt").write_bytes(b"# caf\xe9\n" + PLAIN.encode())
+    (models / "packaged" / "config.pbtxt").write_bytes(broken)
+    packages.readable(models)
+    assert (models / "packaged" / "config.pbtxt").read_bytes() == broken

@@ -13,15 +13,22 @@ from pathlib import Path
 from tidegate.adapters.model_config_text import from_text, to_text
 from tidegate.core import served_config
 from tidegate.core.aoti.serving import PLATFORM
+from tidegate.errors import DocumentError
 
 TRITON = (2, 51)  # of nvidia-pytriton's wheel
 _REPOSITORY = "--model-repository="
 
 
 def readable(models: Path) -> None:
-    """Rewrite what it would refuse, in a folder that is the server's own. Raises DocumentError."""
+    """Rewrite what it would refuse, in a folder that is the server's own.
+
+    A text that does not parse is left to the server, which refuses it in its own words.
+    """
     for file in _of_packages(models):
-        config = from_text(file.read_text(encoding="utf-8"), what=str(file))
+        try:
+            config = from_text(file.read_text(encoding="utf-8"), what=str(file))
+        except (DocumentError, UnicodeDecodeError):
+            continue
         text = to_text(served_config.readable(config, TRITON))
         file.unlink()  # it may be a link to the one that ships
         file.write_text(text, encoding="utf-8")
@@ -55,4 +62,4 @@ def _linked(source: str, target: str) -> None:
 
 def _of_packages(models: Path) -> list[Path]:
     texts = sorted(models.glob("*/config.pbtxt"))
-    return [file for file in texts if f'"{PLATFORM}"' in file.read_text(encoding="utf-8")]
+    return [file for file in texts if f'"{PLATFORM}"'.encode() in file.read_bytes()]
