@@ -73,3 +73,27 @@ def test_a_platform_that_the_server_is_too_old_to_know_is_no_drift_and_of_a_newe
     assert drifted(written, served, (2, 67)) == (
         "platform was written as 'torch_aoti' and is served as 'pytorch_libtorch'",
     )
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"max_batch_size": 4}, "max_batch_size was written as 8 and is served as 4"),
+        ({"backend": "python"}, "backend was written as 'pytorch' and is served as 'python'"),
+        ({"default_model_filename": "model.pt"},
+         "default_model_filename was written as 'model.pt2' and is served as 'model.pt'"),
+    ],
+)  # fmt: skip
+def test_anything_else_of_a_package_is_drift_on_a_server_that_is_too_old_too(
+    change: dict[str, object], told: str
+) -> None:
+    written = replace(WRITTEN, backend="pytorch", platform="torch_aoti")
+    served = replace(written, platform="pytorch_libtorch", default_model_filename="model.pt2")
+    assert drifted(written, replace(served, **change), (2, 51)) == (told,)  # type: ignore[arg-type]
+
+
+def test_no_other_platform_is_left_out_for_a_server_that_is_old() -> None:
+    written = replace(WRITTEN, platform="onnxruntime_onnx")
+    assert drifted(written, replace(written, platform="pytorch_libtorch"), (2, 51)) == (
+        "platform was written as 'onnxruntime_onnx' and is served as 'pytorch_libtorch'",
+    )

@@ -1,5 +1,6 @@
 """PyTorch compiled by AOTInductor: real Triton answers as PyTorch does, and what cannot be is one line."""
 
+import os
 import shlex
 import shutil
 import sys
@@ -20,6 +21,7 @@ from tidegate.core.model_config.resizing import resized, setting_of
 from tidegate.documents import Setting
 from tidegate.errors import RejectedError, UsageError
 from tidegate.policy import Aoti
+from tidegate.sandbox import binaries
 
 torch = pytest.importorskip("torch")
 Module: Any = torch.nn.Module
@@ -209,6 +211,22 @@ def test_tune_loads_a_package_again_with_other_instances(
         assert "packages of AOTInductor are not batched" in server.load(
             resized(config, with_batches)
         )
+
+
+def test_a_real_server_that_is_too_old_refuses_a_package_in_its_own_words(
+    nested: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The wheel's own, without the sandbox's copy: what configure and tune ask at a user's hand."""
+    text = placed(nested, tmp_path, "numbered")
+    libraries = os.pathsep.join(map(str, binaries.triton_libraries()))
+    command = ["env", f"LD_LIBRARY_PATH={libraries}", str(binaries.tritonserver())]
+    monkeypatch.setenv("TIDEGATE_TRITONSERVER", shlex.join(command))
+    refused = "does not load numbered: .*unexpected 'platform' and 'backend' pair, got:torch_aoti"
+    with pytest.raises(RejectedError, match=refused), tritonserver.serving(tmp_path, "numbered"):
+        pass
+    with pytest.raises(RejectedError, match="torch_aoti"), reloading(tmp_path, "numbered"):
+        pass
+    assert (tmp_path / "numbered" / "config.pbtxt").read_text() == text
 
 
 def test_the_embedded_backend_finds_tensors_as_triton_26_05_does(
