@@ -170,20 +170,39 @@ class Nested(Module):  # type: ignore[misc]
         return {"sum": x + pair["a"], "rest": (x - pair["a"], x * pair["b"])}
 
 
+def program_of_nested() -> Any:
+    one = torch.ones(3, 2)
+    free = {0: torch.export.Dim("batch")}
+    return torch.export.export(
+        Nested(), (one, {"a": one + 1, "b": one + 2}),
+        dynamic_shapes=(free, {"a": free, "b": free}),
+    )  # fmt: skip
+
+
 @pytest.fixture(scope="module")
 def nested(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A package of three tensors in and three out."""
     folder = tmp_path_factory.mktemp("nested")
-    one = torch.ones(3, 2)
-    free = {0: torch.export.Dim("batch")}
-    program = torch.export.export(
-        Nested(), (one, {"a": one + 1, "b": one + 2}),
-        dynamic_shapes=(free, {"a": free, "b": free}),
-    )  # fmt: skip
-    package, said = compiling.compiled(program, folder, Aoti(cpu="native"), what="nested 1")
+    package, said = compiling.compiled(
+        program_of_nested(), folder, Aoti(cpu="native"), what="nested 1"
+    )
     assert (package.cpu, said) == ("native", "")
     assert archive.metadata(folder / "model.pt2")[archive.TORCH] == torch.__version__
     return folder / "model.pt2"
+
+
+def test_a_package_that_torch_compiled_for_other_vectors_than_its_level_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a compiler that has no AVX2, for a machine of more vectors than AVX-512 is not to be had here."""
+    lacking = tmp_path / "g++"
+    found = shutil.which("g++")
+    lacking.write_text(f'#!/bin/sh\ncase "$*" in *-mavx2*) exit 1 ;; esac\nexec {found} "$@"\n')
+    lacking.chmod(0o755)
+    monkeypatch.setenv("CXX", str(lacking))
+    told = r"^nested 1 is compiled for invalid_vec_isa on this machine, and .* says avx2; run"
+    with pytest.raises(RejectedError, match=told):
+        compiling.compiled(program_of_nested(), tmp_path, Aoti(), what="nested 1")
 
 
 def placed(package: Path, root: Path, name: str) -> str:

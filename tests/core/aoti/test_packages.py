@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tidegate.core import model_config
 from tidegate.core.aoti.build_key import build_key
-from tidegate.core.aoti.instructions import LEVELS, Cpu, not_here, told
+from tidegate.core.aoti.instructions import LEVELS, Cpu, not_here, otherwise, told
 from tidegate.core.aoti.serving import not_served, other_torch, too_old
 from tidegate.core.model_config.backends import threads_key
 from tidegate.core.model_config.resizing import resized, setting_of
@@ -96,10 +96,30 @@ def test_a_level_is_compiled_where_it_can_be_tried() -> None:
 
 def test_what_not_every_server_has_is_told_with_the_label_of_those_that_have() -> None:
     assert told("avx2", "avx2") == ""
-    assert "exactly the machine that optimize ran on (avx512): another CPU ends" in told(
-        "native", "avx512"
-    )
+    native = told("native", "avx512")
+    assert "exactly the machine that optimize ran on (avx512): another CPU ends" in native
+    assert "feature.node.kubernetes.io/cpu-model.id and cpu-model.family" in native
+    assert "AVX512F" not in native  # which many machines have that lack the rest of this one
     assert "feature.node.kubernetes.io/cpu-cpuid.AVX512F" in told("avx512", "avx512")
+
+
+@pytest.mark.parametrize(
+    ("level", "vectors", "told"),
+    [
+        ("avx2", "avx2", ""),
+        ("avx512", "avx512", ""),
+        ("native", "avx512 avx512_vnni amx_tile", ""),
+        ("avx512", "avx512 avx512_vnni amx_tile", "is compiled for avx512 avx512_vnni amx_tile on"),
+        ("avx512", "avx512 avx512_vnni", "and optimize.aoti.cpu says avx512; run optimize on an"),
+        ("avx2", "", "is compiled for unknown vectors"),
+    ],
+)
+def test_a_package_of_other_vectors_than_its_level_is_not_taken(
+    level: str, vectors: str, told: str
+) -> None:
+    found = otherwise(level, vectors)
+    assert told in found
+    assert bool(told) == bool(found)
 
 
 PARTS = {"program_digest": "p", "torch": "2.13.0", "compiler": "g++ 12", "machine": "x86_64"}

@@ -45,6 +45,8 @@ def compiled(program: Any, folder: Path, wanted: Aoti, *, what: str) -> tuple[Pa
         started = time.monotonic()
         _run(source, folder / PACKAGE, wanted, what)
         package = _described(folder / PACKAGE, wanted, key, time.monotonic() - started)
+    if package.device == "cpu" and (why := instructions.otherwise(package.cpu, package.vectors)):
+        raise RejectedError(f"{what} {why}")
     trouble = _kept(package, folder / PACKAGE)
     return package, f"the package is not kept for later builds: {trouble}" if trouble else ""
 

@@ -55,16 +55,34 @@ def not_here(level: Level, cpu: Cpu) -> str:
     )
 
 
+def otherwise(level: str, vectors: str) -> str:
+    """Why a package of this level holds other vectors than it says; '' where it does not, or says all.
+
+    `vectors` is torch's own word. Told a width alone, torch takes the most that this machine has of it: VNNI
+    and AMX count as 512 bits (torch/_inductor/cpu_vec_isa.py, pick_vec_isa, 2.13).
+    """
+    if level in ("native", vectors):
+        return ""
+    return (
+        f"is compiled for {vectors or 'unknown vectors'} on this machine, and optimize.aoti.cpu says "
+        f"{level}; run optimize on another one, or write another level (avx2, native)"
+    )
+
+
 def told(level: str, vectors: str) -> str:
     """What the serving machines must have, for people; '' where every x86-64 server has it."""
     if level == "avx2":
         return ""
-    label = "feature.node.kubernetes.io/cpu-cpuid.AVX512F"
+    what, label = "AVX-512", "cpu-cpuid.AVX512F"
+    if level == "native":
+        what, label = (
+            "exactly the machine that optimize ran on",
+            "cpu-model.id and cpu-model.family",
+        )
     where = (
-        f"serve on such nodes (serving.placement.node_selector, {label}), "
+        f"serve on such nodes (serving.placement.node_selector, feature.node.kubernetes.io/{label}), "
         "or write optimize.aoti.cpu: avx2"
     )
-    what = "exactly the machine that optimize ran on" if level == "native" else "AVX-512"
     return (
         f"the package is compiled for {what} ({vectors}): another CPU ends the server with SIGILL; "
         f"{where}"
