@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tidegate.adapters.served_model import SAMPLE, answers_as, versions_answering
+from tidegate.adapters.served_model import SAMPLE, Values, answers_as, versions_answering
 from tidegate.documents import Probe, Tensor
 from tidegate.errors import ConflictError, RejectedError, UnavailableError
 
@@ -75,19 +75,20 @@ def test_the_version_is_the_one_that_answered_under_the_host(model: Model) -> No
     ]
 
 
-ENTITY = Tensor(name="customer_id", dtype="INT64", shape=(-1, 1), value=1001)
+ENTITY = Tensor(name="customer_id", dtype="INT64", shape=(-1, 1))
 
 
 def test_what_takes_no_zeros_is_asked_with_the_value_that_the_policy_names(model: Model) -> None:
-    code = Tensor(name="code", dtype="STRING", shape=(-1, 2), value="a")
-    assert versions_answering("h", "m", (ENTITY, code, *INPUTS)) == ("7",) * SAMPLE
+    code = Tensor(name="code", dtype="STRING", shape=(-1, 2))
+    values: Values = {"customer_id": 1001, "code": "a"}
+    assert versions_answering("h", "m", (ENTITY, code, *INPUTS), values=values) == ("7",) * SAMPLE
     assert [one["data"] for one in model.asked["inputs"]] == [[1001], ["a", "a"], [0, 0, 0], [""]]
 
 
 def test_a_refusal_says_the_value_that_was_refused(model: Model) -> None:
     model.answers = [(400, {"error": "no such customer"})]
     with pytest.raises(RejectedError, match=r"refuses a request of customer_id 1001: HTTP 400"):
-        versions_answering("h", "m", (ENTITY,))
+        versions_answering("h", "m", (ENTITY,), values={"customer_id": 1001})
 
 
 @pytest.mark.parametrize("code", [404, 502, 503])

@@ -2,8 +2,9 @@
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import prod
+from types import MappingProxyType
 from typing import Any
 
 import httpx
@@ -15,6 +16,10 @@ from tidegate.documents import Probe, Tensor
 from tidegate.errors import ConflictError, RejectedError, TidegateError, UnavailableError
 
 Json = dict[str, Any]
+Values = Mapping[
+    str, int | float | str
+]  # by an input's name: what it is asked with in place of zeros
+NOTHING: Values = MappingProxyType({})
 log = logging.getLogger("tidegate")
 SAY_EVERY_S = 4.0
 SAMPLE = 5  # requests; a revision that still has a third of them is missed once in eight times
@@ -65,6 +70,7 @@ def versions_answering(
     model: str,
     inputs: Sequence[Tensor],
     *,
+    values: Values = NOTHING,
     sequential: bool = False,
     requests: int = SAMPLE,
     within_s: float = 30.0,
@@ -77,13 +83,13 @@ def versions_answering(
     patience = Patience(within_s, say)
     with _client(host) as client:
         _answer(lambda: client.get(f"/v2/models/{model}/ready"), host, patience)
-        body = _request(inputs, sequential=sequential)
+        body = _request(inputs, values, sequential=sequential)
         answers = [
             _answer(
                 lambda: client.post(f"/v2/models/{model}/infer", json=body),
                 host,
                 patience,
-                asked=_said(inputs),
+                asked=_said(inputs, values),
             )
             for _ in range(requests)
         ]
@@ -132,6 +138,7 @@ def _versions(
             host,
             probe.model,
             probe.inputs,
+            values=probe.values,
             sequential=probe.sequential,
             within_s=within_s,
             say=say,
@@ -163,23 +170,23 @@ def _versions_by_event(
     return tuple(served_event.version(one, host, probe.model) for one in answers)
 
 
-def _request(inputs: Sequence[Tensor], *, sequential: bool) -> Json:
+def _request(inputs: Sequence[Tensor], values: Values, *, sequential: bool) -> Json:
     said = {"parameters": sequence_of_one(sequence_id())} if sequential else {}
-    return {"inputs": [_input(tensor) for tensor in inputs], **said}
+    return {"inputs": [_input(tensor, values) for tensor in inputs], **said}
 
 
-def _input(tensor: Tensor) -> Json:
+def _input(tensor: Tensor, values: Values) -> Json:
     """One row of zeros: any model must take it, and warm-up sends the same. A transformer may take no
     zeros, as of an entity that nobody has: then its own value."""
     shape = [max(axis, 1) for axis in tensor.shape]
     zero: Any = {"STRING": "", "BOOL": False}.get(tensor.dtype, 0)
-    value = zero if tensor.value is None else tensor.value
+    value = values.get(tensor.name, zero)
     dtype = "BYTES" if tensor.dtype == "STRING" else tensor.dtype
     return {"name": tensor.name, "datatype": dtype, "shape": shape, "data": [value] * prod(shape)}
 
 
-def _said(inputs: Sequence[Tensor]) -> str:
-    own = (f"{one.name} {one.value}" for one in inputs if one.value is not None)
+def _said(inputs: Sequence[Tensor], values: Values) -> str:
+    own = (f"{one.name} {values[one.name]}" for one in inputs if one.name in values)
     return ", ".join(own) or "zeros"
 
 

@@ -13,7 +13,7 @@ def inputs_of(repository: ModelRepository, policy: Policy) -> tuple[Tensor, ...]
     if transformer is None or not transformer.inputs:
         return repository.inputs
     return tuple(
-        Tensor(name=one.name, dtype=_dtype(one.datatype), shape=one.shape, value=one.value)
+        Tensor(name=one.name, dtype=_dtype(one.datatype), shape=one.shape)
         for one in transformer.inputs
     )
 
@@ -31,6 +31,7 @@ def probe_of(repository: ModelRepository, policy: Policy, *, version: str = "") 
     return Probe(
         model=repository.triton_model,
         inputs=inputs_of(repository, policy),
+        values=_values(policy),
         version=version or repository.model_version,
         transport=policy.serving.port,
         server="triton" if repository.format == TRITON else "kserve",
@@ -38,6 +39,12 @@ def probe_of(repository: ModelRepository, policy: Policy, *, version: str = "") 
         sequential=repository.sequential,
         beside=() if version else _neighbours(repository, policy),
     )
+
+
+def _values(policy: Policy) -> dict[str, int | float | str]:
+    transformer = policy.serving.transformer
+    asked = transformer.inputs if transformer else ()
+    return {one.name: one.value for one in asked if one.value is not None}
 
 
 def beside(repository: ModelRepository) -> tuple[RepositoryModel, ...]:

@@ -13,6 +13,10 @@ class Probe(Strict):
 
     model: str
     inputs: tuple[Tensor, ...]
+    values: dict[str, int | float | str] = Field(
+        default_factory=dict,
+        description="What an input is asked with that takes no zeros, by its name",
+    )
     version: str
     transport: Literal["http", "grpc"] = "http"
     server: Literal["triton", "kserve"] = Field(

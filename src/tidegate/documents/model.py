@@ -51,9 +51,6 @@ class Tensor(Strict):
     name: str
     dtype: str
     shape: tuple[int, ...]
-    value: int | float | str | None = Field(
-        default=None, description="Of a served one: what it is asked with; None: zeros, or ''"
-    )
 
 
 class OutputParity(Strict):
