@@ -246,10 +246,7 @@ def test_each_replica_of_either_arm_gets_the_same_total() -> None:
 def test_a_candidate_that_is_overloaded_only_because_it_is_small_is_told() -> None:
     load = Load(rate_rps=30, pairs=2, block_requests=100)
     before = Production(rate_rps=0.0)
-    planned = load_plan.plan(
-        load.model_copy(update={"max_rate_rps": 60}), has_incumbent=True, production=before,
-        replicas=(1, 3),
-    )  # fmt: skip
+    planned = load_plan.plan(load, has_incumbent=True, production=before)
     fair = load_plan.fairness(
         planned, has_incumbent=True, before=before, during=before, replicas=(1, 3)
     )

@@ -122,7 +122,7 @@ Scraped = tuple[str, dict[str, int]]
 def scraping(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Scraped | None]:
-    """One real Prometheus, and a server for each of eight tests: revisions one to eight, by port.
+    """One real Prometheus, and a server for each of seven tests: revisions one to seven, by port.
 
     Together, and as soon as the session begins, because Prometheus first scrapes 5 seconds later.
     """
@@ -132,7 +132,7 @@ def scraping(
         return
     with contextlib.ExitStack() as stack:
         ports = {}
-        for name in ("one", "two", "three", "four", "five", "six", "seven", "eight"):
+        for name in ("one", "two", "three", "four", "five", "six", "seven"):
             hosts = {f"{name}.test": {"revision": name, "version": "1"}, f"{name}-b.test": {}}
             ports[name] = stack.enter_context(inference_server({"hosts": hosts}))["http"]
         folder = tmp_path_factory.mktemp("prometheus")

@@ -172,9 +172,8 @@ def fairness(
         f"{off:.0%} apart (allowed {MOST_UNEQUAL:.0%})"
     )
     if not unknown and off > MOST_UNEQUAL:
-        moved = planned.replicas != replicas
-        advice = _advice(candidate, baseline, replicas, dedicated)
-        text += f"; {_moved(planned.replicas) if moved else advice}"
+        moved = _moved(planned.replicas) if planned.replicas != replicas else ""
+        text += f"; {_advice(candidate, baseline, replicas, moved, dedicated)}"
     return Fairness(
         fair=not unknown and off <= MOST_UNEQUAL,
         text=text,
@@ -200,12 +199,16 @@ def replanned(before: tuple[int, int], now: tuple[int, int]) -> Finding:
     return Finding(name="pods under load", word=Word.PASS, blocking=False, message=message)
 
 
-def _advice(candidate: float, baseline: float, replicas: tuple[int, int], dedicated: str) -> str:
+def _advice(
+    candidate: float, baseline: float, replicas: tuple[int, int], moved: str, dedicated: str
+) -> str:
     """What made a replica of one arm do more than one of the other."""
     if candidate > baseline:
         return "a replica of the candidate had more to do: it may look slow because it is small"
     if replicas[0] != replicas[1]:
         return "they did not scale alike: set serving.min_replicas to serving.max_replicas"
+    if moved:
+        return moved
     if not dedicated:
         return "raise load.rate_rps above production's rate"
     return "somebody else sends to it: find out who"
