@@ -71,8 +71,9 @@ class Graph(GraphNode):
         default_factory=dict, description="Further routers, which steps name by `node`"
     )
     step_timeout_s: int | None = Field(
-        default=None, ge=1, description="Longest wait for one step; null = KServe's router waits on"
-    )
+        default=None, ge=1, le=60,
+        description="Longest wait for one step; KServe's router writes no answer after 60 s in all",
+    )  # fmt: skip
 
     @property
     def every_node(self) -> Mapping[str, GraphNode]:
