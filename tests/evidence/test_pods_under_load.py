@@ -15,8 +15,12 @@ import httpx
 import pytest
 
 from tests.evidence.conftest import CANDIDATE, Scraped, deployment, policy
-from tidegate.documents import Incumbent, LoadReport
-from tidegate.steps.load_session import run
+from tidegate.core import load_plan
+from tidegate.core.load_plan import Production
+from tidegate.documents import Arm, Finding, Incumbent, LoadReport, Word
+from tidegate.steps.load_begun_again import begun_again
+from tidegate.steps.load_sending import Sender
+from tidegate.steps.load_session import Session, run
 
 Pods = Iterator[int | None]  # at each look; None: nobody can tell
 SHORT = {"rate_rps": 100.0, "pairs": 1, "block_requests": 150, "warmup_s": 0.2, "timeout_s": 10.0}
@@ -133,3 +137,24 @@ def test_a_candidate_that_lost_a_pod_since_deploy_saw_two_is_measured_by_the_one
     assert "planned for 2 pods of the candidate and 2" in moved.message
     assert "now there are 1 and 2" in moved.message
     assert told.candidate.replicas == 1
+
+
+def test_a_void_plan_takes_its_blocks_and_what_its_warm_up_had_to_say_with_it() -> None:
+    made, nobody = policy(), Production(rate_rps=0.0)
+    cold = Finding(name="candidate warm-up", word=Word.INCONCLUSIVE, message="not flat yet")
+    kept = Finding(name="production guard", word=Word.INVALID, message="production suffers")
+    session = Session(
+        deployed=deployment(), policy=made, release_id="r-1", before=nobody, replicas=(1, 2),
+        planned=load_plan.plan(
+            made.load, has_incumbent=True, production=nobody, replicas=(1, 2)
+        ),
+        findings=[cold, kept],
+    )  # fmt: skip
+    sender = Sender(policy=made, release_id="r-1", fleets={}, stop=threading.Event())
+    sender.stop.set()  # so that the new warm-up sends nothing
+    sender.sent[Arm.BASELINE] = 70
+    assert begun_again(session, sender, (1, 1))
+    assert [one.name for one in session.findings] == ["production guard", "pods under load"]
+    assert (session.planned.replicas, session.planned.baseline_rps) == ((1, 1), 200)
+    assert session.sent_before == 70
+    assert not begun_again(session, sender, (1, 1))
